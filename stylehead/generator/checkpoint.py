@@ -1,0 +1,127 @@
+"""Safetensors files of generators: atomic writing, checked reading, fingerprints."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stylehead import __version__
+from stylehead.errors import JobError, MissingError, StyleheadError
+from stylehead.generator.config import GeneratorConfig
+from stylehead.generator.ops import resample_filter
+
+GENERATOR_FORMAT = "generator-1"
+_FORMAT_KEY = "stylehead.format"
+_CONFIG_KEY = "stylehead.config"
+_IGNORED = "dataset_label_std"
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file so that it is there whole or not at all.
+
+    Raises:
+        JobError: A header entry is not a string, or the folder cannot be written.
+    """
+    wrong = [key for key, value in metadata.items() if not isinstance(value, str)]
+    if wrong:
+        raise JobError(f"Header entry `{wrong[0]}` must be a string.")
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        os.close(handle)
+    except OSError as error:
+        raise JobError(f"Cannot write {target}: {error.strerror}.") from error
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, name, dict(metadata))
+        with open(name, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read all tensors and the header entries of a safetensors file.
+
+    Raises:
+        MissingError: There is no such file.
+        JobError: The file is cut short or is no safetensors file.
+    """
+    if not Path(path).is_file():
+        raise MissingError(f"There is no file {path}.")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise JobError(f"{path} is damaged or not a safetensors file ({error}).") from error
+
+
+def save_generator(
+    path: str | os.PathLike[str],
+    state: Mapping[str, Tensor],
+    config: GeneratorConfig,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a generator's weights with its configuration in the header."""
+    header = {_FORMAT_KEY: GENERATOR_FORMAT, _CONFIG_KEY: config.to_json(), "stylehead.version": __version__}
+    write_tensors(path, state, {**metadata, **header})
+
+
+def load_generator(
+    path: str | os.PathLike[str], config: GeneratorConfig | None
+) -> tuple[GeneratorConfig, dict[str, Tensor]]:
+    """Read a generator's configuration and its weights in single precision."""
+    tensors, metadata = read_tensors(path)
+    if metadata.get(_FORMAT_KEY, GENERATOR_FORMAT) != GENERATOR_FORMAT:
+        raise JobError(f"{path} holds `{metadata[_FORMAT_KEY]}`, not a generator this version can read.")
+    if config is None:
+        if _CONFIG_KEY not in metadata:
+            raise JobError(f"{path} is not a generator file: its header has no configuration.")
+        try:
+            config = GeneratorConfig.from_json(metadata[_CONFIG_KEY])
+        except (StyleheadError, TypeError, ValueError, AttributeError) as error:
+            raise JobError(f"The configuration in the header of {path} is wrong: {error}") from error
+    tensors.pop(_IGNORED, None)
+    return config, {key: value.float() for key, value in tensors.items()}
+
+
+def check_state(
+    path: str | os.PathLike[str], state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    """Compare names and shapes with those the configuration asks for.
+
+    Raises:
+        JobError: Names the first key that is missing, too many, of another shape, or holds no finite numbers.
+    """
+    for key in sorted(set(expected) - set(state)):
+        raise JobError(f"{path} has no tensor `{key}`.")
+    for key in sorted(set(state) - set(expected)):
+        raise JobError(f"{path} has a tensor `{key}` that the configured generator does not have.")
+    fixed = resample_filter()
+    for key, tensor in state.items():
+        if tensor.shape != expected[key].shape:
+            raise JobError(
+                f"`{key}` in {path} has shape {list(tensor.shape)}, not {list(expected[key].shape)}."
+            )
+        if not torch.isfinite(tensor).all():
+            raise JobError(f"`{key}` in {path} holds numbers that are not finite.")
+        if key.endswith("resample_filter") and not torch.allclose(tensor, fixed, atol=1e-4):
+            raise JobError(f"`{key}` in {path} is not the one filter that this generator knows.")
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """sha256 (hex) over sorted names, shapes, types and single-precision bytes."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        tensor = state[key].detach().float().cpu().contiguous()
+        digest.update(f"{key}|{list(tensor.shape)}|float32|".encode())
+        digest.update(memoryview(tensor.reshape(-1).numpy()).cast("B"))
+    return digest.hexdigest()

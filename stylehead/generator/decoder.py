@@ -1,0 +1,35 @@
+"""From a tri-grid feature to density and colour features."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylehead.generator.config import DECODER_FEATURES, DECODER_HIDDEN, DecoderActivation
+from stylehead.generator.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
+
+
+class Decoder(nn.Module):
+    """Two layers with a softplus between: 32 -> 64 -> density and 32 features. The view does not matter."""
+
+    def __init__(self, *, lr_mul: float = 1.0, activation: DecoderActivation = "none") -> None:
+        super().__init__()
+        self.activation = activation
+        self.net = nn.Sequential(
+            FullyConnected(DECODER_FEATURES, DECODER_HIDDEN, lr_mul=lr_mul),
+            nn.Softplus(),
+            FullyConnected(DECODER_HIDDEN, 1 + DECODER_FEATURES, lr_mul=lr_mul),
+        )
+
+    def forward(self, sampled: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features averaged over the stacks [...,32] to density logits [...] and features [...,32]."""
+        out = self.net[2]
+        assert isinstance(out, FullyConnected)
+        hidden = self.net[1](self.net[0](sampled))
+        weight, bias = out.weight * out.weight_gain, out.bias * out.bias_gain
+        density = hidden @ weight[0] + bias[0]
+        features = functional.linear(hidden, weight[1:], bias[1:])
+        if self.activation == "sigmoid":
+            features = torch.sigmoid(features) * 1.002 - 0.001
+        elif self.activation == "lrelu":
+            features = functional.leaky_relu(features, LRELU_SLOPE) * LRELU_GAIN
+        return density, features

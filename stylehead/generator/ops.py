@@ -1,0 +1,106 @@
+"""Convolutions of the generator: the fixed blur filter, up-sampling and weight modulation.
+
+Activations are kept in channels-last memory, where the CPU's convolutions are two to three times as fast.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_TAPS = (1.0, 3.0, 3.0, 1.0)
+
+
+def resample_filter() -> Tensor:
+    """The 4x4 filter [1,3,3,1] x [1,3,3,1], normalised to sum 1."""
+    taps = torch.tensor(_TAPS)
+    return torch.outer(taps, taps) / 64
+
+
+def upfirdn2d(
+    x: Tensor, *, up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0), gain: float = 1.0
+) -> Tensor:
+    """Insert zeros, pad, blur every channel with :func:`resample_filter`, keep every ``down``-th pixel.
+
+    Args:
+        x: Images [B,C,H,W].
+        up: Each pixel is followed by ``up - 1`` zeros in both directions.
+        down: Step between the pixels that are kept.
+        padding: Zeros before (left and top) and after (right and bottom) the up-sampled image.
+        gain: Factor on the filter.
+
+    Returns:
+        [B,C,(H up + padding - 3) / down, ...].
+    """
+    batch, channels, height, width = x.shape
+    if up > 1:
+        spread = x.new_zeros(batch, channels, height, up, width, up)
+        spread[:, :, :, 0, :, 0] = x
+        x = spread.reshape(batch, channels, height * up, width * up)
+    before, after = padding
+    if before != after:
+        x, before = functional.pad(x, (before, after, before, after)), 0
+    kernel = (resample_filter().to(x) * gain).expand(channels, 1, 4, 4)
+    return functional.conv2d(x, kernel, stride=down, padding=before, groups=channels)
+
+
+def upsample2d(x: Tensor) -> Tensor:
+    """Double the size of images [B,C,H,W] with the blur filter: [B,C,2H,2W].
+
+    Equals ``upfirdn2d(x, up=2, padding=(2, 1), gain=4)``, as bilinear interpolation of the zero-padded image.
+    """
+    padded = functional.pad(x, (1, 1, 1, 1))
+    doubled = functional.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)
+    return doubled[:, :, 2:-2, 2:-2]
+
+
+def resize(x: Tensor, size: int, *, antialias: bool = True) -> Tensor:
+    """Resize images [B,C,H,W] bilinearly to [B,C,size,size]; the same tensor when it has that size already."""
+    if x.shape[-1] == size and x.shape[-2] == size:
+        return x
+    return functional.interpolate(
+        x, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias
+    )
+
+
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, *, up: int = 1, demodulate: bool = True, gain: float = 1.0
+) -> Tensor:
+    """Convolve with a kernel whose input channels are scaled by styles.
+
+    ``w' = weight * style``; with demodulation each output channel of w' is divided by its norm
+    ``sqrt(sum w'^2 + 1e-8)``. One style for the whole batch modulates the kernel itself (one plain convolution);
+    several styles scale the activations before and after a shared kernel instead, which is the same sum and never
+    copies the kernel.
+
+    Args:
+        x: Images [B,I,H,W], grouped style by style: the first B/K belong to the first style, and so on.
+        weight: Kernel [O,I,k,k].
+        styles: Factors [K,I] with B a multiple of K.
+        up: 1, or 2 for a stride-2 transposed convolution followed by the blur filter.
+        demodulate: Normalise the output channels.
+        gain: Factor on the result.
+
+    Returns:
+        [B,O,H up,W up].
+    """
+    if styles.shape[0] == 1:
+        kernel = weight * styles.reshape(1, -1, 1, 1)
+        if demodulate:
+            kernel = kernel * (kernel.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()
+        return _convolve(x, kernel * gain, up=up)
+
+    views = x.shape[0] // styles.shape[0]
+    x = x * styles.repeat_interleave(views, dim=0)[:, :, None, None]
+    scale = torch.full_like(weight[None, :, 0, 0, 0], gain)
+    if demodulate:
+        scale = gain * (styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()
+        scale = scale.repeat_interleave(views, dim=0)
+    return _convolve(x, weight, up=up) * scale[:, :, None, None]
+
+
+def _convolve(x: Tensor, kernel: Tensor, *, up: int) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    if up == 1:
+        return functional.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
+    x = functional.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
+    return upfirdn2d(x, padding=(1, 1), gain=4.0)

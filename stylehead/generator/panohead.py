@@ -1,0 +1,466 @@
+"""The generator: from a random vector or style vectors to pictures of a head from any side."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stylehead.errors import UsageError
+from stylehead.generator import checkpoint
+from stylehead.generator.config import DECODER_FEATURES, GeneratorConfig
+from stylehead.generator.decoder import Decoder
+from stylehead.generator.layers import NoiseMode, ToRGB
+from stylehead.generator.mapping import MappingNetwork
+from stylehead.generator.ops import resize
+from stylehead.generator.renderer import (
+    DensityEdits,
+    DepthDraws,
+    EmptyDepth,
+    camera_rays,
+    render_rays,
+)
+from stylehead.generator.superresolution import SuperResolution
+from stylehead.generator.synthesis import SynthesisNetwork
+from stylehead.generator.trigrid import TriGrid, sample_trigrid_mean
+
+Background = bool | Literal["white"]
+
+
+class RenderOutput(NamedTuple):
+    """Pictures of B cameras.
+
+    Attributes:
+        image: [B,3,img_resolution,img_resolution], nominally -1..1, not clamped.
+        image_raw: [B,3,R,R] before super-resolution, nominally -1..1.
+        depth: [B,1,R,R], distance along the ray; meaningless where the mask is below about 1e-3.
+        mask: [B,1,R,R], 0..1 (a thousandth beyond either end, as published, unless ``raw_mask``).
+    """
+
+    image: Tensor
+    image_raw: Tensor
+    depth: Tensor
+    mask: Tensor
+
+
+class RawOutput(NamedTuple):
+    """What super-resolution starts from, at the raw resolution R.
+
+    Attributes:
+        features: [B,32,R,R], background included.
+        image_raw: [B,3,R,R].
+        depth: [B,1,R,R].
+        weight_sum: [B,1,R,R], how much of each ray met the head, 0..1.
+    """
+
+    features: Tensor
+    image_raw: Tensor
+    depth: Tensor
+    weight_sum: Tensor
+
+
+class PointSamples(NamedTuple):
+    """The field at points: density logits [K,P,1] and features [K,P,32], no crop applied."""
+
+    density: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RenderOptions:
+    """Rarely needed switches of one render.
+
+    Attributes:
+        resolution: Edge of the raw render, instead of the network's own.
+        edits: Crop and culling of the density.
+        empty_depth: Depth of rays that met nothing: "largest" in the batch (published) or "smallest" (paper's fork).
+        raw_mask: Return the ray weights themselves (paper's fork) instead of 1.002 W - 0.001 (published).
+        ws_background: Style vectors [K,n,w_dim] of the background, instead of the first of ``ws``.
+        draws: Random numbers of the depths, instead of drawing them.
+    """
+
+    resolution: int | None = None
+    edits: DensityEdits = DensityEdits()
+    empty_depth: EmptyDepth = "largest"
+    raw_mask: bool = False
+    ws_background: Tensor | None = None
+    draws: DepthDraws | None = None
+
+
+class _Backbone(nn.Module):
+    """Holds mapping and synthesis under their published names."""
+
+    def __init__(self, mapping: MappingNetwork, synthesis: SynthesisNetwork) -> None:
+        super().__init__()
+        self.mapping = mapping
+        self.synthesis = synthesis
+
+
+class PanoHead(nn.Module):
+    """Style-based tri-grid generator of full heads; parameter names are those of the published checkpoint.
+
+    Args:
+        config: Sizes and options.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        rendering = config.rendering
+        mapping_sizes = {"z_dim": config.z_dim, "c_dim": config.c_dim}
+        backbone_mapping = MappingNetwork(
+            **mapping_sizes,
+            w_dim=config.w_dim,
+            num_ws=config.num_ws,
+            num_layers=config.mapping_num_layers,
+            lr_mul=config.mapping_lr_mul,
+        )
+        synthesis = SynthesisNetwork(
+            w_dim=config.w_dim,
+            resolution=rendering.triplane_size,
+            img_channels=config.plane_channels,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
+            conv_clamp=config.conv_clamp,
+        )
+        self.backbone = _Backbone(backbone_mapping, synthesis)
+        self.superresolution = SuperResolution(
+            config.superresolution,
+            w_dim=config.w_dim,
+            img_channels=config.img_channels,
+            antialias=rendering.sr_antialias,
+        )
+        self.decoder = Decoder(lr_mul=rendering.decoder_lr_mul, activation=rendering.decoder_activation)
+        self.torgb = ToRGB(DECODER_FEATURES, config.img_channels, w_dim=config.w_dim)
+        if rendering.use_background:
+            self.bcg_synthesis = SynthesisNetwork(
+                w_dim=config.w_dim,
+                resolution=config.superresolution.input_resolution,
+                img_channels=DECODER_FEATURES,
+                channel_base=config.channel_base // 2,
+                channel_max=config.channel_max,
+                conv_clamp=config.conv_clamp,
+            )
+        self.t_mapping = MappingNetwork(
+            **mapping_sizes, w_dim=3, num_ws=1, num_layers=2, lr_mul=1.0, linear_end=True
+        )
+        nn.init.zeros_(self.t_mapping.get_parameter("fc1.weight"))  # a fresh network leaves cameras in place
+        self.register_load_state_dict_pre_hook(_drop_training_statistics)
+
+    @property
+    def num_ws(self) -> int:
+        """How many style vectors :meth:`planes` takes."""
+        return self.config.num_ws
+
+    def mapping(
+        self,
+        z: Tensor,
+        camera_label: Tensor,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Map random vectors to style vectors.
+
+        Args:
+            z: [B,z_dim], normally from a standard normal distribution.
+            camera_label: Conditioning cameras [B,25] or [1,25].
+            truncation_psi: Pull towards the mean; 1 leaves the vectors alone, 0 gives the mean head.
+            truncation_cutoff: How many of the vectors are pulled; None means all.
+
+        Returns:
+            ws [B,num_ws,w_dim].
+        """
+        return self.backbone.mapping(
+            z,
+            self._conditioning(z, camera_label),
+            truncation_psi=truncation_psi,
+            truncation_cutoff=truncation_cutoff,
+        )
+
+    def offset_camera(
+        self,
+        z: Tensor,
+        camera_label: Tensor,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Move cameras [B,25] by the translation that the network learned for z [B,z_dim]."""
+        ws = self.t_mapping(
+            z,
+            self._conditioning(z, camera_label),
+            truncation_psi=truncation_psi,
+            truncation_cutoff=truncation_cutoff,
+        )
+        offset = torch.zeros_like(camera_label.expand(z.shape[0], -1))
+        offset[:, 3:12:4] = ws[:, 0]
+        return camera_label + offset
+
+    def planes(
+        self, ws: Tensor, *, noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Compute the tri-grid of K identities, once for all their views.
+
+        Args:
+            ws: [K,num_ws,w_dim].
+            noise_mode: Noise of the backbone.
+            generator: Source of random noise.
+
+        Returns:
+            [K,96 D,S,S]; channel = stack (32 D) + feature D + slice.
+        """
+        if ws.shape[1] < self.num_ws:
+            raise UsageError(f"The generator takes {self.num_ws} style vectors, not {ws.shape[1]}.")
+        return self.backbone.synthesis(ws, noise_mode=noise_mode, generator=generator)
+
+    def prepare(self, planes: Tensor) -> TriGrid:
+        """Arrange planes for sampling, worth keeping over several renders of the same planes."""
+        return TriGrid.prepare(planes, depth=self.config.rendering.triplane_depth)
+
+    def render(
+        self,
+        planes: Tensor | TriGrid,
+        ws: Tensor,
+        camera_label: Tensor,
+        *,
+        background: Background = False,
+        noise_mode: NoiseMode = "const",
+        deterministic: bool = True,
+        generator: torch.Generator | None = None,
+        options: RenderOptions | None = None,
+    ) -> RenderOutput:
+        """Render K identities under B = K V cameras, V views each, identity by identity.
+
+        Args:
+            planes: [K,96 D,S,S] from :meth:`planes`, or those prepared.
+            ws: [K,num_ws,w_dim] (or repeated for every view).
+            camera_label: [B,25].
+            background: True adds the background network's features behind the head; "white" puts the raw picture
+                on white; False adds nothing.
+            noise_mode: Noise of the background network.
+            deterministic: No jitter and evenly spread importance samples; otherwise random depths.
+            generator: Source of randomness, on the planes' device.
+            options: Further switches.
+        """
+        options = options or RenderOptions()
+        raw = self.render_raw(
+            planes,
+            ws,
+            camera_label,
+            background=background,
+            noise_mode=noise_mode,
+            deterministic=deterministic,
+            generator=generator,
+            options=options,
+        )
+        image = self.superresolution(
+            raw.image_raw,
+            raw.features,
+            ws,
+            noise_mode=self.config.rendering.superresolution_noise_mode,
+            generator=generator,
+        )
+        mask = raw.weight_sum if options.raw_mask else raw.weight_sum * 1.002 - 0.001
+        return RenderOutput(image, raw.image_raw, raw.depth, mask)
+
+    def render_raw(
+        self,
+        planes: Tensor | TriGrid,
+        ws: Tensor,
+        camera_label: Tensor,
+        *,
+        background: Background = False,
+        noise_mode: NoiseMode = "const",
+        deterministic: bool = True,
+        generator: torch.Generator | None = None,
+        options: RenderOptions | None = None,
+    ) -> RawOutput:
+        """Render without super-resolution; arguments as in :meth:`render`."""
+        options = options or RenderOptions()
+        rendering = self.config.rendering
+        grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
+        self._check_batch(grid.planes.shape[0], ws, camera_label)
+        resolution = options.resolution or self.config.neural_rendering_resolution
+        rays = camera_rays(camera_label, resolution)
+        draws = options.draws
+        if draws is None and deterministic:
+            draws = DepthDraws.fixed(rays, rendering)
+        elif draws is None:
+            draws = DepthDraws.random(rays, rendering, generator)
+        density_noise = 0.0 if deterministic else rendering.density_noise
+
+        def field(points: Tensor) -> tuple[Tensor, Tensor]:
+            density, features = self._sample(grid, points.reshape(grid.planes.shape[0], -1, 3))
+            if density_noise > 0:
+                noise = torch.randn(
+                    density.shape, generator=generator, device=density.device, dtype=density.dtype
+                )
+                density = density + noise * density_noise
+            return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
+
+        marched = render_rays(
+            field, rays, rendering, draws=draws, edits=options.edits, empty_depth=options.empty_depth
+        )
+        features, depth, weight_sum = (_as_image(part, resolution) for part in marched)
+        if rendering.decoder_activation == "sigmoid":
+            features = features * 2 - 1
+        if background is True:
+            ws_background = ws if options.ws_background is None else options.ws_background
+            behind = self._background(ws_background, resolution, noise_mode, generator)
+            features = features + (1 - weight_sum) * behind.repeat_interleave(
+                features.shape[0] // behind.shape[0], dim=0
+            )
+        image_raw = self.torgb(features, ws[:, -1]) if rendering.use_torgb_raw else features[:, :3]
+        if background == "white":
+            image_raw = image_raw * weight_sum + (1 - weight_sum)
+        return RawOutput(features, image_raw, depth, weight_sum)
+
+    def synthesis(
+        self,
+        ws: Tensor,
+        camera_label: Tensor,
+        *,
+        background: Background = False,
+        noise_mode: NoiseMode = "const",
+        deterministic: bool = True,
+        generator: torch.Generator | None = None,
+        options: RenderOptions | None = None,
+    ) -> RenderOutput:
+        """Compute the tri-grid and render it: :meth:`planes` and :meth:`render` in one."""
+        return self.render(
+            self.planes(ws, noise_mode=noise_mode, generator=generator),
+            ws,
+            camera_label,
+            background=background,
+            noise_mode=noise_mode,
+            deterministic=deterministic,
+            generator=generator,
+            options=options,
+        )
+
+    def forward(
+        self,
+        z: Tensor,
+        camera_label: Tensor,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        background: Background | None = None,
+        noise_mode: NoiseMode = "const",
+        deterministic: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> RenderOutput:
+        """Make one picture of each z, through the learned camera offset.
+
+        Args:
+            z: [B,z_dim].
+            camera_label: [B,25], both the conditioning and (after the offset) the rendering camera.
+            truncation_psi: See :meth:`mapping`.
+            truncation_cutoff: See :meth:`mapping`.
+            background: See :meth:`render`; None means True when the network has a background.
+            noise_mode: Noise of backbone and background.
+            deterministic: See :meth:`render`.
+            generator: Source of randomness.
+        """
+        truncation: dict[str, Any] = {
+            "truncation_psi": truncation_psi,
+            "truncation_cutoff": truncation_cutoff,
+        }
+        return self.synthesis(
+            self.mapping(z, camera_label, **truncation),
+            self.offset_camera(z, camera_label, **truncation),
+            background=self.config.rendering.use_background if background is None else background,
+            noise_mode=noise_mode,
+            deterministic=deterministic,
+            generator=generator,
+        )
+
+    def sample_points(self, planes: Tensor | TriGrid, points: Tensor) -> PointSamples:
+        """Read density and features at world points [K,P,3], for meshes; the renderer's crop is not applied."""
+        grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
+        density, features = self._sample(grid, points)
+        return PointSamples(density[..., None], features)
+
+    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+        """Write weights and configuration to a safetensors file, atomically.
+
+        Args:
+            path: File to write.
+            metadata: Further header entries, all strings.
+        """
+        checkpoint.save_generator(path, self.state_dict(), self.config, metadata or {})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: str | torch.device = "cpu",
+        *,
+        config: GeneratorConfig | None = None,
+    ) -> "PanoHead":
+        """Read a file written by :meth:`save`, in evaluation mode and single precision.
+
+        Args:
+            path: A safetensors file.
+            device: Where the weights go.
+            config: Needed only for a file whose header holds no configuration.
+
+        Raises:
+            StyleheadError: The file is missing, damaged, or does not hold this network; says which key.
+        """
+        config, state = checkpoint.load_generator(path, config)
+        with torch.device("meta"):
+            generator = cls(config)
+        checkpoint.check_state(path, state, generator.state_dict())
+        generator.load_state_dict(state, assign=True)
+        return generator.to(device).eval()
+
+    def fingerprint(self) -> str:
+        """sha256 over names, shapes, types and bytes of the weights; the same however the file was written."""
+        versions = tuple((t.data_ptr(), t._version) for t in self.state_dict().values())
+        cached: tuple[object, str] | None = getattr(self, "_fingerprint", None)
+        if cached is None or cached[0] != versions:
+            cached = (versions, checkpoint.fingerprint(self.state_dict()))
+            self._fingerprint = cached
+        return cached[1]
+
+    def _conditioning(self, z: Tensor, camera_label: Tensor) -> Tensor:
+        camera_label = camera_label.expand(z.shape[0], -1)
+        if self.config.rendering.c_gen_conditioning_zero:
+            return torch.zeros_like(camera_label)
+        return camera_label * self.config.rendering.c_scale
+
+    def _sample(self, grid: TriGrid, points: Tensor) -> tuple[Tensor, Tensor]:
+        return self.decoder(sample_trigrid_mean(grid, points, box_warp=self.config.rendering.box_warp))
+
+    def _background(
+        self, ws: Tensor, resolution: int, noise_mode: NoiseMode, generator: torch.Generator | None
+    ) -> Tensor:
+        if not self.config.rendering.use_background:
+            raise UsageError("This generator has no background network; render without a background.")
+        missing = self.config.num_ws_background - ws.shape[1]
+        if missing > 0:
+            ws = torch.cat([ws, ws[:, -1:].expand(-1, missing, -1)], dim=1)
+        image = self.bcg_synthesis(ws, noise_mode=noise_mode, generator=generator)
+        return resize(image, resolution, antialias=self.config.rendering.sr_antialias)
+
+    @staticmethod
+    def _check_batch(identities: int, ws: Tensor, camera_label: Tensor) -> None:
+        views = camera_label.shape[0]
+        if views % identities or views % ws.shape[0]:
+            raise UsageError(
+                f"{views} cameras cannot be shared evenly by {identities} tri-grids and {ws.shape[0]} rows of ws."
+            )
+
+
+def _as_image(rendered: Tensor, resolution: int) -> Tensor:
+    """[B,R^2,C] in row order to [B,C,R,R], without a copy."""
+    return rendered.transpose(1, 2).unflatten(2, (resolution, resolution))
+
+
+def _drop_training_statistics(_module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
+    """Training snapshots carry one buffer that no network uses."""
+    state.pop("dataset_label_std", None)

@@ -1,0 +1,294 @@
+"""Volume rendering: rays, depths along them, and what they gather on the way.
+
+Every function works on [B,M,...] tensors: B cameras, M rays each, S samples a ray. Depths are distances along unit
+rays. No gradient flows through depths; it flows through densities, features and, by way of the points, cameras.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylehead.generator.config import RenderingConfig
+from stylehead.geometry import split_label
+
+EmptyDepth = Literal["largest", "smallest"]
+_TRANSPARENT = -1000.0
+
+
+class Rays(NamedTuple):
+    """Origins [B,M,3] and unit directions [B,M,3]; ray row R + column, row by row from the top left."""
+
+    origins: Tensor
+    directions: Tensor
+
+
+class RaySamples(NamedTuple):
+    """Samples along rays: depths [B,M,S], density logits [B,M,S], features [B,M,S,C]."""
+
+    depths: Tensor
+    density: Tensor
+    features: Tensor
+
+
+class MarchOutput(NamedTuple):
+    """What rays gathered: features [B,M,C] (pre-multiplied), depth [B,M,1], weight_sum [B,M,1] in 0..1."""
+
+    features: Tensor
+    depth: Tensor
+    weight_sum: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DepthDraws:
+    """The random numbers of one render, in 0..1.
+
+    Attributes:
+        coarse: Jitter [B,M,S] of the coarse depths, one-sided, in steps.
+        fine: Where to put the importance samples [B,M,n].
+    """
+
+    coarse: Tensor
+    fine: Tensor
+
+    @classmethod
+    def fixed(cls, rays: Rays, config: RenderingConfig) -> "DepthDraws":
+        """No jitter, and importance samples spread evenly."""
+        count = config.depth_resolution_importance
+        steps = torch.linspace(0, 1, count, dtype=rays.origins.dtype, device=rays.origins.device)
+        return cls(steps.new_zeros(()), steps.expand(*rays.origins.shape[:2], count))
+
+    @classmethod
+    def random(
+        cls, rays: Rays, config: RenderingConfig, generator: torch.Generator | None = None
+    ) -> "DepthDraws":
+        """Uniform draws from a generator on the rays' device."""
+        shape, kind = rays.origins.shape[:2], {"dtype": rays.origins.dtype, "device": rays.origins.device}
+        coarse = torch.rand((*shape, config.depth_resolution), generator=generator, **kind)
+        fine = torch.rand((*shape, config.depth_resolution_importance), generator=generator, **kind)
+        return cls(coarse, fine)
+
+
+def camera_rays(camera_label: Tensor, resolution: int) -> Rays:
+    """Rays through the pixel centres of B cameras.
+
+    Args:
+        camera_label: Labels [B,25].
+        resolution: R; every camera gets M = R^2 rays.
+    """
+    cam2world, intrinsics = split_label(camera_label)
+    centre = (torch.arange(resolution, dtype=cam2world.dtype, device=cam2world.device) + 0.5) / resolution
+    v, u = (grid.reshape(1, -1) for grid in torch.meshgrid(centre, centre, indexing="ij"))
+    fx, skew, cx = (intrinsics[:, 0, column, None] for column in range(3))
+    fy, cy = intrinsics[:, 1, 1, None], intrinsics[:, 1, 2, None]
+    y = ((v - cy) / fy).expand(cam2world.shape[0], -1)
+    x = (u - cx + cy * skew / fy - skew * v / fy) / fx
+    local = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    directions = functional.normalize(local @ cam2world[:, :3, :3].transpose(1, 2), dim=-1)
+    return Rays(cam2world[:, None, :3, 3].expand_as(directions), directions)
+
+
+def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[Tensor, Tensor]:
+    """Nearest and furthest depth: scalars, or [B,M,1] where rays meet the cube when they are "auto".
+
+    A ray that misses the cube starts at the nearest entry of the others and ends at their furthest *entry*, as in
+    the published network. When all miss, it passes the ball around the cube.
+    """
+    near, far = config.ray_start, config.ray_end
+    if near != "auto" and far != "auto":
+        return rays.origins.new_tensor(near), rays.origins.new_tensor(far)
+    half = config.box_warp / 2
+    inverse = 1 / rays.directions
+    first, second = (-half - rays.origins) * inverse, (half - rays.origins) * inverse
+    start = torch.minimum(first, second).amax(dim=-1, keepdim=True)
+    end = torch.maximum(first, second).amin(dim=-1, keepdim=True)
+    hit = start < end
+    if not hit.any():
+        distance = rays.origins.norm(dim=-1, keepdim=True)
+        return distance - half * 3**0.5, distance + half * 3**0.5
+    entries = start[hit]
+    return torch.where(hit, start, entries.min()), torch.where(hit, end, entries.max())
+
+
+def coarse_depths(near: Tensor, far: Tensor, jitter: Tensor, *, count: int, disparity: bool = False) -> Tensor:
+    """Depths from near to far in ``count`` steps, each pushed on by its jitter (0..1 of a step).
+
+    Args:
+        near: Scalar or [B,M,1].
+        far: Scalar or [B,M,1].
+        jitter: [B,M,S], or a scalar for all.
+        count: S.
+        disparity: Even steps in 1 / depth instead of depth.
+    """
+    step = (torch.arange(count, dtype=near.dtype, device=near.device) + jitter) / (count - 1)
+    if disparity:
+        return 1 / ((1 - step) / near + step / far)
+    return near + step * (far - near)
+
+
+def ray_weights(depths: Tensor, density: Tensor) -> Tensor:
+    """Weight of each interval between sorted samples.
+
+    Opacity of an interval: ``1 - exp(-softplus(mean density - 1) length)``; weight: opacity times what the
+    intervals before let through.
+
+    Args:
+        depths: Sorted, [B,M,S].
+        density: Logits [B,M,S].
+
+    Returns:
+        [B,M,S-1], each ray's sum at most 1.
+    """
+    middle = (density[..., 1:] + density[..., :-1]) * 0.5
+    opacity = 1 - torch.exp(-functional.softplus(middle - 1) * (depths[..., 1:] - depths[..., :-1]))
+    passed = torch.cumprod(1 - opacity[..., :-1] + 1e-10, dim=-1)
+    return torch.cat([opacity[..., :1], opacity[..., 1:] * passed], dim=-1)
+
+
+@torch.no_grad()
+def importance_depths(depths: Tensor, weights: Tensor, u: Tensor) -> Tensor:
+    """Place further samples where a coarse pass found weight, by inverting its cumulative distribution.
+
+    Args:
+        depths: Coarse depths, sorted, [B,M,S] with S at least 4.
+        weights: Coarse weights [B,M,S-1].
+        u: Where on the distribution, 0..1, [B,M,n].
+
+    Returns:
+        [B,M,n]. The mass of interval j + 1 is spread between the middles of intervals j and j + 1: half an interval
+        towards the camera, as in the published network.
+    """
+    padded = functional.pad(weights, (1, 1), value=-torch.inf)
+    peaks = torch.maximum(padded[..., :-1], padded[..., 1:])
+    mass = (peaks[..., 1:-2] + peaks[..., 2:-1]) * 0.5 + 0.01 + 1e-5  # intervals 1 .. S-3
+    pdf = mass / mass.sum(dim=-1, keepdim=True)
+    cdf = functional.pad(pdf.cumsum(dim=-1), (1, 0))
+    above = torch.searchsorted(cdf, u.contiguous(), right=True)
+    low, high = (above - 1).clamp(min=0), above.clamp(max=cdf.shape[-1] - 1)
+    middles = (depths[..., 1:] + depths[..., :-1]) * 0.5
+    cdf_low, cdf_high = cdf.gather(-1, low), cdf.gather(-1, high)
+    middle_low, middle_high = middles.gather(-1, low), middles.gather(-1, high)
+    span = cdf_high - cdf_low
+    span = torch.where(span < 1e-5, torch.ones_like(span), span)
+    return middle_low + (u - cdf_low) / span * (middle_high - middle_low)
+
+
+def march(
+    passes: Sequence[RaySamples], *, white_back: bool = False, empty_depth: EmptyDepth = "largest"
+) -> MarchOutput:
+    """Composite the samples of one or more passes along each ray, front to back.
+
+    Samples count in order of depth whatever pass they are from. Only densities are sorted: since an interval shows
+    the mean of its two ends, a sample's share is half the weights before and after it, and the features stay where
+    they are.
+
+    Args:
+        passes: For example the coarse and the importance samples.
+        white_back: Add the light that is left to every feature.
+        empty_depth: Depth of a ray that met nothing: the largest (published network) or smallest in the batch.
+    """
+    depths = torch.cat([p.depths for p in passes], dim=-1)
+    density = torch.cat([p.density for p in passes], dim=-1)
+    order = None
+    if len(passes) > 1:
+        depths, order = torch.sort(depths, dim=-1)
+        density = density.gather(-1, order)
+    weights = ray_weights(depths, density)
+    weight_sum = weights.sum(dim=-1, keepdim=True)
+
+    share = (functional.pad(weights, (1, 0)) + functional.pad(weights, (0, 1))) * 0.5
+    if order is not None:
+        share = torch.zeros_like(share).scatter(-1, order, share)
+    counts = [p.depths.shape[-1] for p in passes]
+    features = torch.stack(
+        [
+            (part[..., None, :] @ p.features)[..., 0, :]
+            for part, p in zip(share.split(counts, dim=-1), passes, strict=True)
+        ]
+    ).sum(dim=0)
+    if white_back:
+        features = features + 1 - weight_sum
+
+    middles = (depths[..., 1:] + depths[..., :-1]) * 0.5
+    depth = (weights * middles).sum(dim=-1, keepdim=True) / weight_sum.clamp(min=1e-8)
+    if empty_depth == "largest":
+        depth = torch.where(weight_sum > 0, depth, torch.inf)
+    return MarchOutput(features, depth.clamp(depths.min(), depths.max()), weight_sum)
+
+
+@dataclass(frozen=True)
+class DensityEdits:
+    """What is made transparent (or solid) before marching; 0 switches an edit off.
+
+    Attributes:
+        triplane_crop: Nothing shows within this distance of the cube's faces in x and z.
+        cull_clouds: Samples of opacity below this become transparent.
+        binarize_clouds: Samples become transparent below this opacity and solid above.
+    """
+
+    triplane_crop: float = 0.1
+    cull_clouds: float = 0.0
+    binarize_clouds: float = 0.0
+
+    def apply(self, density: Tensor, points: Tensor, *, box_warp: float) -> Tensor:
+        """Edit density logits [...] of points [...,3]; their gradient is cut where they are replaced."""
+        if self.triplane_crop:
+            limit = box_warp / 2 - self.triplane_crop
+            outside = (points[..., 0].abs() > limit) | (points[..., 2].abs() > limit)
+            density = density.masked_fill(outside, _TRANSPARENT)
+        if self.cull_clouds:
+            density = density.masked_fill(_opacity(density) < self.cull_clouds, _TRANSPARENT)
+        if self.binarize_clouds:
+            clear = _opacity(density) < self.binarize_clouds
+            density = density.masked_fill(clear, _TRANSPARENT).masked_fill(~clear, -_TRANSPARENT)
+        return density
+
+
+def _opacity(density: Tensor) -> Tensor:
+    return 1 - torch.exp(-functional.softplus(density.detach() - 1))
+
+
+def render_rays(
+    field: Callable[[Tensor], tuple[Tensor, Tensor]],
+    rays: Rays,
+    config: RenderingConfig,
+    *,
+    draws: DepthDraws,
+    edits: DensityEdits | None = None,
+    empty_depth: EmptyDepth = "largest",
+) -> MarchOutput:
+    """Render a field along rays: a coarse pass, then importance samples where it found something.
+
+    Args:
+        field: Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C].
+        rays: B cameras, M rays each.
+        config: Sample counts, limits, box and background rule.
+        draws: Random numbers of the depths.
+        edits: Changes to the density.
+        empty_depth: See :func:`march`.
+    """
+    edits = edits or DensityEdits()
+
+    def samples(depths: Tensor) -> RaySamples:
+        points = rays.origins[:, :, None] + depths[..., None] * rays.directions[:, :, None]
+        density, features = field(points)
+        return RaySamples(depths, edits.apply(density, points, box_warp=config.box_warp), features)
+
+    shape = rays.origins.shape[:2]
+    with torch.no_grad():
+        near, far = ray_limits(rays, config)
+        depths = coarse_depths(
+            near,
+            far,
+            draws.coarse,
+            count=config.depth_resolution,
+            disparity=config.disparity_space_sampling,
+        ).expand(*shape, config.depth_resolution)
+    passes = [samples(depths)]
+    if config.depth_resolution_importance > 0:
+        weights = ray_weights(depths, passes[0].density.detach())
+        passes.append(samples(importance_depths(depths, weights, draws.fine)))
+    return march(passes, white_back=config.white_back, empty_depth=empty_depth)

@@ -1,0 +1,65 @@
+"""From the raw render and its features to the final picture."""
+
+import torch
+from torch import Tensor, nn
+
+from stylehead.generator.config import DECODER_FEATURES, SuperresolutionConfig
+from stylehead.generator.layers import NoiseMode, SynthesisBlock
+from stylehead.generator.ops import resample_filter, resize
+
+
+class SuperResolution(nn.Module):
+    """Two synthesis blocks whose styles all come from the last style vector."""
+
+    def __init__(
+        self, config: SuperresolutionConfig, *, w_dim: int, img_channels: int, antialias: bool = True
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.antialias = antialias
+        if config.kind != "8XDC":  # the other published variants store one filter more
+            self.register_buffer("resample_filter", resample_filter())
+        middle = config.input_resolution * config.first_up
+        self.block0 = SynthesisBlock(
+            DECODER_FEATURES,
+            config.block0_out_channels,
+            w_dim=w_dim,
+            resolution=middle,
+            img_channels=img_channels,
+            up=config.first_up,
+            conv_clamp=config.conv_clamp,
+        )
+        self.block1 = SynthesisBlock(
+            config.block0_out_channels,
+            config.block1_out_channels,
+            w_dim=w_dim,
+            resolution=middle * 2,
+            img_channels=img_channels,
+            conv_clamp=config.conv_clamp,
+        )
+
+    def forward(
+        self,
+        rgb: Tensor,
+        features: Tensor,
+        ws: Tensor,
+        *,
+        noise_mode: NoiseMode = "none",
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Map a raw picture [B,3,R,R] and features [B,32,R,R] to [B,3,output,output].
+
+        Args:
+            rgb: Raw picture; not changed.
+            features: What was rendered, background included.
+            ws: Style vectors [K,num_ws,w_dim], B a multiple of K; only the last of each row is used.
+            noise_mode: Noise of the convolutions.
+            generator: Source of random noise.
+        """
+        size = self.config.input_resolution
+        if rgb.shape[-1] < size or (rgb.shape[-1] > size and self.config.kind != "4X"):
+            rgb = resize(rgb, size, antialias=self.antialias)
+            features = resize(features, size, antialias=self.antialias)
+        last = ws[:, -1:].expand(-1, 3, -1)
+        x, rgb = self.block0(features, rgb, last, noise_mode=noise_mode, generator=generator)
+        return self.block1(x, rgb, last, noise_mode=noise_mode, generator=generator)[1]
