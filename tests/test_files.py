@@ -1,0 +1,78 @@
+"""Writes are whole or not there at all."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from stylehead.files import atomic_path, atomic_write, save_tensors, write_json
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_writes_text_and_bytes(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a.txt", "grün")
+    atomic_write(tmp_path / "b.bin", b"\x00\x01")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "grün"
+    assert (tmp_path / "b.bin").read_bytes() == b"\x00\x01"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.bin"]
+
+
+def test_a_full_disk_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, {"step": 1})
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"step": 2})
+    assert json.loads(path.read_text()) == {"step": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_an_interrupted_writer_leaves_nothing(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with atomic_path(tmp_path / "video.mp4") as part:
+            assert part.suffix == ".mp4"
+            part.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_files_follow_the_umask(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "ours", "x")
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_tensors_come_back_with_their_header(tmp_path: Path) -> None:
+    path = tmp_path / "t.safetensors"
+    weight = torch.arange(6.0).reshape(2, 3).T  # not contiguous
+    save_tensors(path, {"weight": weight}, {"prompt": "joker"})
+    with safe_open(path, "pt") as file:
+        assert file.metadata() == {"prompt": "joker"}
+        assert torch.equal(file.get_tensor("weight"), weight)
+
+
+def test_a_full_disk_under_the_tensor_library_is_an_os_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    message = "Error while serializing: I/O error: No space left on device (os error 28)"
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError(message)
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(1)})
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,252 @@
+"""What a run directory promises: nothing half there, nothing lost, and the same run after it was stopped."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stylehead.errors import JobError, UsageError
+from stylehead.runs import RunDirectory, new_run_path, pack_state, slugify, unpack_state
+
+Scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+)
+Keys = st.integers(-5, 5) | st.text(max_size=5)
+States = st.recursive(
+    Scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(Keys, inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+    ),
+    max_leaves=12,
+)
+
+
+def make_run(path: Path, **manifest: Any) -> RunDirectory:
+    return RunDirectory.create(path, {"command": "stylehead stylize", **manifest})
+
+
+def save(run: RunDirectory, step: int, keep: int = 3) -> None:
+    run.save_checkpoint(step, {"w": torch.full((2,), float(step))}, {"step": step}, keep=keep)
+
+
+@given(States)
+@settings(max_examples=60, deadline=None)
+def test_packed_state_comes_back_with_its_types(value: Any) -> None:
+    packed, tensors = pack_state(value)
+    again = unpack_state(json.loads(json.dumps(packed)), tensors)
+    assert repr(again) == repr(value)
+
+
+def test_optimiser_and_generator_state_come_back_bit_for_bit() -> None:
+    weight = torch.nn.Parameter(torch.randn(3, 2, generator=torch.Generator().manual_seed(0)))
+    optimiser = torch.optim.Adam([weight], lr=1e-3)
+    weight.square().sum().backward()
+    optimiser.step()
+    rng = torch.Generator().manual_seed(7)
+    state = {"optimizer": optimiser.state_dict(), "rng": rng.get_state()}
+    packed, tensors = pack_state(state)
+    again = unpack_state(json.loads(json.dumps(packed)), tensors)
+    assert list(again["optimizer"]["state"]) == [0]
+    for name, value in optimiser.state_dict()["state"][0].items():
+        assert torch.equal(again["optimizer"]["state"][0][name], value)
+    assert torch.equal(again["rng"], rng.get_state())
+    torch.optim.Adam([weight], lr=1.0).load_state_dict(again["optimizer"])
+
+
+def test_nothing_but_plain_state_is_stored() -> None:
+    with pytest.raises(TypeError, match="cannot store set"):
+        pack_state({"seen": {1, 2}})
+
+
+def test_checkpoints_come_back_and_only_the_last_ones_stay(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for step in (10, 20, 30, 40):
+        save(run, step, keep=2)
+    assert [item.step for item in run.checkpoints()] == [30, 40]
+    weights, state = run.checkpoints()[-1].load()
+    assert torch.equal(weights["w"], torch.full((2,), 40.0))
+    assert state == {"step": 40}
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == [
+        "step_000030",
+        "step_000040",
+    ]
+
+
+@pytest.mark.parametrize(
+    "damage", ["no state", "cut json", "cut tensors", "no weights", "part folder", "empty json"]
+)
+def test_half_written_checkpoints_are_not_resumed_from(tmp_path: Path, damage: str) -> None:
+    run = make_run(tmp_path / "run")
+    save(run, 10)
+    save(run, 20)
+    newest = run.path / "checkpoints" / "step_000020"
+    if damage == "no state":
+        (newest / "state.json").unlink()
+    elif damage == "cut json":
+        (newest / "state.json").write_text((newest / "state.json").read_text()[:-9])
+    elif damage == "empty json":
+        (newest / "state.json").write_text("[]")
+    elif damage == "cut tensors":
+        (newest / "state.safetensors").write_bytes(b"")
+    elif damage == "no weights":
+        (newest / "weights.safetensors").unlink()
+    else:
+        newest.rename(newest.with_name(".step_000020.abcd.part"))
+    assert [item.step for item in run.checkpoints()] == [10]
+
+
+def test_a_checkpoint_of_the_same_step_takes_the_place_of_a_damaged_one(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    save(run, 10)
+    (run.path / "checkpoints" / "step_000010" / "state.json").unlink()
+    save(run, 10)
+    assert [item.step for item in run.checkpoints()] == [10]
+
+
+def test_a_failed_checkpoint_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run")
+    save(run, 10)
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        save(run, 20)
+    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step_000010"]
+
+
+def test_events_survive_a_torn_line_and_can_be_rewound(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert run.events() == []
+    for step in (1, 2, 3):
+        run.log({"step": step, "loss": 0.5})
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    assert [event["step"] for event in run.events()] == [1, 2, 3]
+    run.rewind_events(2)
+    run.log({"step": 3, "loss": 0.25})
+    assert [(event["step"], event["loss"]) for event in run.events()] == [(1, 0.5), (2, 0.5), (3, 0.25)]
+
+
+def test_the_manifest_is_updated_field_by_field(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=3)
+    run.update({"outcome": "finished"})
+    assert RunDirectory.open(run.path).manifest() == {
+        "format": 1,
+        "outcome": "finished",
+        "command": "stylehead stylize",
+        "seed": 3,
+    }
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_gone(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    code = (
+        "import pathlib, sys\n"
+        "from stylehead.runs import RunDirectory\n"
+        "with RunDirectory(pathlib.Path(sys.argv[1])).lock():\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(  # the lock has to be seen from another process
+        [sys.executable, "-c", code, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(JobError, match="Another process"), run.lock():
+            pass
+        other.kill()
+    with run.lock():
+        pass
+
+
+def test_the_lock_clears_what_a_killed_writer_left(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    save(run, 10)
+    (run.path / ".run.abcd.part.json").write_text("{")
+    (run.path / "checkpoints" / ".step_000020.abcd.part").mkdir()
+    with run.lock():
+        assert sorted(path.name for path in run.path.iterdir()) == [".lock", "checkpoints", "run.json"]
+        assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step_000010"]
+
+
+def test_a_finished_run_is_only_overwritten_on_request(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", outcome="finished")
+    save(run, 10)
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="already holds a finished run") as caught:
+        make_run(run.path)
+    assert "--overwrite" in str(caught.value.hint)
+    again = RunDirectory.create(run.path, {"command": "new"}, overwrite=True)
+    assert again.manifest()["outcome"] == "running"
+    assert again.checkpoints() == []
+    assert (run.path / "notes.txt").read_text() == "mine"
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
+    make_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="unfinished run") as caught:
+        make_run(tmp_path / "run")
+    assert caught.value.hint == f"stylehead stylize --resume {tmp_path / 'run'}"
+
+
+def test_foreign_folders_and_files_are_never_taken(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match="is a file"):
+        make_run(tmp_path / "photo.jpg")
+    with pytest.raises(UsageError, match="not empty and is not a run"):
+        RunDirectory.create(tmp_path, {}, overwrite=True)
+    assert (tmp_path / "photo.jpg").read_bytes() == b"x"
+
+
+def test_only_runs_can_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a run"):
+        RunDirectory.open(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(JobError, match="damaged"):
+        RunDirectory.open(tmp_path)
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(JobError, match="no JSON object"):
+        RunDirectory.open(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": 2}')
+    with pytest.raises(JobError, match="format 2"):
+        RunDirectory.open(tmp_path)
+
+
+def test_names_become_free_safe_paths(tmp_path: Path) -> None:
+    assert slugify("Portrait of a Werewolf!") == "portrait-of-a-werewolf"
+    assert slugify("../../etc") == "etc"
+    assert slugify("人") == "run"
+    assert len(slugify("x" * 300)) == 40
+    first = new_run_path(tmp_path, "Pixar character")
+    first.mkdir()
+    assert first.name.startswith("pixar-character-")
+    assert new_run_path(tmp_path, "Pixar character") != first
+
+
+def test_no_tensor_library_is_needed_to_look_at_runs() -> None:
+    code = "import sys, stylehead.runs; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_copied_run_is_a_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    save(run, 10)
+    shutil.copytree(run.path, tmp_path / "copy")
+    assert [item.step for item in RunDirectory.open(tmp_path / "copy").checkpoints()] == [10]
