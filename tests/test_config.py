@@ -1,0 +1,162 @@
+"""The settings of a stylise job: checks, JSON form, profiles and their descriptions."""
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylehead.config import METHOD_SETTINGS, StylizeConfig, flag, profile, setting_help
+from stylehead.errors import UsageError
+
+FIELDS = [field.name for field in dataclasses.fields(StylizeConfig)]
+
+
+def config(**changes: object) -> StylizeConfig:
+    return StylizeConfig.from_dict({"prompt": "Portrait of a werewolf", **changes})
+
+
+@given(
+    prompt=st.text(min_size=1).filter(lambda text: text.strip()),
+    cfg_scale=st.floats(0, 1e6),
+    steps=st.tuples(st.integers(0, 49), st.integers(0, 49)).map(lambda pair: tuple(sorted(pair))),
+    rank_weights=st.lists(st.floats(0, 2), min_size=1, max_size=6).map(tuple),
+    budget=st.none() | st.floats(0.01, 1e4),
+    mirror=st.booleans(),
+)
+def test_json_round_trip(prompt, cfg_scale, steps, rank_weights, budget, mirror):
+    original = StylizeConfig(
+        prompt=prompt,
+        cfg_scale=cfg_scale,
+        step_range=steps,
+        rank_weights=rank_weights,
+        time_budget_minutes=budget,
+        mirror=mirror,
+    )
+    assert StylizeConfig.from_json(original.to_json()) == original
+
+
+@pytest.mark.parametrize("name", ["default", "paper", "release"])
+@pytest.mark.parametrize("method", list(METHOD_SETTINGS))
+def test_every_profile_and_method_is_valid_and_round_trips(name, method):
+    original = config(**profile(name, method=method))
+    assert original.method == method
+    assert StylizeConfig.from_json(original.to_json()) == original
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prompt", "  "),
+        ("prompt", 3),
+        ("seed", -1),
+        ("iterations", 0),
+        ("iterations", 2.5),
+        ("iterations", True),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("cfg_scale", math.inf),
+        ("batch", 0),
+        ("psi", 1.4),
+        ("step_range", (40, 35)),
+        ("step_range", (40, 50)),
+        ("step_range", (40,)),
+        ("grid_step_range", (-1, 5)),
+        ("rank_weights", ()),
+        ("rank_weights", (1.0, -0.1)),
+        ("score", "csd"),
+        ("mirror", "yes"),
+        ("mask", "trained"),
+        ("yaw_deg", 181.0),
+        ("relative_distance_floor", 1.5),
+        ("time_budget_minutes", 0.0),
+        ("max_non_finite", 0),
+        ("psi_cutoff", -1),
+    ],
+)
+def test_bad_values_name_the_flag(name, value):
+    with pytest.raises(UsageError) as error:
+        config(**{name: value})
+    assert f"`{flag(name)}` (=" in error.value.message
+    assert "must be" in error.value.message
+
+
+def test_methods_fix_their_score():
+    with pytest.raises(UsageError, match="sds with `--method sds`"):
+        config(method="sds", score="paper")
+    assert config(method="ld", score="sds").score == "sds"
+
+
+def test_mirrored_views_need_some_weight():
+    with pytest.raises(UsageError, match="--base-weight"):
+        config(base_weight=0.0, mirror_weight=0.0)
+    assert not config(base_weight=0.0, mirror_weight=0.0, mirror=False).mirror
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UsageError) as error:
+        StylizeConfig.from_dict({"prompt": "Pixar", "cfg_scales": 3})
+    assert error.value.hint == "did you mean `cfg_scale`?"
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"seed": 1}'])
+def test_broken_json_is_a_usage_error(text):
+    with pytest.raises(UsageError):
+        StylizeConfig.from_json(text)
+
+
+def test_unknown_profile_and_method_are_usage_errors():
+    with pytest.raises(UsageError, match="--profile"):
+        profile("best")
+    with pytest.raises(UsageError, match="--method"):
+        profile("paper", method="gan")
+
+
+def test_the_paper_profile_states_the_equations():
+    paper = config(**profile("paper"))
+    assert (paper.score, paper.alpha_lookup, paper.mask) == ("paper", "timestep", "reference")
+    assert (paper.rank, paper.rank_renormalise, paper.rank_weights) == ("both", False, (1.0, 0.75, 0.5, 0.25))
+    assert (paper.noise_mode, paper.ray_jitter, paper.posterior) == ("const", False, "mean")
+
+
+def test_both_published_profiles_share_the_published_numbers():
+    for name in ("paper", "release"):
+        got = config(**profile(name))
+        assert (got.iterations, got.learning_rate, got.batch, got.views) == (10_000, 1e-4, 1, 1)
+        assert (got.cfg_scale, got.ddim_steps) == (7.5, 50)
+        assert got.step_range == got.grid_step_range == (35, 49)
+        assert (got.base_weight, got.mirror_weight, got.grid_weight) == (0.75, 0.25, 1.0)
+        assert (got.gradient_scale, got.gradient_clamp) == (1e-3, 1.0)
+        assert (got.tweedie_weight, got.perceptual_weight, got.relative_distance_weight) == (0.1, 0.05, 1.0)
+        assert (got.alpha_weight, got.latent_weight, got.background) == (0.0, 0.0, "bare")
+        assert (got.yaw_deg, got.grid_yaw_deg, got.pitch_deg, got.psi) == (60.0, 180.0, 30.0, 0.75)
+        assert math.isclose(math.radians(got.conditioning_pitch_deg), 0.2)
+        assert (got.grid_mode, got.grid_mirror, got.canny_channel) == ("before_sr", False, "red")
+
+
+def test_the_release_profile_repeats_the_scripts_quirks():
+    release = config(**profile("release"))
+    assert (release.score, release.alpha_lookup, release.mask) == ("classifier", "step_index", "generator")
+    assert (release.rank, release.rank_renormalise) == ("single", True)
+    assert (release.noise_mode, release.ray_jitter, release.posterior) == ("random", True, "sample")
+    assert (release.relative_distance_axis, release.relative_distance_floor) == ("planes", 0.0)
+
+
+def test_baselines_switch_the_papers_additions_off():
+    sds = config(**profile("default", method="sds"))
+    assert (sds.score, sds.mirror, sds.grid, sds.rank) == ("sds", False, False, "none")
+    assert config(**profile("paper", method="csd")).score == "classifier"
+
+
+def test_every_setting_has_one_line_of_help():
+    described = setting_help()
+    assert list(described) == FIELDS
+    assert all(text.endswith(".") and "\n" not in text for text in described.values())
+
+
+def test_reading_settings_does_not_import_torch():
+    code = "import sys, stylehead.config as c; c.setting_help(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
