@@ -1,0 +1,19 @@
+"""The frozen teacher: a latent diffusion model its schedule and its conditions. Knows nothing about heads."""
+
+from stylehead.guidance.conditions import canny_condition, depth_condition, estimated_depth_condition
+from stylehead.guidance.parts import TeacherPaths
+from stylehead.guidance.schedule import Schedule
+from stylehead.guidance.teacher import ControlCondition, EpsPair, PromptEmbedding, Question, Teacher
+
+__all__ = [
+    "ControlCondition",
+    "EpsPair",
+    "PromptEmbedding",
+    "Question",
+    "Schedule",
+    "Teacher",
+    "TeacherPaths",
+    "canny_condition",
+    "depth_condition",
+    "estimated_depth_condition",
+]

@@ -1,0 +1,299 @@
+"""The teacher against diffusers, on tiny random networks."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionControlNetPipeline, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+from stylehead.errors import JobError, MissingError
+from stylehead.guidance import ControlCondition, Question, Teacher, TeacherPaths
+
+
+def latents_like(teacher: Teacher, count: int, seed: int = 0) -> torch.Tensor:
+    size = teacher.latent_size
+    return torch.randn(count, 4, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def edges(teacher: Teacher, count: int, seed: int = 5) -> torch.Tensor:
+    shape = (count, 3, teacher.image_size, teacher.image_size)
+    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) > 0.8).float()
+
+
+def test_sizes_follow_the_networks(teacher):
+    assert (teacher.latent_size, teacher.latent_channels, teacher.image_size) == (8, 4, 32)
+    assert teacher.kinds == ("canny", "depth")
+
+
+def test_everything_is_frozen(teacher):
+    parts = teacher.parts
+    networks = [parts.vae, parts.unet, parts.text_encoder, *parts.controlnets.values()]
+    assert not any(p.requires_grad for network in networks for p in network.parameters())
+    assert not any(network.training for network in networks)
+
+
+def test_prompts_are_embedded_once_and_as_the_pipeline_does(teacher, pipeline):
+    cond, uncond = teacher.encode_prompt("a rosa")
+    expected, _ = pipeline.encode_prompt("a rosa", "cpu", 1, False)
+    torch.testing.assert_close(cond, expected)
+    assert not torch.allclose(cond, uncond)
+    assert teacher.encode_prompt("a rosa").cond is cond
+    assert teacher.encode_prompt("other").uncond is uncond
+
+
+def test_long_prompts_lose_their_end(teacher):
+    many = teacher.encode_prompt("a " * 40).cond
+    assert many.shape == teacher.encode_prompt("a").cond.shape
+
+
+@pytest.mark.parametrize("with_control", [False, True])
+def test_one_batched_call_equals_separate_calls(teacher, with_control):
+    text = teacher.encode_prompt("a rosa")
+    latents, timestep = latents_like(teacher, 2), torch.tensor([281, 21])
+    condition = ControlCondition("canny", edges(teacher, 2), 0.7) if with_control else None
+    got = teacher.predict(latents, timestep, text, condition=condition)
+    for sample in range(2):
+        for eps, hidden in ((got.eps_cond, text.cond), (got.eps_uncond, text.uncond)):
+            extra = {}
+            if condition is not None:
+                down, mid = teacher.parts.controlnets["canny"](
+                    latents[sample : sample + 1],
+                    timestep[sample],
+                    encoder_hidden_states=hidden,
+                    controlnet_cond=condition.image_01[sample : sample + 1],
+                    conditioning_scale=0.7,
+                    return_dict=False,
+                )
+                extra = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+            expected = teacher.parts.unet(
+                latents[sample : sample + 1], timestep[sample], encoder_hidden_states=hidden, **extra
+            ).sample
+            torch.testing.assert_close(eps[sample : sample + 1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_several_questions_in_one_pass_equal_each_alone(teacher):
+    text = teacher.encode_prompt("a")
+    questions = [
+        Question(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
+        Question(
+            latents_like(teacher, 1, 2), torch.tensor([181]), ControlCondition("canny", edges(teacher, 1))
+        ),
+        Question(
+            latents_like(teacher, 3, 3),
+            torch.tensor([41, 1, 261]),
+            ControlCondition("depth", edges(teacher, 1, 6), 0.5),
+        ),
+    ]
+    together = teacher.predict_all(questions, text)
+    for question, pair in zip(questions, together, strict=True):
+        alone = teacher.predict(question.latents_t, question.timestep, text, condition=question.condition)
+        torch.testing.assert_close(pair.eps_cond, alone.eps_cond, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(pair.eps_uncond, alone.eps_uncond, rtol=1e-4, atol=1e-5)
+
+
+def test_conditions_and_their_scale_act(teacher):
+    text = teacher.encode_prompt("a")
+    latents, timestep = latents_like(teacher, 1), torch.tensor([281])
+    without = teacher.predict(latents, timestep, text).eps_cond
+    picture = edges(teacher, 1)
+    outcomes = [
+        teacher.predict(latents, timestep, text, condition=ControlCondition(kind, picture, scale)).eps_cond
+        for kind, scale in (("canny", 1.0), ("canny", 0.5), ("depth", 1.0))
+    ]
+    assert all(not torch.allclose(outcome, without, atol=1e-4) for outcome in outcomes)
+    assert not torch.allclose(outcomes[0], outcomes[1], atol=1e-4)
+    assert not torch.allclose(outcomes[0], outcomes[2], atol=1e-4)
+    off = teacher.predict(latents, timestep, text, condition=ControlCondition("canny", picture, 0.0)).eps_cond
+    torch.testing.assert_close(off, without)
+
+
+def test_guidance_extrapolates(teacher):
+    text = teacher.encode_prompt("rosa")
+    pair = teacher.predict(latents_like(teacher, 1), torch.tensor([101]), text)
+    torch.testing.assert_close(pair.guided(1.0), pair.eps_cond)
+    torch.testing.assert_close(pair.guided(0.0), pair.eps_uncond)
+    torch.testing.assert_close(
+        pair.guided(7.5), 7.5 * pair.eps_cond - 6.5 * pair.eps_uncond, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_encode_and_decode_follow_the_vae(teacher):
+    image = edges(teacher, 2) * 2 - 1
+    vae = teacher.parts.vae
+    posterior = vae.encode(image).latent_dist
+    torch.testing.assert_close(teacher.encode(image), posterior.mean * 0.5)
+    latents = latents_like(teacher, 2)
+    torch.testing.assert_close(teacher.decode(latents), vae.decode(latents / 0.5).sample)
+
+
+def test_posterior_samples_have_the_posteriors_spread(teacher):
+    image = edges(teacher, 1) * 2 - 1
+    posterior = teacher.parts.vae.encode(image).latent_dist
+    draws = torch.cat(
+        [teacher.encode(image, generator=torch.Generator().manual_seed(seed)) for seed in range(200)]
+    )
+    torch.testing.assert_close(draws.std(0), posterior.std[0] * 0.5, rtol=0.3, atol=1e-3)
+    again = teacher.encode(image, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again, draws[:1])
+
+
+def test_encoding_is_differentiable(teacher):
+    image = (torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(4)) * 2 - 1).requires_grad_()
+    direction = latents_like(teacher, 1)
+    (teacher.encode(image) * direction).sum().backward()
+    step = 3e-3
+    nudge = torch.randn(image.shape, generator=torch.Generator().manual_seed(3))
+    high = (teacher.encode(image.detach() + step * nudge) * direction).sum()
+    low = (teacher.encode(image.detach() - step * nudge) * direction).sum()
+    slope = (high - low) / (2 * step)
+    torch.testing.assert_close((image.grad * nudge).sum(), slope, rtol=2e-2, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def pipeline(teacher):
+    parts = teacher.parts
+    return make_pipeline(StableDiffusionPipeline, parts)
+
+
+def make_pipeline(kind, parts, **extra):
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    pipe = kind(
+        vae=parts.vae,
+        text_encoder=parts.text_encoder,
+        tokenizer=parts.tokenizer,
+        unet=parts.unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        **extra,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def run_pipeline(pipe, latents, **options):
+    """Return the final image and the latents after every step."""
+    trail = []
+
+    def keep(_pipe, _index, _timestep, values):
+        trail.append(values["latents"].clone())
+        return {}
+
+    image = pipe(
+        "a rosa",
+        num_inference_steps=6,
+        guidance_scale=3.0,
+        latents=latents,
+        output_type="np",
+        callback_on_step_end=keep,
+        **options,
+    ).images
+    return torch.from_numpy(np.asarray(image)).permute(0, 3, 1, 2) * 2 - 1, trail
+
+
+def test_sampling_equals_the_diffusers_pipeline_step_by_step(teacher, pipeline):
+    start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(11))
+    expected, trail = run_pipeline(pipeline, start)
+    schedule, text, latents = teacher.schedule.with_steps(6), teacher.encode_prompt("a rosa"), start
+    for step_index, after in enumerate(trail):
+        eps = teacher.predict(latents, schedule.timesteps[step_index].expand(1), text)
+        latents = schedule.ddim_step(latents, eps.guided(3.0), step_index)
+        torch.testing.assert_close(latents, after, rtol=1e-4, atol=1e-4)
+    got = teacher.sample("a rosa", steps=6, cfg_scale=3.0, generator=torch.Generator().manual_seed(11))
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_conditioned_sampling_equals_the_diffusers_pipeline(teacher):
+    pipe = make_pipeline(
+        StableDiffusionControlNetPipeline, teacher.parts, controlnet=teacher.parts.controlnets["depth"]
+    )
+    picture = edges(teacher, 1)
+    start = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(12))
+    expected, _ = run_pipeline(pipe, start, image=picture, controlnet_conditioning_scale=0.6)
+    got = teacher.sample(
+        "a rosa",
+        condition=ControlCondition("depth", picture, 0.6),
+        steps=6,
+        cfg_scale=3.0,
+        generator=torch.Generator().manual_seed(12),
+    )
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
+
+
+# -------------------------------------------------------------------------------------------------- files
+
+
+def test_a_missing_folder_names_itself(tmp_path):
+    with pytest.raises(MissingError, match="nowhere"):
+        Teacher.load(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def copy(teacher_folder, tmp_path):
+    return shutil.copytree(teacher_folder, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "tokenizer", "scheduler", "text_encoder"])
+def test_a_missing_part_names_itself(copy, part):
+    shutil.rmtree(copy / part)
+    with pytest.raises(MissingError, match=part):
+        Teacher.load(copy)
+
+
+def test_pickled_weights_are_never_read(copy):
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(MissingError, match="safetensors"):
+        Teacher.load(copy)
+
+
+def test_a_damaged_file_is_a_job_error(copy):
+    (copy / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"not a tensor")
+    with pytest.raises(JobError, match="vae"):
+        Teacher.load(copy)
+
+
+def test_a_velocity_model_is_refused(copy):
+    path = copy / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "prediction_type": "v_prediction"}))
+    with pytest.raises(JobError, match="v_prediction"):
+        Teacher.load(copy)
+
+
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_half_precision_files_load_in_single_precision(copy, teacher, variant):
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    half = {name: tensor.half() for name, tensor in load_file(path).items()}
+    path.unlink()
+    save_file(half, path.with_name(f"diffusion_pytorch_model{variant}.safetensors"))
+    loaded = Teacher.load(copy)
+    assert loaded.parts.unet.dtype == torch.float32
+    pair = loaded.predict(latents_like(teacher, 1), torch.tensor([81]), loaded.encode_prompt("a"))
+    expected = teacher.predict(latents_like(teacher, 1), torch.tensor([81]), teacher.encode_prompt("a"))
+    torch.testing.assert_close(pair.eps_cond, expected.eps_cond, rtol=2e-2, atol=2e-2)
+
+
+def test_controlnets_are_optional_and_may_live_elsewhere(copy, tmp_path, teacher):
+    elsewhere = shutil.move(copy / "controlnet_depth", tmp_path / "depth")
+    shutil.rmtree(copy / "controlnet_canny")
+    bare = Teacher.load(copy)
+    assert bare.kinds == ()
+    with pytest.raises(MissingError) as error:
+        question = ControlCondition("canny", edges(teacher, 1))
+        bare.predict(latents_like(teacher, 1), torch.tensor([1]), bare.encode_prompt("a"), condition=question)
+    assert error.value.hint == "--no-canny"
+    assert Teacher.load(TeacherPaths(copy, controlnet_depth=elsewhere)).kinds == ("depth",)
