@@ -139,9 +139,9 @@ class GeneratorConfig:
         """The 128x128 network of the embedded preset."""
         return cls(
             z_dim=64,
-            w_dim=128,
+            w_dim=256,
             img_resolution=128,
-            mapping_num_layers=4,
+            mapping_num_layers=6,
             mapping_lr_mul=1.0,
             channel_base=4096,
             channel_max=128,
