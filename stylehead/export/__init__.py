@@ -1,0 +1,1 @@
+"""Pictures, films and meshes that remember how they were made."""
