@@ -1,6 +1,7 @@
 """Cameras around a head: poses, intrinsics, 25-number labels, trajectories and the mirror.
 
-World: y up, the face looks along +z, one unit is the edge of the rendered box. Camera frame (OpenCV): x right,
+World: y up, the face looks along +z, one unit is the edge of the rendered box. Camera frame (OpenCV): x
+    right,
 y down, z forward. A ``camera_label`` is 25 numbers: the row-major 4x4 ``cam2world`` and the row-major 3x3
 intrinsics, normalised by the image size (principal point 0.5 in the centre).
 """
@@ -31,8 +32,8 @@ def look_at(
 ) -> Tensor:
     """Place cameras on a sphere around the world origin, looking at a pivot.
 
-    The published convention: ``phi = arccos(-2 pitch / pi)``, so the height is ``-2 radius pitch / pi`` and the
-    elevation is *not* the pitch (a pitch of pi/6 puts the camera 19.47 degrees below).
+    The published convention: ``phi = arccos(-2 pitch / pi)``, so the height is ``-2 radius pitch / pi`` and
+    the elevation is *not* the pitch (a pitch of pi/6 puts the camera 19.47 degrees below).
 
     Args:
         yaw_rad: Turn about the vertical axis; positive moves the camera towards +x (the head's own left).
@@ -65,8 +66,8 @@ def fov_to_intrinsics(fov_diag_deg: float = DEFAULT_FOV_DIAG_DEG) -> Tensor:
         fov_diag_deg: Field of view across the picture's diagonal, in degrees.
 
     Returns:
-        Intrinsics [3,3] with focal 1 / (1.414 tan(fov 3.14159 / 360)); the constants are truncated on purpose, as
-        the published cameras were made with them.
+        Intrinsics [3,3] with focal 1 / (1.414 tan(fov 3.14159 / 360)); the constants are truncated on
+        purpose, as the published cameras were made with them.
     """
     focal = 1 / (math.tan(fov_diag_deg * 3.14159 / 360) * 1.414)
     return torch.tensor([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]])
@@ -100,8 +101,8 @@ def camera_from_angles(
 def mirror(label: Tensor) -> Tensor:
     """Reflect cameras [B,25] across the head's left-right plane (x = 0).
 
-    The picture of a symmetric head from the mirrored camera is the horizontal flip of the original, as long as the
-    principal point is in the centre. An involution: ``mirror(mirror(label)) == label``.
+    The picture of a symmetric head from the mirrored camera is the horizontal flip of the original, as long
+    as the principal point is in the centre. An involution: ``mirror(mirror(label)) == label``.
     """
     return label * label.new_tensor(_MIRROR_SIGNS)
 
@@ -112,7 +113,7 @@ def conditioning_camera(pitch_rad: float = 0.0) -> Tensor:
 
 
 def turntable(yaw_steps: int, pitch_rad: float = 0.0) -> Tensor:
-    """Labels [yaw_steps,25] once around the head, starting in front; the last step is one short of a full turn."""
+    """Labels [yaw_steps,25] once around the head, starting in front, without repeating the first."""
     yaw_rad = torch.arange(yaw_steps, dtype=torch.float32) * (2 * math.pi / yaw_steps)
     return camera_from_angles(yaw_rad, pitch_rad)
 

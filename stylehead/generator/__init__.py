@@ -1,13 +1,8 @@
 """PanoHead in plain PyTorch: mapping, synthesis, tri-grid volume renderer and super-resolution."""
 
 from stylehead.generator.config import GeneratorConfig, RenderingConfig, SuperresolutionConfig
-from stylehead.generator.panohead import (
-    PanoHead,
-    PointSamples,
-    RawOutput,
-    RenderOptions,
-    RenderOutput,
-)
+from stylehead.generator.outputs import PointSamples, RawOutput, RenderOptions, RenderOutput
+from stylehead.generator.panohead import PanoHead, trainable_parameters
 from stylehead.generator.renderer import (
     DensityEdits,
     DepthDraws,
@@ -18,6 +13,7 @@ from stylehead.generator.renderer import (
     march,
     render_rays,
 )
+from stylehead.generator.style import Style, StyleMix, load_style, mix_styles, remove_styles, save_style
 from stylehead.generator.trigrid import TriGrid, sample_trigrid
 
 __all__ = [
@@ -33,10 +29,17 @@ __all__ = [
     "RenderOptions",
     "RenderOutput",
     "RenderingConfig",
+    "Style",
+    "StyleMix",
     "SuperresolutionConfig",
     "TriGrid",
     "camera_rays",
+    "load_style",
     "march",
+    "mix_styles",
+    "remove_styles",
     "render_rays",
     "sample_trigrid",
+    "save_style",
+    "trainable_parameters",
 ]

@@ -2,22 +2,21 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from stylehead import __version__
 from stylehead.errors import JobError, MissingError, StyleheadError
+from stylehead.files import save_tensors
 from stylehead.generator.config import GeneratorConfig
 from stylehead.generator.ops import resample_filter
 
 GENERATOR_FORMAT = "generator-1"
-_FORMAT_KEY = "stylehead.format"
+FORMAT_KEY = "stylehead.format"
 _CONFIG_KEY = "stylehead.config"
 _IGNORED = "dataset_label_std"
 
@@ -28,24 +27,15 @@ def write_tensors(
     """Write a safetensors file so that it is there whole or not at all.
 
     Raises:
-        JobError: A header entry is not a string, or the folder cannot be written.
+        JobError: A header entry is not a string, or the file cannot be written.
     """
-    wrong = [key for key, value in metadata.items() if not isinstance(value, str)]
-    if wrong:
-        raise JobError(f"Header entry `{wrong[0]}` must be a string.")
-    target = Path(path)
+    for key, value in metadata.items():
+        if not isinstance(value, str):
+            raise JobError(f"Header entry `{key}` (={value}) must be a string.")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        os.close(handle)
+        save_tensors(Path(path), {key: tensor.cpu() for key, tensor in tensors.items()}, metadata)
     except OSError as error:
-        raise JobError(f"Cannot write {target}: {error.strerror}.") from error
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, name, dict(metadata))
-        with open(name, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        raise JobError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -71,7 +61,7 @@ def save_generator(
     metadata: Mapping[str, str],
 ) -> None:
     """Write a generator's weights with its configuration in the header."""
-    header = {_FORMAT_KEY: GENERATOR_FORMAT, _CONFIG_KEY: config.to_json(), "stylehead.version": __version__}
+    header = {FORMAT_KEY: GENERATOR_FORMAT, _CONFIG_KEY: config.to_json(), "stylehead.version": __version__}
     write_tensors(path, state, {**metadata, **header})
 
 
@@ -80,8 +70,8 @@ def load_generator(
 ) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     """Read a generator's configuration and its weights in single precision."""
     tensors, metadata = read_tensors(path)
-    if metadata.get(_FORMAT_KEY, GENERATOR_FORMAT) != GENERATOR_FORMAT:
-        raise JobError(f"{path} holds `{metadata[_FORMAT_KEY]}`, not a generator this version can read.")
+    if metadata.get(FORMAT_KEY, GENERATOR_FORMAT) != GENERATOR_FORMAT:
+        raise JobError(f"{path} holds `{metadata[FORMAT_KEY]}`, not a generator this version can read.")
     if config is None:
         if _CONFIG_KEY not in metadata:
             raise JobError(f"{path} is not a generator file: its header has no configuration.")
@@ -123,5 +113,5 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     for key in sorted(state):
         tensor = state[key].detach().float().cpu().contiguous()
         digest.update(f"{key}|{list(tensor.shape)}|float32|".encode())
-        digest.update(memoryview(tensor.reshape(-1).numpy()).cast("B"))
+        digest.update(tensor.reshape(-1).numpy().data)
     return digest.hexdigest()

@@ -55,7 +55,9 @@ class RenderingConfig:
     box_warp: float = 1.0  # edge of the rendered cube in world units
     depth_resolution: int = 48  # coarse samples on a ray
     depth_resolution_importance: int = 48  # further samples where the coarse ones found something; 0 = none
-    ray_start: RayLimit = 2.25  # nearest sample, distance along the ray; "auto" = where the ray enters the cube
+    ray_start: RayLimit = (
+        2.25  # nearest sample, distance along the ray; "auto" = where the ray enters the cube
+    )
     ray_end: RayLimit = 3.3
     disparity_space_sampling: bool = False  # coarse samples uniform in 1 / depth
     white_back: bool = False  # what light is left shows 1 in every feature
@@ -220,8 +222,8 @@ class GeneratorConfig:
 
         Args:
             data: Names of the original constructor (``rendering_kwargs``, ``mapping_kwargs`` or
-                ``mapping_num_layers``, ...), optionally with ``neural_rendering_resolution`` and an ``sr`` object
-                that gives the sizes of a super-resolution which is none of the published ones.
+                ``mapping_num_layers``, ...), optionally with ``neural_rendering_resolution`` and with an
+                ``sr`` object that gives the sizes of a super-resolution which is none of the published ones.
         """
         rendering = dict(data.get("rendering_kwargs", {}))
         rendering.setdefault("c_scale", 0.0)  # a missing factor counts as zero there

@@ -22,12 +22,8 @@ class Decoder(nn.Module):
 
     def forward(self, sampled: Tensor) -> tuple[Tensor, Tensor]:
         """Map features averaged over the stacks [...,32] to density logits [...] and features [...,32]."""
-        out = self.net[2]
-        assert isinstance(out, FullyConnected)
-        hidden = self.net[1](self.net[0](sampled))
-        weight, bias = out.weight * out.weight_gain, out.bias * out.bias_gain
-        density = hidden @ weight[0] + bias[0]
-        features = functional.linear(hidden, weight[1:], bias[1:])
+        density, features = self.net(sampled).split([1, DECODER_FEATURES], dim=-1)
+        density = density[..., 0]
         if self.activation == "sigmoid":
             features = torch.sigmoid(features) * 1.002 - 0.001
         elif self.activation == "lrelu":

@@ -70,15 +70,16 @@ class SynthesisLayer(nn.Module):
         self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode, generator: torch.Generator | None = None
     ) -> Tensor:
         """Map [B,I,H,W] and styles w [K,w_dim] (B a multiple of K) to [B,O,resolution,resolution]."""
-        # lrelu(a) * sqrt 2 == lrelu(a * sqrt 2), so the gain goes into the small tensors before the activation.
-        x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up, gain=LRELU_GAIN)
+        # lrelu(a) sqrt 2 == lrelu(a sqrt 2): the gain goes into the small tensors before the activation.
+        bias = self.bias * LRELU_GAIN
+        x = modulated_conv2d(x, self.weight, self.affine(w), bias=bias, up=self.up, gain=LRELU_GAIN)
         if noise_mode != "none":
             noise = self.noise_const
             if noise_mode == "random":
                 shape = (x.shape[0], 1, self.resolution, self.resolution)
                 noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
             x = x.add_(noise * (self.noise_strength * LRELU_GAIN))
-        x = functional.leaky_relu_(x.add_((self.bias * LRELU_GAIN)[:, None, None]), LRELU_SLOPE)
+        x = functional.leaky_relu_(x, LRELU_SLOPE)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
 
@@ -98,7 +99,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Map [B,I,H,W] and styles w [K,w_dim] to [B,O,H,W]."""
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles, demodulate=False).add_(self.bias[:, None, None])
+        x = modulated_conv2d(x, self.weight, styles, bias=self.bias, demodulate=False)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
 

@@ -13,8 +13,8 @@ class MappingNetwork(nn.Module):
 
     def __init__(
         self,
-        *,
         z_dim: int,
+        *,
         c_dim: int,
         w_dim: int,
         num_ws: int,

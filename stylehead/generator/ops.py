@@ -17,7 +17,13 @@ def resample_filter() -> Tensor:
 
 
 def upfirdn2d(
-    x: Tensor, *, up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0), gain: float = 1.0
+    x: Tensor,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    gain: float = 1.0,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Insert zeros, pad, blur every channel with :func:`resample_filter`, keep every ``down``-th pixel.
 
@@ -27,6 +33,7 @@ def upfirdn2d(
         down: Step between the pixels that are kept.
         padding: Zeros before (left and top) and after (right and bottom) the up-sampled image.
         gain: Factor on the filter.
+        bias: [C], added last.
 
     Returns:
         [B,C,(H up + padding - 3) / down, ...].
@@ -40,21 +47,24 @@ def upfirdn2d(
     if before != after:
         x, before = functional.pad(x, (before, after, before, after)), 0
     kernel = (resample_filter().to(x) * gain).expand(channels, 1, 4, 4)
-    return functional.conv2d(x, kernel, stride=down, padding=before, groups=channels)
+    return functional.conv2d(x, kernel, bias, stride=down, padding=before, groups=channels)
 
 
 def upsample2d(x: Tensor) -> Tensor:
     """Double the size of images [B,C,H,W] with the blur filter: [B,C,2H,2W].
 
-    Equals ``upfirdn2d(x, up=2, padding=(2, 1), gain=4)``, as bilinear interpolation of the zero-padded image.
+    Equals ``upfirdn2d(x, up=2, padding=(2, 1), gain=4)``. The taps are those of bilinear interpolation, which
+    repeats the outermost pixels where the filter sees zeros: three quarters of its value remain there.
     """
-    padded = functional.pad(x, (1, 1, 1, 1))
-    doubled = functional.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)
-    return doubled[:, :, 2:-2, 2:-2]
+    doubled = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    fade_y, fade_x = (x.new_ones(size) for size in doubled.shape[-2:])
+    for fade in (fade_y, fade_x):
+        fade[0] = fade[-1] = 0.75
+    return doubled * (fade_y[:, None] * fade_x)
 
 
 def resize(x: Tensor, size: int, *, antialias: bool = True) -> Tensor:
-    """Resize images [B,C,H,W] bilinearly to [B,C,size,size]; the same tensor when it has that size already."""
+    """Resize images [B,C,H,W] bilinearly to [B,C,size,size]; those of that size are returned as they are."""
     if x.shape[-1] == size and x.shape[-2] == size:
         return x
     return functional.interpolate(
@@ -63,22 +73,30 @@ def resize(x: Tensor, size: int, *, antialias: bool = True) -> Tensor:
 
 
 def modulated_conv2d(
-    x: Tensor, weight: Tensor, styles: Tensor, *, up: int = 1, demodulate: bool = True, gain: float = 1.0
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    *,
+    bias: Tensor | None = None,
+    up: int = 1,
+    demodulate: bool = True,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolve with a kernel whose input channels are scaled by styles.
 
-    ``w' = weight * style``; with demodulation each output channel of w' is divided by its norm
-    ``sqrt(sum w'^2 + 1e-8)``. One style for the whole batch modulates the kernel itself (one plain convolution);
-    several styles scale the activations before and after a shared kernel instead, which is the same sum and never
-    copies the kernel.
+    ``w' = weight style``; with demodulation each output channel of w' is divided by its norm
+    ``sqrt(sum w'^2 + 1e-8)``. One style for the whole batch modulates the kernel itself (one plain
+    convolution); several styles scale the activations before and after a shared kernel instead, which is the
+    same sum and never copies the kernel.
 
     Args:
         x: Images [B,I,H,W], grouped style by style: the first B/K belong to the first style, and so on.
         weight: Kernel [O,I,k,k].
         styles: Factors [K,I] with B a multiple of K.
+        bias: [O], added last.
         up: 1, or 2 for a stride-2 transposed convolution followed by the blur filter.
         demodulate: Normalise the output channels.
-        gain: Factor on the result.
+        gain: Factor on the result, before the bias.
 
     Returns:
         [B,O,H up,W up].
@@ -86,21 +104,26 @@ def modulated_conv2d(
     if styles.shape[0] == 1:
         kernel = weight * styles.reshape(1, -1, 1, 1)
         if demodulate:
-            kernel = kernel * (kernel.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt()
-        return _convolve(x, kernel * gain, up=up)
+            kernel = kernel * (gain * (kernel.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt())
+        elif gain != 1:
+            kernel = kernel * gain
+        return _convolve(x, kernel, bias, up=up)
 
     views = x.shape[0] // styles.shape[0]
-    x = x * styles.repeat_interleave(views, dim=0)[:, :, None, None]
-    scale = torch.full_like(weight[None, :, 0, 0, 0], gain)
+    x = _convolve(x * styles.repeat_interleave(views, dim=0)[:, :, None, None], weight, None, up=up)
     if demodulate:
         scale = gain * (styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()
-        scale = scale.repeat_interleave(views, dim=0)
-    return _convolve(x, weight, up=up) * scale[:, :, None, None]
+        x = x * scale.repeat_interleave(views, dim=0)[:, :, None, None]
+    elif gain != 1:
+        x = x * gain
+    return x if bias is None else x.add_(bias[:, None, None])
 
 
-def _convolve(x: Tensor, kernel: Tensor, *, up: int) -> Tensor:
+def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *, up: int) -> Tensor:
+    if kernel.shape[-1] == 1:  # a matrix product over the pixels, much faster than a 1x1 convolution on a CPU
+        return functional.linear(x.permute(0, 2, 3, 1), kernel[:, :, 0, 0], bias).permute(0, 3, 1, 2)
     x = x.contiguous(memory_format=torch.channels_last)
     if up == 1:
-        return functional.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
+        return functional.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
     x = functional.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
-    return upfirdn2d(x, padding=(1, 1), gain=4.0)
+    return upfirdn2d(x, padding=(1, 1), gain=4.0, bias=bias)

@@ -1,9 +1,8 @@
 """The generator: from a random vector or style vectors to pictures of a head from any side."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,78 +14,17 @@ from stylehead.generator.decoder import Decoder
 from stylehead.generator.layers import NoiseMode, ToRGB
 from stylehead.generator.mapping import MappingNetwork
 from stylehead.generator.ops import resize
-from stylehead.generator.renderer import (
-    DensityEdits,
-    DepthDraws,
-    EmptyDepth,
-    camera_rays,
-    render_rays,
+from stylehead.generator.outputs import (
+    Background,
+    PointSamples,
+    RawOutput,
+    RenderOptions,
+    RenderOutput,
 )
+from stylehead.generator.renderer import DepthDraws, camera_rays, render_rays
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.generator.synthesis import SynthesisNetwork
 from stylehead.generator.trigrid import TriGrid, sample_trigrid_mean
-
-Background = bool | Literal["white"]
-
-
-class RenderOutput(NamedTuple):
-    """Pictures of B cameras.
-
-    Attributes:
-        image: [B,3,img_resolution,img_resolution], nominally -1..1, not clamped.
-        image_raw: [B,3,R,R] before super-resolution, nominally -1..1.
-        depth: [B,1,R,R], distance along the ray; meaningless where the mask is below about 1e-3.
-        mask: [B,1,R,R], 0..1 (a thousandth beyond either end, as published, unless ``raw_mask``).
-    """
-
-    image: Tensor
-    image_raw: Tensor
-    depth: Tensor
-    mask: Tensor
-
-
-class RawOutput(NamedTuple):
-    """What super-resolution starts from, at the raw resolution R.
-
-    Attributes:
-        features: [B,32,R,R], background included.
-        image_raw: [B,3,R,R].
-        depth: [B,1,R,R].
-        weight_sum: [B,1,R,R], how much of each ray met the head, 0..1.
-    """
-
-    features: Tensor
-    image_raw: Tensor
-    depth: Tensor
-    weight_sum: Tensor
-
-
-class PointSamples(NamedTuple):
-    """The field at points: density logits [K,P,1] and features [K,P,32], no crop applied."""
-
-    density: Tensor
-    features: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class RenderOptions:
-    """Rarely needed switches of one render.
-
-    Attributes:
-        resolution: Edge of the raw render, instead of the network's own.
-        edits: Crop and culling of the density.
-        empty_depth: Depth of rays that met nothing: "largest" in the batch (published) or "smallest" (paper's fork).
-        raw_mask: Return the ray weights themselves (paper's fork) instead of 1.002 W - 0.001 (published).
-        ws_background: Style vectors [K,n,w_dim] of the background, instead of the first of ``ws``.
-        draws: Random numbers of the depths, instead of drawing them.
-    """
-
-    resolution: int | None = None
-    edits: DensityEdits = DensityEdits()
-    empty_depth: EmptyDepth = "largest"
-    raw_mask: bool = False
-    ws_background: Tensor | None = None
-    draws: DepthDraws | None = None
 
 
 class _Backbone(nn.Module):
@@ -108,24 +46,28 @@ class PanoHead(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
+        self.unstyled: dict[str, Tensor] = {}  # weights under the styles laid over them, see `style`
+        self._fingerprint: tuple[object, str] | None = None
         rendering = config.rendering
-        mapping_sizes = {"z_dim": config.z_dim, "c_dim": config.c_dim}
-        backbone_mapping = MappingNetwork(
-            **mapping_sizes,
+        mapping = MappingNetwork(
+            config.z_dim,
+            c_dim=config.c_dim,
             w_dim=config.w_dim,
             num_ws=config.num_ws,
             num_layers=config.mapping_num_layers,
             lr_mul=config.mapping_lr_mul,
         )
-        synthesis = SynthesisNetwork(
-            w_dim=config.w_dim,
-            resolution=rendering.triplane_size,
-            img_channels=config.plane_channels,
-            channel_base=config.channel_base,
-            channel_max=config.channel_max,
-            conv_clamp=config.conv_clamp,
+        self.backbone = _Backbone(
+            mapping,
+            SynthesisNetwork(
+                w_dim=config.w_dim,
+                resolution=rendering.triplane_size,
+                img_channels=config.plane_channels,
+                channel_base=config.channel_base,
+                channel_max=config.channel_max,
+                conv_clamp=config.conv_clamp,
+            ),
         )
-        self.backbone = _Backbone(backbone_mapping, synthesis)
         self.superresolution = SuperResolution(
             config.superresolution,
             w_dim=config.w_dim,
@@ -144,7 +86,7 @@ class PanoHead(nn.Module):
                 conv_clamp=config.conv_clamp,
             )
         self.t_mapping = MappingNetwork(
-            **mapping_sizes, w_dim=3, num_ws=1, num_layers=2, lr_mul=1.0, linear_end=True
+            config.z_dim, c_dim=config.c_dim, w_dim=3, num_ws=1, num_layers=2, lr_mul=1.0, linear_end=True
         )
         nn.init.zeros_(self.t_mapping.get_parameter("fc1.weight"))  # a fresh network leaves cameras in place
         self.register_load_state_dict_pre_hook(_drop_training_statistics)
@@ -238,8 +180,8 @@ class PanoHead(nn.Module):
             planes: [K,96 D,S,S] from :meth:`planes`, or those prepared.
             ws: [K,num_ws,w_dim] (or repeated for every view).
             camera_label: [B,25].
-            background: True adds the background network's features behind the head; "white" puts the raw picture
-                on white; False adds nothing.
+            background: True adds the background network's features behind the head; "white" puts the raw
+                picture on white; False adds nothing.
             noise_mode: Noise of the background network.
             deterministic: No jitter and evenly spread importance samples; otherwise random depths.
             generator: Source of randomness, on the planes' device.
@@ -282,27 +224,16 @@ class PanoHead(nn.Module):
         options = options or RenderOptions()
         rendering = self.config.rendering
         grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
-        self._check_batch(grid.planes.shape[0], ws, camera_label)
+        _check_batch(grid.planes.shape[0], ws, camera_label)
         resolution = options.resolution or self.config.neural_rendering_resolution
         rays = camera_rays(camera_label, resolution)
-        draws = options.draws
-        if draws is None and deterministic:
-            draws = DepthDraws.fixed(rays, rendering)
-        elif draws is None:
-            draws = DepthDraws.random(rays, rendering, generator)
-        density_noise = 0.0 if deterministic else rendering.density_noise
-
-        def field(points: Tensor) -> tuple[Tensor, Tensor]:
-            density, features = self._sample(grid, points.reshape(grid.planes.shape[0], -1, 3))
-            if density_noise > 0:
-                noise = torch.randn(
-                    density.shape, generator=generator, device=density.device, dtype=density.dtype
-                )
-                density = density + noise * density_noise
-            return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
-
         marched = render_rays(
-            field, rays, rendering, draws=draws, edits=options.edits, empty_depth=options.empty_depth
+            self._field(grid, 0.0 if deterministic else rendering.density_noise, generator),
+            rays,
+            rendering,
+            draws=options.draws or DepthDraws.make(rays, rendering, deterministic, generator),
+            edits=options.edits,
+            empty_depth=options.empty_depth,
         )
         features, depth, weight_sum = (_as_image(part, resolution) for part in marched)
         if rendering.decoder_activation == "sigmoid":
@@ -310,9 +241,8 @@ class PanoHead(nn.Module):
         if background is True:
             ws_background = ws if options.ws_background is None else options.ws_background
             behind = self._background(ws_background, resolution, noise_mode, generator)
-            features = features + (1 - weight_sum) * behind.repeat_interleave(
-                features.shape[0] // behind.shape[0], dim=0
-            )
+            behind = behind.repeat_interleave(features.shape[0] // behind.shape[0], dim=0)
+            features = features + (1 - weight_sum) * behind
         image_raw = self.torgb(features, ws[:, -1]) if rendering.use_torgb_raw else features[:, :3]
         if background == "white":
             image_raw = image_raw * weight_sum + (1 - weight_sum)
@@ -379,7 +309,7 @@ class PanoHead(nn.Module):
         )
 
     def sample_points(self, planes: Tensor | TriGrid, points: Tensor) -> PointSamples:
-        """Read density and features at world points [K,P,3], for meshes; the renderer's crop is not applied."""
+        """Read the field at world points [K,P,3], for meshes; the renderer's crop is not applied."""
         grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
         density, features = self._sample(grid, points)
         return PointSamples(density[..., None], features)
@@ -419,13 +349,12 @@ class PanoHead(nn.Module):
         return generator.to(device).eval()
 
     def fingerprint(self) -> str:
-        """sha256 over names, shapes, types and bytes of the weights; the same however the file was written."""
-        versions = tuple((t.data_ptr(), t._version) for t in self.state_dict().values())
-        cached: tuple[object, str] | None = getattr(self, "_fingerprint", None)
-        if cached is None or cached[0] != versions:
-            cached = (versions, checkpoint.fingerprint(self.state_dict()))
-            self._fingerprint = cached
-        return cached[1]
+        """sha256 over names, shapes, types and bytes of the weights, however the file was written."""
+        state = self.state_dict()
+        versions = tuple((tensor.data_ptr(), tensor._version) for tensor in state.values())
+        if self._fingerprint is None or self._fingerprint[0] != versions:
+            self._fingerprint = (versions, checkpoint.fingerprint(state))
+        return self._fingerprint[1]
 
     def _conditioning(self, z: Tensor, camera_label: Tensor) -> Tensor:
         camera_label = camera_label.expand(z.shape[0], -1)
@@ -435,6 +364,20 @@ class PanoHead(nn.Module):
 
     def _sample(self, grid: TriGrid, points: Tensor) -> tuple[Tensor, Tensor]:
         return self.decoder(sample_trigrid_mean(grid, points, box_warp=self.config.rendering.box_warp))
+
+    def _field(
+        self, grid: TriGrid, density_noise: float, generator: torch.Generator | None
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """The function from points [B,M,S,3] to density and features that the renderer asks for."""
+
+        def field(points: Tensor) -> tuple[Tensor, Tensor]:
+            density, features = self._sample(grid, points.reshape(grid.planes.shape[0], -1, 3))
+            if density_noise > 0:
+                noise = torch.empty_like(density).normal_(generator=generator)
+                density = density + noise * density_noise
+            return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
+
+        return field
 
     def _background(
         self, ws: Tensor, resolution: int, noise_mode: NoiseMode, generator: torch.Generator | None
@@ -447,13 +390,23 @@ class PanoHead(nn.Module):
         image = self.bcg_synthesis(ws, noise_mode=noise_mode, generator=generator)
         return resize(image, resolution, antialias=self.config.rendering.sr_antialias)
 
-    @staticmethod
-    def _check_batch(identities: int, ws: Tensor, camera_label: Tensor) -> None:
-        views = camera_label.shape[0]
-        if views % identities or views % ws.shape[0]:
-            raise UsageError(
-                f"{views} cameras cannot be shared evenly by {identities} tri-grids and {ws.shape[0]} rows of ws."
-            )
+
+def trainable_parameters(generator: PanoHead) -> list[tuple[str, nn.Parameter]]:
+    """Name what distillation trains: tri-grid synthesis and super-resolution, without any bias."""
+    prefixes = ("backbone.synthesis.", "superresolution.")
+    return [
+        (name, parameter)
+        for name, parameter in generator.named_parameters()
+        if name.startswith(prefixes) and not name.endswith(".bias")
+    ]
+
+
+def _check_batch(identities: int, ws: Tensor, camera_label: Tensor) -> None:
+    views = camera_label.shape[0]
+    if views % identities or views % ws.shape[0]:
+        raise UsageError(
+            f"{views} cameras cannot be shared evenly by {identities} tri-grids and {len(ws)} rows of ws."
+        )
 
 
 def _as_image(rendered: Tensor, resolution: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Volume rendering: rays, depths along them, and what they gather on the way.
 
-Every function works on [B,M,...] tensors: B cameras, M rays each, S samples a ray. Depths are distances along unit
-rays. No gradient flows through depths; it flows through densities, features and, by way of the points, cameras.
+Every function works on [B,M,...] tensors: B cameras, M rays each, S samples a ray. Depths are distances along
+unit rays. No gradient flows through depths; it flows through densities, features and, by way of the points,
+cameras.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,20 +56,21 @@ class DepthDraws:
     fine: Tensor
 
     @classmethod
-    def fixed(cls, rays: Rays, config: RenderingConfig) -> "DepthDraws":
-        """No jitter, and importance samples spread evenly."""
-        count = config.depth_resolution_importance
-        steps = torch.linspace(0, 1, count, dtype=rays.origins.dtype, device=rays.origins.device)
-        return cls(steps.new_zeros(()), steps.expand(*rays.origins.shape[:2], count))
-
-    @classmethod
-    def random(
-        cls, rays: Rays, config: RenderingConfig, generator: torch.Generator | None = None
+    def make(
+        cls,
+        rays: Rays,
+        config: RenderingConfig,
+        deterministic: bool = True,
+        generator: torch.Generator | None = None,
     ) -> "DepthDraws":
-        """Uniform draws from a generator on the rays' device."""
-        shape, kind = rays.origins.shape[:2], {"dtype": rays.origins.dtype, "device": rays.origins.device}
-        coarse = torch.rand((*shape, config.depth_resolution), generator=generator, **kind)
-        fine = torch.rand((*shape, config.depth_resolution_importance), generator=generator, **kind)
+        """Draw uniformly from a generator on the rays' device; deterministic: no jitter, even spread."""
+        shape, like = rays.origins.shape[:2], rays.origins
+        if deterministic:
+            count = config.depth_resolution_importance
+            even = torch.linspace(0, 1, count, dtype=like.dtype, device=like.device)
+            return cls(like.new_zeros(()), even.expand(*shape, count))
+        coarse = like.new_empty(*shape, config.depth_resolution).uniform_(generator=generator)
+        fine = like.new_empty(*shape, config.depth_resolution_importance).uniform_(generator=generator)
         return cls(coarse, fine)
 
 
@@ -94,8 +96,8 @@ def camera_rays(camera_label: Tensor, resolution: int) -> Rays:
 def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[Tensor, Tensor]:
     """Nearest and furthest depth: scalars, or [B,M,1] where rays meet the cube when they are "auto".
 
-    A ray that misses the cube starts at the nearest entry of the others and ends at their furthest *entry*, as in
-    the published network. When all miss, it passes the ball around the cube.
+    A ray that misses the cube starts at the nearest entry of the others and ends at their furthest *entry*,
+    as in the published network. When all miss, it passes the ball around the cube.
     """
     near, far = config.ray_start, config.ray_end
     if near != "auto" and far != "auto":
@@ -113,7 +115,9 @@ def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[Tensor, Tensor]:
     return torch.where(hit, start, entries.min()), torch.where(hit, end, entries.max())
 
 
-def coarse_depths(near: Tensor, far: Tensor, jitter: Tensor, *, count: int, disparity: bool = False) -> Tensor:
+def coarse_depths(
+    near: Tensor, far: Tensor, jitter: Tensor, *, count: int, disparity: bool = False
+) -> Tensor:
     """Depths from near to far in ``count`` steps, each pushed on by its jitter (0..1 of a step).
 
     Args:
@@ -158,8 +162,8 @@ def importance_depths(depths: Tensor, weights: Tensor, u: Tensor) -> Tensor:
         u: Where on the distribution, 0..1, [B,M,n].
 
     Returns:
-        [B,M,n]. The mass of interval j + 1 is spread between the middles of intervals j and j + 1: half an interval
-        towards the camera, as in the published network.
+        [B,M,n]. The mass of interval j + 1 is spread between the middles of intervals j and j + 1: half an
+        interval towards the camera, as in the published network.
     """
     padded = functional.pad(weights, (1, 1), value=-torch.inf)
     peaks = torch.maximum(padded[..., :-1], padded[..., 1:])
@@ -181,14 +185,15 @@ def march(
 ) -> MarchOutput:
     """Composite the samples of one or more passes along each ray, front to back.
 
-    Samples count in order of depth whatever pass they are from. Only densities are sorted: since an interval shows
-    the mean of its two ends, a sample's share is half the weights before and after it, and the features stay where
-    they are.
+    Samples count in order of depth whatever pass they are from. Only densities are sorted: since an interval
+    shows the mean of its two ends, a sample's share is half the weights before and after it, and the features
+    stay where they are.
 
     Args:
         passes: For example the coarse and the importance samples.
         white_back: Add the light that is left to every feature.
-        empty_depth: Depth of a ray that met nothing: the largest (published network) or smallest in the batch.
+        empty_depth: Depth of a ray that met nothing: the largest (published network) or smallest in the
+            batch.
     """
     depths = torch.cat([p.depths for p in passes], dim=-1)
     density = torch.cat([p.density for p in passes], dim=-1)
