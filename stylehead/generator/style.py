@@ -1,0 +1,162 @@
+"""Style files: what training changed in a generator, to be laid over the same base at any strength."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stylehead import __version__
+from stylehead.errors import JobError, UsageError
+from stylehead.generator import checkpoint
+from stylehead.generator.panohead import PanoHead
+
+STYLE_FORMAT = "style-1"
+_BASE_KEY = "stylehead.base"
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """The tensors that training changed, as trained.
+
+    Attributes:
+        tensors: Trained values by state-dict name.
+        base: Fingerprint of the generator that training started from.
+        metadata: All header entries of the file.
+    """
+
+    tensors: Mapping[str, Tensor]
+    base: str
+    metadata: Mapping[str, str]
+
+    def apply(self, generator: PanoHead, strength: float = 1.0) -> None:
+        """Set a generator's weights to ``base + strength (trained - base)``, in place.
+
+        Styles that were applied before are taken off first, so the strength can be changed by applying again.
+
+        Args:
+            generator: The base that the style was trained on.
+            strength: 0 is the base and 1 the trained generator, both exactly; beyond 1 exaggerates.
+
+        Raises:
+            JobError: The generator is another one, or has no such tensor.
+        """
+        StyleMix(((self, 1.0),)).apply(generator, strength)
+
+
+@dataclass(frozen=True, eq=False)
+class StyleMix:
+    """Several styles of one base with their shares: ``base + sum share (trained - base)``."""
+
+    parts: tuple[tuple[Style, float], ...]
+
+    def apply(self, generator: PanoHead, strength: float = 1.0) -> None:
+        """Lay the mix over its base; every share is multiplied by the strength. See :meth:`Style.apply`."""
+        shares = [(style, share * strength) for style, share in self.parts]
+        if not all(math.isfinite(share) for _, share in shares):
+            raise UsageError("A style's strength must be a finite number.")
+        remove_styles(generator)
+        for style, _ in shares:
+            _check_base(style, generator)
+        state = generator.state_dict()
+        names = sorted({name for style, _ in shares for name in style.tensors})
+        generator.unstyled = {name: state[name].clone() for name in names}
+        for name in names:
+            changes = [
+                (style.tensors[name].to(state[name]), share)
+                for style, share in shares
+                if name in style.tensors
+            ]
+            state[name].copy_(_blend(state[name], changes))
+
+
+def mix_styles(parts: Sequence[tuple[Style, float]]) -> StyleMix:
+    """Combine styles linearly.
+
+    Args:
+        parts: Styles and their shares; shares need not add up to 1.
+
+    Raises:
+        UsageError: There is none.
+        JobError: They were trained on different generators.
+    """
+    if not parts:
+        raise UsageError("A mix needs at least one style.")
+    if len({style.base for style, _ in parts}) > 1:
+        raise JobError("These styles were trained on different generators and cannot be mixed.")
+    return StyleMix(tuple(parts))
+
+
+def remove_styles(generator: PanoHead) -> None:
+    """Put back the weights from before the last applied style, if any."""
+    state = generator.state_dict()
+    for name, tensor in generator.unstyled.items():
+        state[name].copy_(tensor)
+    generator.unstyled = {}
+
+
+def save_style(
+    path: str | os.PathLike[str], generator: PanoHead, reference: PanoHead, metadata: Mapping[str, str]
+) -> None:
+    """Write the tensors in which a trained generator differs from the one it started from, atomically.
+
+    Args:
+        path: File to write.
+        generator: After training.
+        reference: Before training.
+        metadata: Header entries, all strings: prompt, method, iterations, seed, preset, licence note.
+
+    Raises:
+        JobError: The two differ in architecture, or the file cannot be written.
+    """
+    if generator.config != reference.config:
+        raise JobError("The trained generator and its reference have different configurations.")
+    before = reference.state_dict()
+    changed = {
+        name: tensor
+        for name, tensor in generator.state_dict().items()
+        if not torch.equal(tensor, before[name].to(tensor.device))
+    }
+    header = {
+        checkpoint.FORMAT_KEY: STYLE_FORMAT,
+        _BASE_KEY: reference.fingerprint(),
+        "stylehead.version": __version__,
+    }
+    checkpoint.write_tensors(path, changed, {**metadata, **header})
+
+
+def load_style(path: str | os.PathLike[str]) -> Style:
+    """Read a style file.
+
+    Raises:
+        StyleheadError: The file is missing, damaged, or no style file.
+    """
+    tensors, metadata = checkpoint.read_tensors(path)
+    if metadata.get(checkpoint.FORMAT_KEY) != STYLE_FORMAT or _BASE_KEY not in metadata:
+        raise JobError(f"{path} is not a style file that this version can read.")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise JobError(f"`{name}` in {path} holds numbers that are not finite.")
+    return Style({name: tensor.float() for name, tensor in tensors.items()}, metadata[_BASE_KEY], metadata)
+
+
+def _check_base(style: Style, generator: PanoHead) -> None:
+    actual = generator.fingerprint()
+    if actual != style.base:
+        raise JobError(
+            "The style was trained on another generator "
+            f"(fingerprint {style.base[:12]}, this one is {actual[:12]})."
+        )
+    state = generator.state_dict()
+    for name, tensor in style.tensors.items():
+        if name not in state or state[name].shape != tensor.shape:
+            raise JobError(f"The style changes `{name}`, which this generator does not have in that shape.")
+
+
+def _blend(base: Tensor, changes: Sequence[tuple[Tensor, float]]) -> Tensor:
+    if len(changes) == 1:
+        trained, share = changes[0]
+        return base.lerp(trained, share)  # exact at 0 and at 1
+    return base + torch.stack([share * (trained - base) for trained, share in changes]).sum(dim=0)
