@@ -23,17 +23,8 @@ from stylehead.generator.outputs import (
 )
 from stylehead.generator.renderer import DepthDraws, camera_rays, render_rays
 from stylehead.generator.superresolution import SuperResolution
-from stylehead.generator.synthesis import SynthesisNetwork
+from stylehead.generator.synthesis import Backbone, background_network
 from stylehead.generator.trigrid import TriGrid, sample_trigrid_mean
-
-
-class _Backbone(nn.Module):
-    """Holds mapping and synthesis under their published names."""
-
-    def __init__(self, mapping: MappingNetwork, synthesis: SynthesisNetwork) -> None:
-        super().__init__()
-        self.mapping = mapping
-        self.synthesis = synthesis
 
 
 class PanoHead(nn.Module):
@@ -49,25 +40,7 @@ class PanoHead(nn.Module):
         self.unstyled: dict[str, Tensor] = {}  # weights under the styles laid over them, see `style`
         self._fingerprint: tuple[object, str] | None = None
         rendering = config.rendering
-        mapping = MappingNetwork(
-            config.z_dim,
-            c_dim=config.c_dim,
-            w_dim=config.w_dim,
-            num_ws=config.num_ws,
-            num_layers=config.mapping_num_layers,
-            lr_mul=config.mapping_lr_mul,
-        )
-        self.backbone = _Backbone(
-            mapping,
-            SynthesisNetwork(
-                w_dim=config.w_dim,
-                resolution=rendering.triplane_size,
-                img_channels=config.plane_channels,
-                channel_base=config.channel_base,
-                channel_max=config.channel_max,
-                conv_clamp=config.conv_clamp,
-            ),
-        )
+        self.backbone = Backbone(config)
         self.superresolution = SuperResolution(
             config.superresolution,
             w_dim=config.w_dim,
@@ -77,14 +50,7 @@ class PanoHead(nn.Module):
         self.decoder = Decoder(lr_mul=rendering.decoder_lr_mul, activation=rendering.decoder_activation)
         self.torgb = ToRGB(DECODER_FEATURES, config.img_channels, w_dim=config.w_dim)
         if rendering.use_background:
-            self.bcg_synthesis = SynthesisNetwork(
-                w_dim=config.w_dim,
-                resolution=config.superresolution.input_resolution,
-                img_channels=DECODER_FEATURES,
-                channel_base=config.channel_base // 2,
-                channel_max=config.channel_max,
-                conv_clamp=config.conv_clamp,
-            )
+            self.bcg_synthesis = background_network(config)
         self.t_mapping = MappingNetwork(
             config.z_dim, c_dim=config.c_dim, w_dim=3, num_ws=1, num_layers=2, lr_mul=1.0, linear_end=True
         )

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from stylehead.generator.config import DECODER_FEATURES, GeneratorConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
+from stylehead.generator.mapping import MappingNetwork
 
 
 class SynthesisNetwork(nn.Module):
@@ -61,3 +63,38 @@ class SynthesisNetwork(nn.Module):
         """
         *_, (_, img) = self.blocks(ws, noise_mode=noise_mode, generator=generator)
         return img
+
+
+class Backbone(nn.Module):
+    """Mapping and tri-grid synthesis, under their published names."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.mapping = MappingNetwork(
+            config.z_dim,
+            c_dim=config.c_dim,
+            w_dim=config.w_dim,
+            num_ws=config.num_ws,
+            num_layers=config.mapping_num_layers,
+            lr_mul=config.mapping_lr_mul,
+        )
+        self.synthesis = SynthesisNetwork(
+            w_dim=config.w_dim,
+            resolution=config.rendering.triplane_size,
+            img_channels=config.plane_channels,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
+            conv_clamp=config.conv_clamp,
+        )
+
+
+def background_network(config: GeneratorConfig) -> SynthesisNetwork:
+    """Build the network that draws features behind the head, at half the backbone's channel base."""
+    return SynthesisNetwork(
+        w_dim=config.w_dim,
+        resolution=config.superresolution.input_resolution,
+        img_channels=DECODER_FEATURES,
+        channel_base=config.channel_base // 2,
+        channel_max=config.channel_max,
+        conv_clamp=config.conv_clamp,
+    )
