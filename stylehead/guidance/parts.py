@@ -116,7 +116,7 @@ def load_network(kind: Any, folder: Path, *, device: torch.device, dtype: torch.
     variant = "fp16" if weights and all(".fp16." in path.name for path in weights) else None
     options = {"use_safetensors": True, "torch_dtype": dtype, "variant": variant}
     network: nn.Module = _load(kind.from_pretrained, folder, **options)
-    return network.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return network.to(device).eval().requires_grad_(False)
 
 
 def _load(loader: Callable[..., Any], folder: Path, **options: object) -> Any:

@@ -292,8 +292,8 @@ def test_controlnets_are_optional_and_may_live_elsewhere(copy, tmp_path, teacher
     shutil.rmtree(copy / "controlnet_canny")
     bare = Teacher.load(copy)
     assert bare.kinds == ()
+    text, condition = bare.encode_prompt("a"), ControlCondition("canny", edges(teacher, 1))
     with pytest.raises(MissingError) as error:
-        question = ControlCondition("canny", edges(teacher, 1))
-        bare.predict(latents_like(teacher, 1), torch.tensor([1]), bare.encode_prompt("a"), condition=question)
+        bare.predict(latents_like(teacher, 1), torch.tensor([1]), text, condition=condition)
     assert error.value.hint == "--no-canny"
     assert Teacher.load(TeacherPaths(copy, controlnet_depth=elsewhere)).kinds == ("depth",)

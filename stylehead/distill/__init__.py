@@ -1,0 +1,7 @@
+"""The stylise job: scores, rank weighing, mirror, grid, regularisers, and the trainer over them."""
+
+from stylehead.distill.losses import FeatureMaps
+from stylehead.distill.stages import DepthEstimator
+from stylehead.distill.trainer import RunSummary, StepRecord, Stylizer
+
+__all__ = ["DepthEstimator", "FeatureMaps", "RunSummary", "StepRecord", "Stylizer"]

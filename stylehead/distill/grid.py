@@ -1,0 +1,49 @@
+"""Four views as one picture: top left, top right, bottom left, bottom right."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TILES = 4
+
+
+def merge(tiles: Tensor) -> Tensor:
+    """Tile groups of four images [4 K, C, h, w] (identity-major) into [K, C, 2 h, 2 w]."""
+    top_left, top_right, bottom_left, bottom_right = tiles.unflatten(0, (-1, TILES)).unbind(dim=1)
+    top = torch.cat([top_left, top_right], dim=-1)
+    bottom = torch.cat([bottom_left, bottom_right], dim=-1)
+    return torch.cat([top, bottom], dim=-2)
+
+
+def split(grid: Tensor) -> Tensor:
+    """Cut grids [K, C, 2 h, 2 w] back into tiles [4 K, C, h, w]: `split(merge(x)) == x`."""
+    rows = [half.chunk(2, dim=-1) for half in grid.chunk(2, dim=-2)]
+    return torch.stack([tile for row in rows for tile in row], dim=1).flatten(0, 1)
+
+
+def tile_raw(image_raw: Tensor, *, size: int) -> Tensor:
+    """Enlarge raw renders and tile them.
+
+    Args:
+        image_raw: Raw renders [4 K, C, r, r], identity-major; enlarged bilinearly with aligned corners.
+        size: Height and width of the grid, even.
+
+    Returns:
+        [K, C, size, size].
+    """
+    half = size // 2
+    if image_raw.shape[-1] != half:
+        image_raw = F.interpolate(image_raw, (half, half), mode="bilinear", align_corners=True)
+    return merge(image_raw)
+
+
+def tile_final(image: Tensor, *, size: int) -> Tensor:
+    """Shrink final images [4 K, C, H, W], antialiased, and tile them to [K, C, size, size]."""
+    return merge(resize(image, size // 2))
+
+
+def resize(image: Tensor, size: int) -> Tensor:
+    """Resize images [B, C, H, W] to a square, bilinear with antialiasing; unchanged when they fit."""
+    if image.shape[-2:] == (size, size):
+        return image
+    return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)

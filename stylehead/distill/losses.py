@@ -1,0 +1,88 @@
+"""Regularisers: each a pure function of tensors that returns a scalar."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
+"""Maps images [B, 3, H, W] in -1..1 to feature maps [B, C_l, h_l, w_l], one per layer, differentiably."""
+
+_GUARD = 1e-8
+
+
+def tweedie_loss(image_pm1: Tensor, x0_hat_01: Tensor) -> Tensor:
+    """Return the mean squared distance between a render and its one-step denoised picture, in 0..1 units.
+
+    Args:
+        image_pm1: Render [B, 3, H, W], nominally -1..1.
+        x0_hat_01: The teacher's clean estimate [B, 3, H, W] in 0..1; a constant.
+    """
+    return F.mse_loss(image_pm1 * 0.5 + 0.5, x0_hat_01.detach())
+
+
+def perceptual_loss(image_pm1: Tensor, target_pm1: Tensor, features: FeatureMaps) -> Tensor:
+    """Return the distance of two pictures in feature space, as LPIPS measures it without learned weights.
+
+    Every layer's features are scaled to unit length at each position; squared differences are summed over
+    channels and layers and averaged over positions (arXiv 1801.03924, Eq. 1 with w = 1).
+
+    Args:
+        image_pm1: Render [B, 3, H, W].
+        target_pm1: Picture [B, 3, H, W]; a constant.
+        features: Frozen feature network.
+    """
+    with torch.no_grad():
+        wanted = features(target_pm1)
+    distances = [
+        (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(dim=1).mean()
+        for one, other in zip(features(image_pm1), wanted, strict=True)
+    ]
+    return torch.stack(distances).sum()
+
+
+def relative_distance_loss(
+    moved: tuple[Tensor, Tensor],
+    fixed: tuple[Tensor, Tensor],
+    *,
+    axis: Literal["channels", "planes"] = "channels",
+    floor: float = 0.05,
+    limit: float = 10.0,
+) -> Tensor:
+    """Keep identities as far apart as they were: mean | ||T'_i - T'_j||^2 / ||T_i - T_j||^2 - 1 |.
+
+    From DiffusionGAN3D (arXiv 2312.16837). The bare ratio is unbounded where two reference tri-grids nearly
+    agree, hence the floor and the limit; 0 switches either off.
+
+    Args:
+        moved: Tri-grids [K, 3 C, H, W] of the trained generator, of samples i and j.
+        fixed: The reference generator's, of the same samples.
+        axis: What the norm runs over: the C channels of each plane, or the three planes (as released).
+        floor: Smallest denominator, as a fraction of the mean one.
+        limit: Largest ratio that counts.
+    """
+    now, before = _squared_distance(*moved, axis), _squared_distance(*fixed, axis)
+    ratio = now / (before.clamp_min(floor * before.mean().item()) + _GUARD)
+    if limit > 0:
+        ratio = ratio.clamp_max(limit)
+    return (ratio - 1).abs().mean()
+
+
+def _squared_distance(one: Tensor, other: Tensor, axis: Literal["channels", "planes"]) -> Tensor:
+    """Return squared distances of tri-grids [K, 3 C, H, W], summed over their channels or planes."""
+    return (one - other).unflatten(1, (3, -1)).square().sum(dim=2 if axis == "channels" else 1)
+
+
+def alpha_loss(mask: Tensor, reference_mask: Tensor) -> Tensor:
+    """Return the mean squared difference of opacity masks [B, 1, h, w]: a head may not fade or grow.
+
+    Ours, not the paper's: on a plain background the cheapest way to take its colour is to become transparent.
+    """
+    return F.mse_loss(mask, reference_mask.detach())
+
+
+def latent_loss(latents: Tensor, reference_latents: Tensor) -> Tensor:
+    """Return the mean squared difference between latents [B, C, h, w] and those of the untouched renders."""
+    return F.mse_loss(latents, reference_latents.detach())

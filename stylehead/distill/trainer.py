@@ -1,0 +1,325 @@
+"""The stylise job: moves a generator towards a prompt, one optimiser step at a time."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from stylehead.config import StylizeConfig, flag
+from stylehead.distill.draws import Draw, draw_inputs
+from stylehead.distill.losses import FeatureMaps
+from stylehead.distill.objective import Objective, Terms
+from stylehead.distill.stages import DepthEstimator
+from stylehead.distill.views import Scene, render_groups
+from stylehead.errors import JobError, MemoryShortError, UsageError
+from stylehead.generator import PanoHead, trainable_parameters
+from stylehead.geometry import conditioning_camera
+from stylehead.guidance import Teacher
+
+MAY_CHANGE_ON_RESUME = (
+    "iterations",
+    "time_budget_minutes",
+    "checkpoint_every",
+    "preview_every",
+    "max_non_finite",
+)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one iteration did.
+
+    Args:
+        iteration: Number of iterations done, this one included.
+        step_index: DDIM step indices that were drawn, by stage.
+        losses: Weighted regularisers, by name; only those that are switched on.
+        gradient_rms: Root mean square of the gradient that each stage's latents received.
+        parameter_gradient: Euclidean norm of the gradient on all trained parameters.
+        non_finite: What was not finite and so left out: `single`, `grid`, or `step` (no update at all).
+        seconds: Wall time by part (`render`, `teacher`, `backward`); a GPU queues work, so only sums tell.
+        elapsed_s: Wall time of the job so far, earlier sessions of a resumed run included.
+    """
+
+    iteration: int
+    step_index: dict[str, list[int]]
+    losses: dict[str, float]
+    gradient_rms: dict[str, float]
+    parameter_gradient: float
+    non_finite: tuple[str, ...]
+    seconds: dict[str, float]
+    elapsed_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, for an event log."""
+        return {**asdict(self), "non_finite": list(self.non_finite)}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a job ended: iterations done, wall time, iterations with non-finite values, and what ended it."""
+
+    iterations: int
+    elapsed_s: float
+    non_finite_steps: int
+    ended_by: Literal["iterations", "time_budget"]
+
+
+@dataclass
+class _Progress:
+    """What must survive a resume beside weights, optimiser and random states."""
+
+    iteration: int = 0
+    elapsed_s: float = 0.0
+    non_finite_steps: int = 0
+    non_finite_in_row: int = 0
+
+
+@dataclass
+class _Clock:
+    """Wall time since the last mark, by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.perf_counter)
+
+    def mark(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = now - self.last
+        self.last = now
+
+
+class Stylizer:
+    """Trains a generator towards a prompt while a frozen copy keeps it honest.
+
+    The generator is changed in place: its trainable parameters (backbone synthesis and super-resolution
+    without biases) learn, everything else is frozen. Two runs with equal arguments on a CPU are equal, bit
+    for bit.
+
+    Args:
+        generator: The network to train.
+        reference: The untouched copy (another object); frozen here.
+        teacher: The diffusion model.
+        config: All settings.
+        features: Feature network of the perceptual distance, needed when its weight is not 0.
+        depth_estimator: Monocular depth, used when the settings allow it.
+
+    Raises:
+        UsageError: The settings do not fit the models.
+        MissingError: A ControlNet or network that the settings need is not there.
+    """
+
+    def __init__(
+        self,
+        generator: PanoHead,
+        reference: PanoHead,
+        teacher: Teacher,
+        config: StylizeConfig,
+        *,
+        features: FeatureMaps | None = None,
+        depth_estimator: DepthEstimator | None = None,
+    ) -> None:
+        if generator is reference:
+            raise UsageError("The generator and its untouched reference must be two objects.")
+        self.generator, self.reference, self.config = generator.eval(), reference.eval(), config
+        self.objective = Objective(teacher, config, features=features, depth_estimator=depth_estimator)
+        self.trained = _freeze_all_but_trained(generator)
+        reference.requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.trained.values(), lr=config.learning_rate)
+        self.device = next(generator.parameters()).device
+        self.choices = torch.Generator().manual_seed(config.seed)
+        self.noise = torch.Generator(self.device).manual_seed(config.seed)
+        self._progress = _Progress()
+        self._previous: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def iteration(self) -> int:
+        """Number of iterations done."""
+        return self._progress.iteration
+
+    # ------------------------------------------------------------------------------------------- running
+
+    def run(self, on_step: Callable[[StepRecord], None] | None = None) -> RunSummary:
+        """Train until the iterations or the time are used up.
+
+        Args:
+            on_step: Called after every iteration, for progress, previews and checkpoints; its time counts.
+
+        Raises:
+            JobError: Too many iterations in a row had values that are not finite.
+            MemoryShortError: The machine ran out of memory.
+        """
+        for record in self:
+            if on_step is not None:
+                on_step(record)
+        done = self.iteration >= self.config.iterations
+        return RunSummary(
+            iterations=self.iteration,
+            elapsed_s=self._progress.elapsed_s,
+            non_finite_steps=self._progress.non_finite_steps,
+            ended_by="iterations" if done else "time_budget",
+        )
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        """Yield one record per iteration until the iterations or the time are used up."""
+        budget = self.config.time_budget_minutes
+        earlier, start = self._progress.elapsed_s, time.perf_counter()
+        while self.iteration < self.config.iterations:
+            if budget is not None and self._progress.elapsed_s >= budget * 60:
+                return
+            record = self.step()
+            self._progress.elapsed_s = earlier + time.perf_counter() - start
+            yield record
+            self._progress.elapsed_s = earlier + time.perf_counter() - start
+
+    def step(self) -> StepRecord:
+        """Do one iteration: draw, render, ask the teacher, and move the weights.
+
+        Raises:
+            JobError: Too many iterations in a row had values that are not finite.
+            MemoryShortError: The machine ran out of memory.
+        """
+        clock = _Clock()
+        try:
+            draw = self._draw()
+            scene = self._render(draw)
+            clock.mark("render")
+            terms = self.objective.terms(scene, previous=self._previous, rng=self.noise)
+            clock.mark("teacher")
+            norm, applied = self._descend(terms)
+            clock.mark("backward")
+        except torch.OutOfMemoryError as error:
+            raise MemoryShortError(
+                f"Memory ran out in iteration {self.iteration + 1}.", "--batch 1 --views 1 --no-grid"
+            ) from error
+        if self.config.relative_distance_weight > 0:
+            self._previous = (scene.planes.detach(), scene.reference_planes)
+        return self._record(draw, terms, norm, applied=applied, seconds=clock.seconds)
+
+    def _draw(self) -> Draw:
+        teacher = self.objective.teacher
+        draw = draw_inputs(
+            self.config,
+            z_dim=self.generator.config.z_dim,
+            latent_shape=(teacher.latent_channels, teacher.latent_size, teacher.latent_size),
+            generator=self.choices,
+        )
+        return draw.to(self.device)
+
+    def _render(self, draw: Draw) -> Scene:
+        """Render the same heads from the same sides, trained (with gradients) and untouched."""
+        config = self.config
+        with torch.no_grad():
+            camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
+            ws = self.reference.mapping(
+                draw.z, camera, truncation_psi=config.psi, truncation_cutoff=config.psi_cutoff
+            )
+            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
+            reference_views = render_groups(
+                self.reference, reference_planes, ws, draw, config,
+                groups=self.objective.reference_groups(), rng=self.noise,
+            )  # fmt: skip
+        planes = self.generator.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
+        views = render_groups(
+            self.generator, planes, ws, draw, config, groups=self.objective.groups(), rng=self.noise
+        )
+        return Scene(draw, views, reference_views, planes, reference_planes)
+
+    def _descend(self, terms: Terms) -> tuple[float, bool]:
+        """Move the weights against the terms; say the gradient's norm and whether it was usable."""
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = [*terms.scores.values(), *terms.losses.values()]
+        if not parts:
+            return 0.0, False
+        torch.stack(parts).sum().backward()
+        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients).item()
+        usable = norm < float("inf")
+        if usable:
+            self.optimizer.step()
+        return norm, usable
+
+    def _record(
+        self, draw: Draw, terms: Terms, norm: float, *, applied: bool, seconds: dict[str, float]
+    ) -> StepRecord:
+        """Count the iteration and describe it; give up after too many bad ones in a row."""
+        progress = self._progress
+        progress.iteration += 1
+        progress.elapsed_s += sum(seconds.values())
+        bad = (*terms.non_finite, *(() if applied else ("step",)))
+        progress.non_finite_steps += bool(bad)
+        progress.non_finite_in_row = progress.non_finite_in_row + 1 if bad else 0
+        if progress.non_finite_in_row >= self.config.max_non_finite:
+            raise JobError(
+                f"{progress.non_finite_in_row} iterations in a row were not finite ({', '.join(bad)}).",
+                f"--learning-rate {self.config.learning_rate / 2:g}",
+            )
+        return StepRecord(
+            iteration=progress.iteration,
+            step_index={name: draw.step_index[name].tolist() for name in terms.gradient_rms},
+            losses={name: value.item() for name, value in terms.losses.items()},
+            gradient_rms=terms.gradient_rms,
+            parameter_gradient=norm,
+            non_finite=bad,
+            seconds=seconds,
+            elapsed_s=progress.elapsed_s,
+        )
+
+    # ------------------------------------------------------------------------------------------- resuming
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resume needs: nested dicts of tensors and plain values, a snapshot.
+
+        `weights` holds the trained tensors by name; the rest is optimiser, random generators and counters.
+        Feed it to `runs.pack_state`, or take `weights` out to store them apart.
+        """
+        return {
+            "weights": {name: tensor.detach().clone() for name, tensor in self.trained.items()},
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "choices": self.choices.get_state(),
+            "noise": self.noise.get_state(),
+            "previous": self._previous,
+            "progress": asdict(self._progress),
+            "config": self.config.to_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot: on a CPU, bit for bit as if the run had never stopped.
+
+        Raises:
+            UsageError: The snapshot was made with other settings (the number of iterations may differ).
+            JobError: The snapshot is of another generator.
+        """
+        _check_same_settings(self.config, StylizeConfig.from_dict(state["config"]))
+        weights = state["weights"]
+        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in self.trained.items()}:
+            raise JobError("The checkpoint's weights are not those of this generator.")
+        with torch.no_grad():
+            for name, tensor in self.trained.items():
+                tensor.copy_(weights[name])
+        self.optimizer.load_state_dict(dict(state["optimizer"]))
+        self.choices.set_state(state["choices"].cpu())
+        self.noise.set_state(state["noise"].cpu())
+        previous = state["previous"]
+        self._previous = None if previous is None else tuple(t.to(self.device) for t in previous)
+        self._progress = _Progress(**state["progress"])
+
+
+def _freeze_all_but_trained(generator: PanoHead) -> dict[str, torch.nn.Parameter]:
+    """Switch gradients on for what distillation trains and off for everything else."""
+    generator.requires_grad_(False)
+    trained = dict(trainable_parameters(generator))
+    for parameter in trained.values():
+        parameter.requires_grad_(True)
+    return trained
+
+
+def _check_same_settings(now: StylizeConfig, then: StylizeConfig) -> None:
+    earlier = then.to_dict()
+    for name, value in now.to_dict().items():
+        if name not in MAY_CHANGE_ON_RESUME and value != earlier[name]:
+            raise UsageError(
+                f"`{flag(name)}` (={value}) must stay {earlier[name]}, with which the run was started."
+            )
