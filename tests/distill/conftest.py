@@ -24,12 +24,12 @@ def teacher(tmp_path_factory) -> Teacher:
 
 
 def tiny_config() -> GeneratorConfig:
-    """The package's tiny network, with fewer samples on a ray and no background network."""
+    """The package's tiny network, with fewer rays, fewer samples on each, and no background network."""
     tiny = GeneratorConfig.tiny()
     rendering = dataclasses.replace(
         tiny.rendering, depth_resolution=8, depth_resolution_importance=6, use_background=False
     )
-    return dataclasses.replace(tiny, rendering=rendering)
+    return dataclasses.replace(tiny, rendering=rendering, neural_rendering_resolution=8)
 
 
 @pytest.fixture(scope="session")

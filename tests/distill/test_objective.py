@@ -86,7 +86,8 @@ def test_grids_move_the_weights_as_the_formula_says(make_stylizer, mode, mirrore
             slow.render(stylizer.generator, label_of(label), colour) for label in slow.draw.labels["grid"][0]
         ]
         if mode == "before_sr":
-            return torch.cat([raw for _, _, _, raw in rendered])  # raw is 16, half of the teacher's 32
+            raw = torch.cat([raw for _, _, _, raw in rendered])
+            return torch.nn.functional.interpolate(raw, (16, 16), mode="bilinear", align_corners=True)
         return torch.cat([resize(image, 16) for _, _, image, _ in rendered])
 
     frozen = [slow.render(stylizer.reference, label, colour)[:2] for label in slow.draw.labels["grid"][0]]
