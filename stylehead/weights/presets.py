@@ -97,7 +97,7 @@ def resolve_preset(name: str = "auto") -> Resolved:
     """Choose the preset of a name.
 
     Args:
-        name: `mini`, `panohead`, or `auto`: the full one when its weights are registered, else the embedded one.
+        name: `mini`, `panohead`, or `auto`: the full one when its weights are registered, else mini.
 
     Raises:
         UsageError: There is no such preset.

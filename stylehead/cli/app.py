@@ -1,0 +1,56 @@
+"""Assembly of the command line."""
+
+from typing import Annotated
+
+import typer
+
+from stylehead import __version__
+from stylehead.cli import render as render_command
+from stylehead.cli import stylize as stylize_command
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+EPILOG = """
+[bold]Start here[/bold]
+
+  [cyan]stylehead stylize --prompt "Pixar character"[/cyan]   train a style, on any laptop
+
+  [cyan]stylehead render --seed 42 --yaw-steps 36[/cyan]      see a head from all sides
+
+  [cyan]stylehead info runs/pixar-character-3f9c[/cyan]       what is this file or run?
+
+[bold]Exit codes[/bold]
+
+  0 done, 1 failed, 2 wrong usage, 3 something is missing, 4 licence not accepted,
+
+  5 out of memory, 130 stopped by Ctrl-C. STYLEHEAD_DEBUG=1 shows where it failed.
+"""
+
+app = typer.Typer(
+    name="stylehead",
+    help="Restyle 3D heads from a text prompt, keeping every person who they are.",
+    epilog=EPILOG,
+    context_settings=CONTEXT,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", metavar="")] = False,
+) -> None:
+    if version:
+        typer.echo(f"stylehead {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command(epilog=stylize_command.EPILOG, context_settings=CONTEXT)(stylize_command.stylize)
+app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `stylehead` script."""
+    app()

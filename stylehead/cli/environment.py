@@ -1,0 +1,76 @@
+"""Facts about this machine and installation, for manifests and estimates."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from stylehead import __version__
+from stylehead.errors import MissingError, UsageError
+
+_PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "av")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, of Python, and of what computes."""
+    found = {"stylehead": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        found[name] = importlib.metadata.version(name)
+    if (commit := git_commit()) is not None:
+        found["commit"] = commit
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of a source checkout, or None for an installed package."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def choose_device(name: str) -> str:
+    """Turn `auto`, `cpu` or `cuda` into a device that is there.
+
+    Raises:
+        UsageError: It is none of these.
+        MissingError: There is no GPU.
+    """
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"`--device` (={name}) must be auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MissingError("There is no CUDA device that this PyTorch can use.", "--device cpu")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def device_name(device: str) -> str:
+    """Name of a device for people."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Largest memory use of this process so far, in bytes: of the process, and of the GPU if it is used."""
+    import torch
+
+    used: dict[str, int] = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        used["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if device == "cuda":
+        used["gpu"] = torch.cuda.max_memory_allocated()
+    return used

@@ -1,0 +1,105 @@
+"""What exceptions mean to a user: one sentence, the next command and the exit code, in one table.
+
+Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 a weight, package or GPU is missing, 4 a licence is not
+accepted, 5 out of memory, 130 interrupted.
+"""
+
+import errno
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from stylehead.errors import StyleheadError
+
+INTERRUPTED = 130
+
+
+class Failure(NamedTuple):
+    """A failure as the user sees it."""
+
+    message: str
+    hint: str | None
+    exit_code: int
+
+
+class StoppedError(StyleheadError):
+    """The user pressed Ctrl-C and the work so far is safe."""
+
+    exit_code = INTERRUPTED
+
+
+MEMORY_HINT = "use a smaller --batch or fewer --views, or add --no-grid"
+_DEBUG_HINT = "set STYLEHEAD_DEBUG=1 and run it again to see where"
+
+_SYSTEM = {
+    errno.ENOSPC: ("The disk is full: could not write {path}.", "free some space, or choose another --out"),
+    errno.EDQUOT: ("Your disk quota is used up: could not write {path}.", "free some space"),
+    errno.EACCES: ("No permission to use {path}.", "choose another --out, or change the permissions"),
+    errno.EPERM: ("No permission to use {path}.", "choose another --out, or change the permissions"),
+    errno.EROFS: ("{path} is on a read-only disk.", "choose another --out"),
+    errno.ENOENT: ("There is no file {path}.", None),
+    errno.ENOTDIR: ("A part of {path} is a file, not a folder.", "choose another path"),
+    errno.EISDIR: ("{path} is a folder, not a file.", None),
+    errno.ENAMETOOLONG: ("The name {path} is too long for this disk.", "choose a shorter one"),
+}
+
+
+def explain(error: BaseException) -> Failure:
+    """Turn an exception into a sentence, the next step and an exit code."""
+    for matches, describe in _TABLE:
+        if matches(error):
+            return describe(error)
+    return Failure(f"Unexpected {type(error).__name__}: {_one_line(error)}", _DEBUG_HINT, 1)
+
+
+def _of(*names: str) -> Callable[[BaseException], bool]:
+    """Match classes by name, so that their libraries need not be imported."""
+    return lambda error: any(cls.__name__ in names for cls in type(error).__mro__)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in said or "can't allocate memory" in said or "cannot allocate memory" in said)
+    )
+
+
+def _own(error: BaseException) -> Failure:
+    assert isinstance(error, StyleheadError)
+    return Failure(error.message, error.hint, error.exit_code)
+
+
+def _system(error: BaseException) -> Failure:
+    assert isinstance(error, OSError)
+    if error.errno == errno.ENOMEM:
+        return Failure("Out of memory.", MEMORY_HINT, 5)
+    path = str(error.filename2 or error.filename or "the output")
+    path = re.sub(
+        r"/\.([^/]+?)\.[0-9a-f]{8}\.part", r"/\1", path
+    )  # the temporary name means nothing to users
+    sentence, hint = _SYSTEM.get(error.errno or 0, ("{path}: " + (error.strerror or _one_line(error)), None))
+    return Failure(sentence.format(path=path), hint, 1)
+
+
+def _tensor_file(error: BaseException) -> Failure:
+    code = re.search(r"os error (\d+)", str(error))
+    if code:
+        return _system(OSError(int(code[1]), _one_line(error)))
+    return Failure(f"A safetensors file is damaged: {_one_line(error)}", None, 1)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+_TABLE: tuple[tuple[Callable[[BaseException], bool], Callable[[BaseException], Failure]], ...] = (
+    (lambda error: isinstance(error, StyleheadError), _own),
+    (
+        lambda error: isinstance(error, KeyboardInterrupt),
+        lambda _: Failure("Interrupted.", None, INTERRUPTED),
+    ),
+    (_out_of_memory, lambda _: Failure("Out of memory.", MEMORY_HINT, 5)),
+    (lambda error: isinstance(error, OSError), _system),
+    (_of("SafetensorError"), _tensor_file),
+)

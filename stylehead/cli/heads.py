@@ -1,0 +1,134 @@
+"""Heads and styles named on the command line: read, or refused with one clear sentence."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylehead.errors import JobError, UsageError
+from stylehead.export.views import latent_from_seed
+from stylehead.generator import PanoHead, Style, load_style
+
+MAX_SEED = 2**32 - 1
+MAX_STRENGTH = 2.0
+
+
+class Head(NamedTuple):
+    """A head: a name for files and labels, and its style vectors [1,num_ws,w_dim]."""
+
+    name: str
+    ws: Tensor
+
+
+class StyleChoice(NamedTuple):
+    """A style file and how strongly it acts."""
+
+    path: Path
+    style: Style
+    strength: float
+
+    @property
+    def prompt(self) -> str:
+        """What the style was trained on, or the name of its file."""
+        return self.style.metadata.get("stylehead.prompt", self.path.stem)
+
+    def recipe(self) -> dict[str, Any]:
+        """What a picture should remember of it."""
+        return {"prompt": self.prompt, "strength": self.strength, "base": self.style.base[:12]}
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "1,2,5-8".
+
+    Raises:
+        UsageError: It is no such list.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise UsageError(f"`--seeds` (={text}) must be a list like 1,2,5-8.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= 1000 or last > MAX_SEED:
+            raise UsageError(
+                f"`--seeds` (={text}) must name up to 1000 seeds from 0 to {MAX_SEED}, in order."
+            )
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def seed_heads(generator: PanoHead, seeds: Sequence[int], *, psi: float) -> list[Head]:
+    """Draw a head for every seed."""
+    return [Head(f"seed-{seed}", latent_from_seed(generator, seed, psi=psi)) for seed in seeds]
+
+
+def latent_head(generator: PanoHead, path: Path) -> Head:
+    """Read a head from a latent file: `.npz` with `w` [1,num_ws,w_dim].
+
+    Raises:
+        UsageError: There is no such file.
+        JobError: It is damaged, or no latent of this generator.
+    """
+    check_file(path, "--latent")
+    array = _read_latent(path)
+    wanted = (1, generator.num_ws, generator.config.w_dim)
+    if array.shape != wanted:
+        raise JobError(f"`w` in {path} has shape {list(array.shape)}; this generator takes {list(wanted)}.")
+    if not np.isfinite(array).all():
+        raise JobError(f"`w` in {path} holds numbers that are not finite.")
+    device = next(generator.parameters()).device
+    return Head(path.stem, torch.from_numpy(array.astype(np.float32)).to(device))
+
+
+def _read_latent(path: Path) -> np.ndarray[Any, Any]:
+    import zipfile
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files") or "w" not in file.files:
+                raise JobError(f"{path} is not a latent file: it has no `w`.")
+            array = file["w"]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise JobError(f"{path} is damaged or not a latent file.") from error
+    if array.dtype.kind != "f":
+        raise JobError(f"`w` in {path} holds {array.dtype}, not floating-point numbers.")
+    return np.asarray(array)
+
+
+def load_styles(paths: Sequence[Path], strengths: Sequence[float]) -> list[StyleChoice]:
+    """Read style files and pair them with their strengths.
+
+    Args:
+        paths: Any number.
+        strengths: None (all 1), or one for each path.
+
+    Raises:
+        UsageError: The numbers differ, a strength is out of range, or a path is no file.
+        JobError: A file is damaged or no style.
+    """
+    if strengths and len(strengths) != len(paths):
+        raise UsageError(
+            f"`--strength` was given {len(strengths)} times for {len(paths)} styles.",
+            "give one for each --style, in the same order, or none",
+        )
+    for strength in strengths:
+        if not 0 <= strength <= MAX_STRENGTH:
+            raise UsageError(f"`--strength` (={strength:g}) must be between 0 and {MAX_STRENGTH:g}.")
+    for path in paths:
+        check_file(path, "--style")
+    pairs = zip(paths, strengths or [1.0] * len(paths), strict=True)
+    return [StyleChoice(path, load_style(path), strength) for path, strength in pairs]
+
+
+def check_file(path: Path, option: str) -> None:
+    """Raise UsageError unless a path is a file; says what is there instead."""
+    if path.is_dir():
+        inside = path / "style.safetensors"
+        hint = f"{option} {inside}" if option == "--style" and inside.is_file() else None
+        raise UsageError(f"`{option}` (={path}) is a folder, not a file.", hint)
+    if not path.exists():
+        raise UsageError(f"`{option}` (={path}) does not exist.")

@@ -1,0 +1,131 @@
+"""The one sink for what commands say.
+
+Results go to stdout and nothing else does; notes, warnings, hints, progress and errors go to stderr. Three
+modes: human (aligned lines, coloured on a terminal), json (exactly one document on stdout) and quiet (only
+the primary paths, with only warnings and errors beside them).
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from stylehead.cli.errors import Failure, explain
+from stylehead.errors import UsageError
+
+Mode = Literal["human", "json", "quiet"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command made."""
+
+    primary: tuple[Path | str, ...]
+    """What `-q` prints, one a line: the paths that a script goes on with."""
+    rows: tuple[tuple[str, Path | str], ...]
+    """Label and value of every line for people."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The JSON document; paths may be `Path` objects."""
+
+
+class Output:
+    """Prints results, notes and failures in one of three modes.
+
+    Args:
+        mode: See the module.
+    """
+
+    def __init__(self, mode: Mode = "human") -> None:
+        self.mode = mode
+        self._stdout = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.stderr = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def result(self, result: Result) -> None:
+        """Print the result; called once, at the end."""
+        if self.mode == "json":
+            self._document(result.data)
+        elif self.mode == "quiet":
+            for value in result.primary:
+                self._stdout.out(str(value), highlight=False)
+        else:
+            width = max((len(label) for label, _ in result.rows), default=0)
+            for label, value in result.rows:
+                self._stdout.print(Text(f"{label:<{width}}  ", "dim"), _linked(value), sep="")
+
+    def note(self, text: str) -> None:
+        """Say what is going on."""
+        if self.mode != "quiet":
+            self.stderr.print(text, style="dim")
+
+    def warn(self, text: str) -> None:
+        """Say what may not be what the user expects."""
+        self.stderr.print(Text("warning: ", "bold yellow"), Text(text), sep="")
+
+    def next(self, command: str) -> None:
+        """Say what to type next."""
+        if self.mode == "human":
+            self.stderr.print(Text("next: ", "bold green"), Text(command), sep="")
+
+    def fail(self, failure: Failure) -> None:
+        """Print a failure: one sentence and, when there is one, what to do next."""
+        self.stderr.print(Text("error: ", "bold red"), Text(failure.message), sep="")
+        if failure.hint:
+            self.stderr.print(Text(" hint: ", "bold"), Text(failure.hint), sep="")
+        if self.mode == "json":
+            self._document({"error": failure._asdict()})
+
+    def _document(self, data: Mapping[str, Any]) -> None:
+        text = json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
+        self._stdout.out(text, highlight=False)
+
+
+@contextmanager
+def reporting(*, as_json: bool, quiet: bool) -> Iterator[Output]:
+    """Give a command its output, and turn whatever it raises into a sentence and an exit code.
+
+    Args:
+        as_json: `--json` was given.
+        quiet: `-q` was given.
+
+    Raises:
+        typer.Exit: The command failed; carries the exit code.
+    """
+    output = Output("json" if as_json else "quiet" if quiet else "human")
+    try:
+        if as_json and quiet:
+            raise UsageError("`--json` and `--quiet` exclude each other.")
+        yield output
+        sys.stdout.flush()
+    except typer.Exit:
+        raise
+    except BaseException as error:
+        if os.environ.get("STYLEHEAD_DEBUG") == "1":
+            traceback.print_exc()
+        failure = explain(error)
+        if isinstance(error, BrokenPipeError):  # whoever read our stdout has gone; say nothing more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            output.fail(failure)
+        raise typer.Exit(failure.exit_code) from None
+
+
+def _linked(value: Path | str) -> Text:
+    """Text of a value; existing paths can be clicked in terminals that know links."""
+    if isinstance(value, Path) and value.exists():
+        return Text(str(value), style=f"link {value.resolve().as_uri()}")
+    return Text(str(value))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,181 @@
+"""Progress on stderr: a bar on a terminal, a plain line now and then anywhere else, nothing when quiet."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from stylehead.cli.output import Output
+
+PLAIN_SECONDS = 10.0
+"""Time between two plain lines: a log that stays silent longer looks hung."""
+
+Values = Mapping[str, float]
+NONE: Values = {}
+
+
+class Meter:
+    """Counts steps and estimates what is left from the pace of this session.
+
+    Args:
+        total: Steps of the whole job.
+        done: Steps that an earlier session did; they do not count for the pace.
+        unit: What is counted.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        *,
+        done: int = 0,
+        unit: str = "step",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total = total
+        self.unit = unit
+        self.step = self._first = done
+        self._clock = clock
+        self._start = clock()
+
+    def advance(self, step: int) -> None:
+        """Note that `step` steps are done."""
+        self.step = step
+
+    def eta(self) -> str:
+        """Time left as "38m", or "?" before the first step."""
+        done = self.step - self._first
+        if done <= 0:
+            return "?"
+        pace = (self._clock() - self._start) / done
+        return format_duration(pace * (self.total - self.step))
+
+
+class Reporter:
+    """Shows how a job comes along; use it as a context manager. This one shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def update(self, step: int, *, values: Values = NONE, preview: Path | None = None) -> None:
+        """Note that `step` steps are done.
+
+        Args:
+            step: Steps done.
+            values: Numbers worth watching, by name.
+            preview: Newest preview picture, if there is one.
+        """
+
+    def close(self) -> None:
+        """Stop showing."""
+
+
+class PlainReporter(Reporter):
+    """One line every few seconds, for logs and pipes.
+
+    Args:
+        output: Where lines go.
+        meter: Counter, fresh.
+        seconds: Time between two lines; the first and the last step are always shown.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        meter: Meter,
+        *,
+        seconds: float = PLAIN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._output = output
+        self._meter = meter
+        self._seconds = seconds
+        self._clock = clock
+        self._last: float | None = None
+
+    def update(self, step: int, *, values: Values = NONE, preview: Path | None = None) -> None:  # noqa: D102
+        self._meter.advance(step)
+        now = self._clock()
+        if self._last is not None and now - self._last < self._seconds and step < self._meter.total:
+            return
+        self._last = now
+        self._output.note(plain_line(self._meter, values=values, preview=preview))
+
+
+class TerminalReporter(Reporter):
+    """A progress bar with the loss, the time left and the newest preview."""
+
+    def __init__(self, output: Output, meter: Meter, *, label: str) -> None:
+        self._meter = meter
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=output.stderr,
+            transient=True,
+        )
+        self._task: TaskID = self._bar.add_task(label, total=meter.total, completed=meter.step, status="")
+        self._bar.start()
+
+    def update(self, step: int, *, values: Values = NONE, preview: Path | None = None) -> None:  # noqa: D102
+        self._meter.advance(step)
+        status = "  ".join(_facts(self._meter, values=values, preview=preview))
+        self._bar.update(self._task, completed=step, status=status)
+
+    def close(self) -> None:  # noqa: D102
+        self._bar.stop()
+
+
+def reporter(output: Output, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Reporter:
+    """Choose how to show progress: nothing when quiet, a bar on a terminal, else plain lines."""
+    meter = Meter(total, done=done, unit=unit)
+    if output.mode == "quiet":
+        return Reporter()
+    if output.stderr.is_terminal:
+        return TerminalReporter(output, meter, label=label)
+    return PlainReporter(output, meter)
+
+
+def plain_line(meter: Meter, *, values: Values = NONE, preview: Path | None = None) -> str:
+    """Say where a job is: "step 250/10000  2.5%  loss 0.412  eta 38m  preview previews/x.jpg"."""
+    share = f"{100 * meter.step / meter.total:.1f}%"
+    return "  ".join(
+        (f"{meter.unit} {meter.step}/{meter.total}", share, *_facts(meter, values=values, preview=preview))
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """Write a time span for people: "42s", "38m", "2h05m"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def format_bytes(count: float) -> str:
+    """Write a size for people: "512 B", "1.4 MB", "3.2 GB"."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _facts(meter: Meter, *, values: Values, preview: Path | None) -> list[str]:
+    facts = [f"{name} {value:.3g}" for name, value in values.items()]
+    facts.append(f"eta {meter.eta()}")
+    return facts if preview is None else [*facts, f"preview {preview}"]

@@ -1,0 +1,211 @@
+"""`stylehead stylize`: train the generator towards a prompt."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings, with_settings
+from stylehead.cli.output import Output, Result, reporting
+from stylehead.config import ProfileName, StylizeConfig, flag, profile
+from stylehead.errors import UsageError
+from stylehead.runs import RunDirectory, check_free, new_run_path
+from stylehead.weights.presets import resolve_preset
+
+if TYPE_CHECKING:
+    from stylehead.cli.training import Job, RunFiles
+
+RUNS = Path("runs")
+MAKE = "What to make"
+EXAMPLE = 'stylehead stylize --prompt "Pixar character"'
+
+EPILOG = """
+[bold]Examples[/bold]
+
+  [cyan]stylehead stylize --prompt "Pixar character"[/cyan]
+
+  [cyan]stylehead stylize --prompt "Portrait of a werewolf" --iterations 600 --seed 3[/cyan]
+
+  [cyan]stylehead stylize --prompt "a marble statue" --method sds --dry-run[/cyan]
+
+  [cyan]stylehead stylize --resume runs/pixar-character-3f9c[/cyan]
+
+Ctrl-C saves a checkpoint and says how to go on. Everything a run makes is in its folder: the style file,
+previews from step 0 on, a contact sheet, a turntable and a model card.
+"""
+
+
+class Request(NamedTuple):
+    """What was typed, apart from the settings."""
+
+    profile: ProfileName
+    device: str
+    out: Path | None
+    resume: Path | None
+    overwrite: bool
+    keep_checkpoints: int
+
+
+@with_settings
+def stylize(  # noqa: PLR0913
+    context: typer.Context,
+    *,
+    profile_name: Annotated[
+        ProfileName,
+        typer.Option(
+            "--profile",
+            help="Settings to start from: paper follows the equations, release the published script.",
+            rich_help_panel=MAKE,
+        ),
+    ] = "default",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=MAKE)
+    ] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run.", show_default="runs/PROMPT-XXXX", rich_help_panel=THE_RUN),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this stopped or killed run.", rich_help_panel=THE_RUN)
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=THE_RUN, metavar=""),
+    ] = False,
+    keep_checkpoints: Annotated[
+        int, typer.Option(min=1, help="Checkpoints that stay on the disk.", rich_help_panel=THE_RUN)
+    ] = 2,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Time a few steps, print settings, files and cost, write nothing.",
+            rich_help_panel=THE_RUN,
+            metavar="",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    **settings: Any,
+) -> None:
+    """Train the generator towards a prompt: every head restyled, every person still the same."""
+    with reporting(as_json=as_json, quiet=quiet) as output:
+        request = Request(profile_name, device, out, resume, overwrite, keep_checkpoints)
+        given = given_settings(context, settings)
+        if request.resume is not None:
+            _check_alone(request, dry_run=dry_run)
+            _resume(request, request.resume, given, output)
+        else:
+            _start(request, given, output, dry_run=dry_run)
+
+
+def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: bool) -> None:
+    if "prompt" not in given:
+        raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
+    method = given.get("method", StylizeConfig.method)
+    config = StylizeConfig(**(profile(request.profile, method=method) | given))
+    path = request.out or new_run_path(RUNS, config.prompt)
+    check_free(path, overwrite=request.overwrite)
+    job = _job(config, request, output, preset=config.preset)
+    if dry_run:
+        _estimate(job, path, output)
+        return
+    from stylehead.cli.training import Training, first_manifest, load_stylizer
+
+    stylizer = load_stylizer(job)
+    manifest = first_manifest(job, stylizer, shlex.join(["stylehead", *sys.argv[1:]]))
+    run = RunDirectory.create(path, manifest, overwrite=request.overwrite)
+    with run.lock():
+        output.note(f"Run {run.path}: previews come to {run.path / 'previews'}.")
+        files = Training(job, stylizer, run, output).execute()
+    _report(run, files, output)
+
+
+def _check_alone(request: Request, *, dry_run: bool) -> None:
+    """A run that goes on has its folder and settings already."""
+    others = {
+        "--out": request.out is not None,
+        "--overwrite": request.overwrite,
+        "--profile": request.profile != "default",
+        "--dry-run": dry_run,
+    }
+    for name, given in others.items():
+        if given:
+            hint = f"stylehead stylize --resume {request.resume}"
+            raise UsageError(f"`{name}` does not go with `--resume`.", hint)
+
+
+def _resume(request: Request, path: Path, given: dict[str, Any], output: Output) -> None:
+    run = RunDirectory.open(path)
+    manifest = run.manifest()
+    stored = StylizeConfig.from_dict(manifest.get("config", {}))
+    _check_unchanged(given, stored, path)
+    config = stored.replace(**given)
+    done = manifest.get("steps", 0)
+    if manifest.get("outcome") == "finished" and config.iterations <= done:
+        raise UsageError(
+            f"{path} is finished: {done} of {config.iterations} steps are done.",
+            f"stylehead stylize --resume {path} --iterations {2 * done}",
+        )
+    from stylehead.cli.training import Training, load_stylizer
+
+    with run.lock():
+        job = _job(config, request, output, preset=manifest.get("preset", config.preset))
+        training = Training(job, load_stylizer(job), run, output)
+        output.note(f"Run {run.path} goes on from step {training.resume()}.")
+        files = training.execute()
+    _report(run, files, output)
+
+
+def _check_unchanged(given: dict[str, Any], stored: StylizeConfig, path: Path) -> None:
+    from stylehead.distill.trainer import MAY_CHANGE_ON_RESUME
+
+    for name, value in given.items():
+        earlier = getattr(stored, name)
+        if value != earlier and name not in MAY_CHANGE_ON_RESUME:
+            raise UsageError(
+                f"`{flag(name)}` (={value}) cannot change on resume: {path} was started with {earlier}.",
+                f"stylehead stylize --resume {path}",
+            )
+
+
+def _job(config: StylizeConfig, request: Request, output: Output, *, preset: str) -> "Job":
+    """Choose weights and device, and ask the embedded teacher whether it can place the prompt."""
+    weights, why = resolve_preset(preset)
+    output.note(why)
+    if weights.knows_few_styles:
+        from stylehead.mini.captions import place_prompt
+
+        place_prompt(config.prompt)
+    weights.require_generator()
+    weights.require_teacher()
+    from stylehead.cli.environment import choose_device
+    from stylehead.cli.training import Job
+
+    return Job(config, weights, choose_device(request.device), request.keep_checkpoints)
+
+
+def _report(run: RunDirectory, files: "RunFiles", output: Output) -> None:
+    manifest = run.manifest()
+    output.result(
+        Result(
+            primary=(files.style,),
+            rows=(
+                ("run", run.path),
+                ("style", files.style),
+                ("contact sheet", files.contact_sheet),
+                ("turntable", files.turntable),
+                ("model card", files.card),
+            ),
+            data={"run": run.path, **files._asdict(), "manifest": manifest},
+        )
+    )
+    output.next(f"stylehead render --seed 42 --yaw-steps 36 --style {shlex.quote(str(files.style))}")
+
+
+def _estimate(job: "Job", path: Path, output: Output) -> None:
+    from stylehead.cli.estimate import estimate_job
+
+    output.result(estimate_job(job, path, output))

@@ -1,0 +1,276 @@
+"""A stylise job on the disk: models in, a run directory out, and everything needed to go on after a stop."""
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stylehead.cli import environment
+from stylehead.cli.errors import StoppedError, explain
+from stylehead.cli.output import Output
+from stylehead.cli.progress import reporter
+from stylehead.cli.signals import StopRequest
+from stylehead.config import StylizeConfig
+from stylehead.distill import FeatureMaps, StepRecord, Stylizer
+from stylehead.errors import JobError
+from stylehead.export.card import model_card
+from stylehead.export.images import save_image
+from stylehead.export.showcase import Showcase
+from stylehead.export.video import write_mp4
+from stylehead.files import atomic_write, write_json
+from stylehead.generator import PanoHead, save_style
+from stylehead.guidance import Teacher
+from stylehead.mini.encoders import ImageTextEncoder
+from stylehead.runs import RunDirectory
+from stylehead.weights.presets import Preset
+
+STYLE = "style.safetensors"
+CONFIG = "config.json"
+SHEET = "contact_sheet.jpg"
+TURNTABLE = "turntable.mp4"
+CARD = "README.md"
+PREVIEWS = "previews"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, and how many checkpoints to keep."""
+
+    config: StylizeConfig
+    preset: Preset
+    device: str
+    keep_checkpoints: int
+
+
+class RunFiles(NamedTuple):
+    """What a finished run holds for its user."""
+
+    style: Path
+    contact_sheet: Path
+    turntable: Path
+    card: Path
+
+
+def load_stylizer(job: Job) -> Stylizer:
+    """Load the models of a job. The reference is loaded from the file again, so that nothing is shared."""
+    import torch
+
+    path = job.preset.require_generator()
+    half = torch.float16 if job.device == "cuda" else torch.float32
+    teacher = Teacher.load(
+        job.preset.require_teacher(), device=job.device, dtype=half, steps=job.config.ddim_steps
+    )
+    return Stylizer(
+        PanoHead.load(path, job.device),
+        PanoHead.load(path, job.device),
+        teacher,
+        job.config,
+        features=_perceptual_features(job),
+    )
+
+
+def _perceptual_features(job: Job) -> FeatureMaps | None:
+    """The feature network of the perceptual distance, if the job wants one and the preset has one."""
+    path = job.preset.companion("image_text.safetensors")
+    if job.config.perceptual_weight == 0 or path is None:
+        return None
+    return ImageTextEncoder.load(path).to(job.device).trunk.maps
+
+
+def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]:
+    """The facts of `run.json` that are known before the first step."""
+    return {
+        "command": command,
+        "prompt": job.config.prompt,
+        "seed": job.config.seed,
+        "preset": job.preset.name,
+        "licence": job.preset.licence,
+        "device": environment.device_name(job.device),
+        "keep_checkpoints": job.keep_checkpoints,
+        "generator": stylizer.reference.fingerprint(),
+        "weights": [file._asdict() for file in job.preset.weight_files()],
+        "versions": environment.versions(),
+        "config": job.config.to_dict(),
+        "started": _now(),
+        "steps": 0,
+    }
+
+
+class Training:
+    """Runs a job in its directory.
+
+    Args:
+        job: What to train.
+        stylizer: Its models.
+        run: Its directory, locked by the caller.
+        output: Where progress goes.
+    """
+
+    def __init__(self, job: Job, stylizer: Stylizer, run: RunDirectory, output: Output) -> None:
+        self._job, self._stylizer, self._run, self._output = job, stylizer, run, output
+        self._showcase = Showcase(stylizer.reference, psi=job.config.psi, title=job.config.prompt)
+        self._saved: int | None = None
+        self._seconds: float = run.manifest().get("seconds", 0.0)
+
+    def resume(self) -> int:
+        """Load the last complete checkpoint, if there is one, and drop the events after it.
+
+        Returns:
+            The step from which the run goes on.
+
+        Raises:
+            UsageError: The run was started with other settings.
+            JobError: The run was started from another generator.
+        """
+        if self._run.manifest().get("generator") != self._stylizer.reference.fingerprint():
+            raise JobError(f"{self._run.path} was started from another generator than this one.")
+        found = self._run.checkpoints()
+        if found:
+            weights, state = found[-1].load()
+            self._stylizer.load_state_dict({**state, "weights": weights})
+            self._saved = found[-1].step
+        self._run.rewind_events(self._stylizer.iteration)
+        return self._stylizer.iteration
+
+    def execute(self) -> RunFiles:
+        """Train to the end and write the results.
+
+        Raises:
+            StoppedError: The user pressed Ctrl-C; a checkpoint is there.
+            StyleheadError: The job failed; `run.json` says so.
+        """
+        self._run.update({"outcome": "running", "config": self._job.config.to_dict()})
+        try:
+            self._train()
+            files = self._write_results()
+        except BaseException as error:
+            self._note_end(error)
+            raise
+        names = {role: path.name for role, path in files._asdict().items()}
+        self._run.update({"outcome": "finished", "finished": _now(), "files": names, **self._measured()})
+        return files
+
+    # ---------------------------------------------------------------------------------------------- training
+
+    def _train(self) -> None:
+        total, done = self._job.config.iterations, self._stylizer.iteration
+        (self._run.path / PREVIEWS).mkdir(exist_ok=True)
+        stop = StopRequest(lambda: self._output.note("Stopping after this step; Ctrl-C again stops at once."))
+        with stop, reporter(self._output, total=total, done=done, label=self._job.config.prompt) as shown:
+            preview = self._preview() if done == 0 else None
+            for record in self._stylizer:
+                self._run.log(_event(record))
+                preview = self._after(record) or preview
+                shown.update(record.iteration, values=_headline(record), preview=preview)
+                if stop.asked:
+                    break
+        if self._stylizer.iteration > done:
+            self._checkpoint()
+        if stop.asked and self._stylizer.iteration < total:
+            raise StoppedError(
+                f"Stopped after step {self._stylizer.iteration} of {total}; the checkpoint is saved.",
+                f"stylehead stylize --resume {self._run.path}",
+            )
+
+    def _after(self, record: StepRecord) -> Path | None:
+        """Write what is due after a step; the path of a new preview."""
+        config, step = self._job.config, record.iteration
+        self._seconds = record.elapsed_s
+        if config.checkpoint_every and step % config.checkpoint_every == 0:
+            self._checkpoint()
+        if config.preview_every and (step % config.preview_every == 0 or step == config.iterations):
+            return self._preview()
+        return None
+
+    def _checkpoint(self) -> None:
+        step = self._stylizer.iteration
+        if step == self._saved:
+            return
+        state = self._stylizer.state_dict()
+        weights = state.pop("weights")
+        self._run.save_checkpoint(step, weights, state, keep=self._job.keep_checkpoints)
+        self._run.update({"steps": step, **self._measured()})
+        self._saved = step
+
+    def _preview(self) -> Path:
+        step = self._stylizer.iteration
+        path = self._run.path / PREVIEWS / f"step_{step:06d}.jpg"
+        picture = self._showcase.preview(self._stylizer.generator, step=step)
+        save_image(path, picture, {**self._recipe(), "step": step})
+        return path.relative_to(self._run.path)
+
+    # ----------------------------------------------------------------------------------------------- results
+
+    def _write_results(self) -> RunFiles:
+        self._output.note("Drawing the contact sheet and the turntable.")
+        folder, generator = self._run.path, self._stylizer.generator
+        files = RunFiles(folder / STYLE, folder / SHEET, folder / TURNTABLE, folder / CARD)
+        save_style(files.style, generator, self._stylizer.reference, self._style_metadata())
+        self._write_config(folder / CONFIG)
+        save_image(files.contact_sheet, self._showcase.contact_sheet(generator), self._recipe())
+        write_mp4(files.turntable, self._showcase.turntable(generator), self._recipe())
+        atomic_write(files.card, self._card())
+        return files
+
+    def _write_config(self, path: Path) -> None:
+        generator = self._stylizer.generator.config.to_dict()
+        preset = self._job.preset.name
+        write_json(path, {"preset": preset, "stylize": self._job.config.to_dict(), "generator": generator})
+
+    def _card(self) -> str:
+        return model_card(
+            self._job.config,
+            name=str(self._run.path),
+            steps=self._stylizer.iteration,
+            preset=self._job.preset.name,
+            licence=self._job.preset.licence,
+        )
+
+    def _recipe(self) -> dict[str, Any]:
+        config = self._job.config
+        return {
+            "command": "stylize",
+            "prompt": config.prompt,
+            "method": config.method,
+            "seed": config.seed,
+            "iterations": self._stylizer.iteration,
+            "preset": self._job.preset.name,
+        }
+
+    def _style_metadata(self) -> dict[str, str]:
+        config = self._job.config
+        facts = {
+            "prompt": config.prompt,
+            "method": config.method,
+            "iterations": self._stylizer.iteration,
+            "seed": config.seed,
+            "preset": self._job.preset.name,
+            "licence": self._job.preset.licence,
+        }
+        return {f"stylehead.{key}": str(value) for key, value in facts.items()}
+
+    def _measured(self) -> dict[str, Any]:
+        memory = environment.peak_memory(self._job.device)
+        return {"seconds": round(self._seconds, 1), "peak_memory_bytes": memory}
+
+    def _note_end(self, error: BaseException) -> None:
+        stopped = isinstance(error, StoppedError | KeyboardInterrupt)
+        failure = None if stopped else explain(error).message
+        with contextlib.suppress(OSError):  # a full disk must not hide the first error
+            self._run.update({"outcome": "interrupted" if stopped else "failed", "error": failure})
+
+
+def _event(record: StepRecord) -> dict[str, Any]:
+    fields = record.to_dict()
+    return {"step": fields.pop("iteration"), **fields}
+
+
+def _headline(record: StepRecord) -> dict[str, float]:
+    """The numbers worth watching: the sum of the regularisers, and the size of the score's gradient."""
+    shown = {"loss": sum(record.losses.values())} if record.losses else {}
+    return shown | {"score": max(record.gradient_rms.values())} if record.gradient_rms else shown
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
