@@ -1,0 +1,156 @@
+"""The words of the embedded world: its styles, how captions speak of them, and which prompts it can place.
+
+The embedded teacher was trained on captions from this grammar and on nothing else. A prompt that names none
+of its styles is refused, with the list of those it knows, instead of being answered with a guess.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from stylehead.errors import UsageError
+
+View = Literal["front", "side", "back"]
+
+PHOTO = "photo"
+
+
+@dataclass(frozen=True)
+class StyleWords:
+    """How one style is spoken of.
+
+    Attributes:
+        nouns: Noun phrases for a head in this style, each with its article.
+        manners: Phrases that follow a noun for a person ("a person <manner>").
+        keys: Words of which one must occur in a prompt for the style to be meant.
+    """
+
+    nouns: tuple[str, ...]
+    manners: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+STYLE_WORDS: dict[str, StyleWords] = {
+    "photo": StyleWords(
+        ("a person", "a human head", "a man or a woman", "a face"),
+        ("in a photograph", "as a realistic photo", ""),
+        ("photo", "photograph", "photorealistic", "realistic"),
+    ),
+    "pixar": StyleWords(
+        ("a pixar character", "a pixar 3d animated character", "a character from a pixar film"),
+        ("in pixar style", "in the style of pixar", "as a pixar character"),
+        ("pixar",),
+    ),
+    "joker": StyleWords(
+        ("the joker", "a joker", "a joker with green hair and white paint"),
+        ("as the joker", "with joker make-up", "in the style of the joker"),
+        ("joker",),
+    ),
+    "werewolf": StyleWords(
+        ("a werewolf", "a furry werewolf", "a werewolf with yellow eyes"),
+        ("as a werewolf", "turned into a werewolf", "in werewolf style"),
+        ("werewolf", "werewolves"),
+    ),
+    "sketch": StyleWords(
+        ("a pencil sketch", "a black and white sketch", "a sketch of a person"),
+        ("as a pencil sketch", "in sketch style", "drawn as a sketch"),
+        ("sketch", "sketched"),
+    ),
+    "statue": StyleWords(
+        ("a marble statue", "a statue", "a white stone statue"),
+        ("as a marble statue", "as a statue", "carved as a statue"),
+        ("statue",),
+    ),
+    "zombie": StyleWords(
+        ("a zombie", "a rotting zombie", "a green zombie"),
+        ("as a zombie", "turned into a zombie", "in zombie style"),
+        ("zombie", "zombies"),
+    ),
+}
+
+STYLES = tuple(STYLE_WORDS)
+PROMPTED_STYLES = tuple(style for style in STYLES if style != PHOTO)
+
+_SHAPES = ("{}", "portrait of {}", "a portrait of {}", "the head of {}", "{} portrait", "a picture of {}")
+_VIEW_WORDS: dict[View, tuple[str, ...]] = {
+    "front": ("front view", "seen from the front"),
+    "side": ("side view", "seen from the side"),
+    "back": ("back view", "seen from behind"),
+}
+_GRID_WORDS = ("four views of {}", "a 2x2 grid of {}", "{}, four views")
+
+
+def caption(
+    style: str,
+    rng: np.random.Generator,
+    *,
+    view: View | None = None,
+    grid: bool = False,
+) -> str:
+    """Draw a caption for a picture of the embedded world.
+
+    Args:
+        style: One of `STYLES`.
+        rng: Where the wording comes from.
+        view: Say where the camera stands, in some of the captions.
+        grid: The picture shows four views, tiled 2x2.
+    """
+    words = STYLE_WORDS[style]
+    phrase = _pick(words.nouns, rng)
+    if rng.random() < 0.4:
+        phrase = f"a person {_pick(words.manners, rng)}".strip()
+    phrase = _pick(_SHAPES, rng).format(phrase)
+    if grid and rng.random() < 0.5:
+        return _pick(_GRID_WORDS, rng).format(phrase)
+    if view is not None and not grid and rng.random() < 0.4:
+        return f"{phrase}, {_pick(_VIEW_WORDS[view], rng)}"
+    return phrase
+
+
+def all_words() -> list[str]:
+    """Every word a caption can contain, sorted: what the embedded tokenizer has whole tokens for."""
+    texts = [*_SHAPES, *_GRID_WORDS, "a person"]
+    for words in STYLE_WORDS.values():
+        texts += [*words.nouns, *words.manners, *words.keys]
+    for phrases in _VIEW_WORDS.values():
+        texts += phrases
+    return sorted({word for text in texts for word in re.findall(r"[a-z0-9]+|[^\sa-z0-9{}]", text.lower())})
+
+
+def place_prompt(prompt: str) -> str:
+    """Say which style of the embedded world a prompt asks for.
+
+    Args:
+        prompt: What the user typed, any case.
+
+    Returns:
+        One of `PROMPTED_STYLES` or "photo".
+
+    Raises:
+        UsageError: The prompt is empty, names no style of this world, or names several.
+    """
+    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    if not words:
+        raise UsageError("The prompt is empty.", 'stylehead stylize --prompt "Pixar character"')
+    named = [style for style in PROMPTED_STYLES if set(words) & set(STYLE_WORDS[style].keys)]
+    if not named and set(words) & set(STYLE_WORDS[PHOTO].keys):
+        named = [PHOTO]
+    if len(named) == 1:
+        return named[0]
+    known = ", ".join(PROMPTED_STYLES)
+    if len(named) > 1:
+        raise UsageError(
+            f'"{prompt}" names {" and ".join(named)}; the embedded teacher learned one style at a time.',
+            f"name one of: {known}",
+        )
+    raise UsageError(
+        f'The embedded teacher has never seen "{prompt}"; it knows {known}.',
+        "name one of these, or use --preset panohead with a full diffusion model",
+    )
+
+
+def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]

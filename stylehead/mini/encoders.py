@@ -1,0 +1,168 @@
+"""Small networks that look at pictures of the embedded world: who is it, what is it called, which style?
+
+They measure; the method itself never asks them (except the perceptual distance, which compares features of
+the image-text encoder, as a full-scale run compares features of a large image network).
+"""
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylehead.errors import JobError, MissingError
+from stylehead.files import save_tensors
+from stylehead.mini.captions import STYLES
+
+INPUT_SIZE = 128
+EMBEDDING = 96
+_WIDTHS = (24, 48, 96, 128)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with group normalisation; halves the size when `stride` is 2."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.norm1 = nn.GroupNorm(8, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.norm2 = nn.GroupNorm(8, out_channels)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B,I,H,W] to [B,O,H/stride,W/stride]."""
+        y = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(y)) + self.skip(x))
+
+
+class Trunk(nn.Module):
+    """128x128 pictures to feature maps of 64, 32, 16 and 8 pixels, and their summary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, _WIDTHS[0], 5, 2, 2)
+        self.stages = nn.ModuleList(
+            Residual(before, after, stride=2) for before, after in itertools.pairwise(_WIDTHS)
+        )
+
+    def maps(self, image_pm1: Tensor) -> list[Tensor]:
+        """Feature maps of pictures [B,3,R,R] in -1..1 (resized to 128 when they are not), finest first."""
+        if image_pm1.shape[-1] != INPUT_SIZE:
+            image_pm1 = functional.interpolate(
+                image_pm1, size=INPUT_SIZE, mode="bilinear", align_corners=False, antialias=True
+            )
+        found = [functional.relu(self.stem(image_pm1))]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
+        return found
+
+    def forward(self, image_pm1: Tensor) -> Tensor:
+        """Mean and maximum over the last map, [B,256]."""
+        last = self.maps(image_pm1)[-1]
+        return torch.cat([last.mean(dim=(2, 3)), last.amax(dim=(2, 3))], dim=1)
+
+
+class _Saved(nn.Module):
+    """A network with one file."""
+
+    def save(self, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
+        """Write weights in half precision, atomically."""
+        save_tensors(Path(path), {name: t.half() for name, t in self.state_dict().items()}, metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file of :meth:`save`, in evaluation mode and single precision.
+
+        Raises:
+            MissingError: There is no such file.
+            JobError: It is damaged or of another network.
+        """
+        if not Path(path).is_file():
+            raise MissingError(f"{path} is not there.", "python -m stylehead.mini.recipes encoders")
+        network = cls()
+        try:
+            with safe_open(path, framework="pt") as file:
+                state: dict[str, Any] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            network.load_state_dict(state)
+        except (SafetensorError, RuntimeError) as error:
+            raise JobError(f"{path} does not hold a {cls.__name__}.") from error
+        return network.eval().requires_grad_(False)
+
+
+class IdentityEncoder(_Saved):
+    """Pictures to unit vectors that agree for the same person; trained on photographic renders only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.head = nn.Linear(2 * _WIDTHS[-1], EMBEDDING)
+
+    def forward(self, image_pm1: Tensor) -> Tensor:
+        """Map [B,3,R,R] in -1..1 to unit vectors [B,96]."""
+        return functional.normalize(self.head(self.trunk(image_pm1)), dim=1)
+
+
+class StyleClassifier(_Saved):
+    """Pictures to logits over `STYLES`; never used in training anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.head = nn.Linear(2 * _WIDTHS[-1], len(STYLES))
+
+    def forward(self, image_pm1: Tensor) -> Tensor:
+        """Map [B,3,R,R] in -1..1 to logits [B,7] in the order of `STYLES`."""
+        logits: Tensor = self.head(self.trunk(image_pm1))
+        return logits
+
+
+class ImageTextEncoder(_Saved):
+    """Pictures and captions to unit vectors that agree when one describes the other.
+
+    Captions are token numbers of the embedded tokenizer; words count, their order does not.
+    """
+
+    def __init__(self, vocab_size: int = 0) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.image_head = nn.Linear(2 * _WIDTHS[-1], EMBEDDING)
+        self.words = nn.EmbeddingBag(vocab_size or default_vocab_size(), 128, mode="sum")
+        self.text_head = nn.Sequential(nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, EMBEDDING))
+        self.log_scale = nn.Parameter(torch.tensor(2.7))
+
+    def encode_image(self, image_pm1: Tensor) -> Tensor:
+        """Map [B,3,R,R] in -1..1 to unit vectors [B,96]."""
+        return functional.normalize(self.image_head(self.trunk(image_pm1)), dim=1)
+
+    def encode_tokens(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Map token numbers [B,L] and what is no padding [B,L] (0 or 1) to unit vectors [B,96]."""
+        summed = self.words(tokens, per_sample_weights=present.float())
+        return functional.normalize(self.text_head(summed), dim=1)
+
+
+class PerceptualFeatures(NamedTuple):
+    """Feature maps, each scaled to unit length in every pixel, as LPIPS compares them."""
+
+    maps: list[Tensor]
+
+    def distance(self, other: "PerceptualFeatures") -> Tensor:
+        """Mean squared difference over pixels, summed over maps, a scalar."""
+        parts = [(a - b).square().sum(dim=1).mean() for a, b in zip(self.maps, other.maps, strict=True)]
+        return torch.stack(parts).mean()
+
+
+def perceptual_features(trunk: Trunk, image_pm1: Tensor) -> PerceptualFeatures:
+    """Features of pictures [B,3,R,R] in -1..1 for a perceptual distance."""
+    return PerceptualFeatures([functional.normalize(m, dim=1, eps=1e-6) for m in trunk.maps(image_pm1)[:3]])
+
+
+def default_vocab_size() -> int:
+    """Number of tokens of the embedded tokenizer."""
+    from stylehead.mini.tokens import vocabulary
+
+    return len(vocabulary()[0])

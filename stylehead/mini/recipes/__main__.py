@@ -1,0 +1,50 @@
+"""Train the embedded models: `python -m stylehead.mini.recipes generator --minutes 60`.
+
+Every recipe goes on from its last checkpoint when it is started again, and writes what the package embeds
+when its minutes are over.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import platformdirs
+
+from stylehead.errors import StyleheadError
+from stylehead.mini.recipes.loop import Budget
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the recipe that the command line names; returns the exit code."""
+    options = _parse(arguments)
+    budget = Budget(options.minutes, checkpoint_minutes=options.checkpoint_minutes, seed=options.seed)
+    try:
+        from stylehead.mini.recipes import registry
+
+        registry.run(options.recipe, budget, data=options.data, work=options.work, export=options.export)
+    except StyleheadError as error:
+        hint = f" Try: {error.hint}" if error.hint else ""
+        sys.stderr.write(f"{error.message}{hint}\n")
+        return error.exit_code
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    from stylehead.mini.recipes.registry import RECIPES
+
+    cache = Path(platformdirs.user_cache_dir("stylehead")) / "mini"
+    parser = argparse.ArgumentParser(prog="python -m stylehead.mini.recipes", description=__doc__)
+    parser.add_argument("recipe", choices=RECIPES, help="what to train")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long to train in this stretch")
+    parser.add_argument("--checkpoint-minutes", type=float, default=4.0, help="time between checkpoints")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--data", type=Path, default=cache / "data", help="renders of the procedural heads")
+    parser.add_argument("--work", type=Path, default=cache / "work", help="checkpoints and logs")
+    parser.add_argument("--export", type=Path, default=WEIGHTS, help="where the embedded weights go")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

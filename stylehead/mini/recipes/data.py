@@ -1,0 +1,126 @@
+"""Renders of the procedural heads on the disk: written once in shards, read into memory for training.
+
+Training identities have seeds from `TRAINING_SEED_BASE` up; every smaller seed (what users type, what is
+evaluated) is never rendered here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylehead.errors import MissingError
+
+
+@dataclass(frozen=True)
+class Views:
+    """Renders of N identity-style pairs from V cameras each.
+
+    Attributes:
+        images: uint8 [N,V,3,R,R] on white.
+        masks: uint8 [N,V,R,R], 255 = head.
+        depths: float16 [N,V,R,R], distance along the camera's axis, 0 outside.
+        cameras: float32 [N,V,25].
+        z: float32 [N,64].
+        numbers: float32 [N,128], the identity in numbers.
+        styles: N style names.
+        identities: int64 [N], seeds.
+    """
+
+    images: Tensor
+    masks: Tensor
+    depths: Tensor
+    cameras: Tensor
+    z: Tensor
+    numbers: Tensor
+    styles: tuple[str, ...]
+    identities: Tensor
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+
+def load_views(folder: Path, *, limit: int | None = None) -> Views:
+    """Read every shard of a folder.
+
+    Args:
+        folder: Where `write_views` wrote.
+        limit: Stop after this many identity-style pairs.
+
+    Raises:
+        MissingError: There is no shard.
+    """
+    shards = list(_shards(folder, limit))
+    if not shards:
+        raise MissingError(f"{folder} holds no renders.", "python -m stylehead.mini.recipes data")
+
+    def joined(name: str) -> Tensor:
+        return torch.from_numpy(np.concatenate([shard[name] for shard in shards]))
+
+    images = torch.cat([torch.from_numpy(shard["images"]).permute(0, 1, 4, 2, 3) for shard in shards])
+    return Views(
+        images=images,
+        masks=joined("mask"),
+        depths=joined("depth"),
+        cameras=joined("cam"),
+        z=joined("z"),
+        numbers=joined("params"),
+        styles=tuple(str(style) for shard in shards for style in shard["style"]),
+        identities=joined("ident"),
+    )
+
+
+def _shards(folder: Path, limit: int | None) -> Iterator[dict[str, np.ndarray]]:
+    count = 0
+    for path in sorted(folder.glob("shard_*.npz")):
+        if limit is not None and count >= limit:
+            return
+        with np.load(path, allow_pickle=False) as archive:
+            shard = {name: archive[name] for name in archive.files}
+        count += len(shard["z"])
+        yield shard
+
+
+def image_pm1(images: Tensor) -> Tensor:
+    """uint8 [...] to float32 -1..1."""
+    return images.float() / 127.5 - 1
+
+
+def on_background(images: Tensor, masks: Tensor, colours: Tensor) -> Tensor:
+    """Put heads that were drawn on white onto plain colours.
+
+    Args:
+        images: -1..1, [B,3,R,R] on white.
+        masks: 0..1, [B,1,R,R].
+        colours: -1..1, [B,3].
+    """
+    return images + (1 - masks) * (colours[:, :, None, None] - 1)
+
+
+def ray_depths(views: Views, resolution: int) -> tuple[Tensor, Tensor]:
+    """Masks and distances along rays at the raw resolution.
+
+    Returns:
+        mask [B,V,r,r] in 0..1 and distance [B,V,r,r], the mean over the part of a pixel that the head covers, 0
+        where there is none.
+    """
+    masks, depths = views.masks, views.depths.float()
+    batch, count, size = masks.shape[0], masks.shape[1], masks.shape[-1]
+    block = size // resolution
+    shape = (batch, count, resolution, block, resolution, block)
+    covered = (depths > 0).float()
+    total = (depths * covered).reshape(shape).sum(dim=(3, 5))
+    mean = total / covered.reshape(shape).sum(dim=(3, 5)).clamp(min=1)
+    return masks.float().div(255).reshape(shape).mean(dim=(3, 5)), mean * _ray_lengths(
+        views.cameras, resolution
+    )
+
+
+def _ray_lengths(cameras: Tensor, resolution: int) -> Tensor:
+    """How much longer a ray is than its part along the camera's axis, [B,V,r,r]."""
+    centre = (torch.arange(resolution) + 0.5) / resolution - 0.5
+    squared = centre[:, None].square() + centre[None, :].square()
+    return (1 + squared / cameras[..., 16, None, None].square()).sqrt()

@@ -1,0 +1,175 @@
+"""Held-out figures of the embedded models: `python -m stylehead.mini.recipes.measure`.
+
+Everything is measured on people (seeds 0 to 63) that no recipe has ever drawn. The style classifier and the identity
+encoder that judge were trained on true renders, never on anything that the teacher or the generator made.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylehead.generator import PanoHead
+from stylehead.geometry import conditioning_camera
+from stylehead.guidance import ControlCondition, Teacher, canny_condition, depth_condition
+from stylehead.mini.captions import PROMPTED_STYLES, STYLES
+from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
+from stylehead.mini.recipes.data import Views, image_pm1, load_views
+
+PROMPTS = {
+    "pixar": "Pixar character",
+    "joker": "Portrait of the Joker",
+    "werewolf": "Portrait of a werewolf",
+    "sketch": "pencil sketch",
+    "statue": "marble statue",
+    "zombie": "Portrait of a zombie",
+}
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the figures are measured on: photographs (12 yaws) and pictures in every style (4 yaws)."""
+
+    photo: Views
+    styled: Views
+
+
+def generator_figures(generator: PanoHead, photo: Views) -> dict[str, float]:
+    """PSNR in dB (pictures clamped) and IoU of the outlines at 0.5, means over identities and cameras."""
+    label = conditioning_camera()
+    psnr, iou = [], []
+    for row in range(len(photo)):
+        with torch.no_grad():
+            ws = generator.mapping(photo.z[row : row + 1], label)
+            out = generator.synthesis(ws, photo.cameras[row], background="white")
+        truth = image_pm1(photo.images[row])
+        mse = (out.image.clamp(-1, 1) - truth).square().mean(dim=(1, 2, 3))
+        psnr.append(-10 * torch.log10(mse / 4))
+        iou.append(outline_iou(out.mask, photo.masks[row].float()[:, None] / 255))
+    return {"psnr": float(torch.cat(psnr).mean()), "mask_iou": float(torch.cat(iou).mean())}
+
+
+def outline_iou(mask: Tensor, truth: Tensor) -> Tensor:
+    """Intersection over union [B] of a mask [B,1,r,r] (resized) and the true one [B,1,R,R], both cut at 0.5."""
+    resized = functional.interpolate(mask, size=truth.shape[-1], mode="bilinear", align_corners=False)
+    ours, theirs = resized > 0.5, truth > 0.5
+    both = (ours & theirs).sum(dim=(1, 2, 3)).float()
+    return both / (ours | theirs).sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def classifier_figures(classifier: StyleClassifier, held_out: HeldOut) -> dict[str, float]:
+    """Accuracy on true pictures of unseen people, per style."""
+    figures = {}
+    for style in STYLES:
+        views = held_out.photo if style == "photo" else held_out.styled
+        rows = [row for row, name in enumerate(views.styles) if name == style]
+        images = image_pm1(views.images[rows].flatten(0, 1))
+        figures[style] = style_share(classifier, images, style)
+    return figures
+
+
+@torch.no_grad()
+def style_share(classifier: StyleClassifier, images: Tensor, style: str) -> float:
+    """Part of pictures [B,3,R,R] that the classifier calls by this style."""
+    named = torch.cat([classifier(part).argmax(dim=1) for part in images.split(64)])
+    return float((named == STYLES.index(style)).float().mean())
+
+
+def identity_figures(encoder: IdentityEncoder, held_out: HeldOut) -> dict[str, float]:
+    """Rank-1 among the photographs' front views, from another view and from each style's front view."""
+    photo = held_out.photo
+    count = photo.images.shape[1]
+    front, turned = count // 2, count // 2 + 1  # yaw 0 and yaw 30 of 12
+    gallery = _embed(encoder, photo.images[:, front])
+    figures = {"other_view": rank1(_embed(encoder, photo.images[:, turned]), gallery)}
+    styled = held_out.styled
+    for style in PROMPTED_STYLES:
+        rows = [row for row, name in enumerate(styled.styles) if name == style]
+        queries = _embed(encoder, styled.images[rows][:, styled.images.shape[1] // 2])
+        people = [photo.identities.tolist().index(seed) for seed in styled.identities[rows].tolist()]
+        figures[style] = rank1(queries, gallery, torch.tensor(people))
+    return figures
+
+
+def rank1(queries: Tensor, gallery: Tensor, people: Tensor | None = None) -> float:
+    """Part of the queries [N,D] whose nearest gallery vector [M,D] is of the same person (row by default)."""
+    people = torch.arange(len(queries)) if people is None else people
+    return float(((queries @ gallery.t()).argmax(dim=1) == people).float().mean())
+
+
+@torch.no_grad()
+def _embed(encoder: IdentityEncoder, images: Tensor) -> Tensor:
+    return encoder(image_pm1(images))
+
+
+def teacher_figures(
+    teacher: Teacher, classifier: StyleClassifier, photo: Views, *, people: int, steps: int = 50
+) -> dict[str, dict[str, float]]:
+    """Part of the teacher's samples that the classifier calls by the prompted style, per ControlNet.
+
+    Cameras go round the heads; the condition is drawn from the true photograph.
+    """
+    kinds: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+        "canny": lambda image, _depth, _mask: canny_condition(image),
+        "depth": lambda _image, depth, mask: depth_condition(depth, mask),
+    }
+    rows = torch.arange(people) % len(photo)
+    columns = torch.arange(people) % photo.images.shape[1]
+    image = image_pm1(photo.images[rows, columns])
+    depth = photo.depths[rows, columns].float()[:, None]
+    mask = photo.masks[rows, columns].float()[:, None] / 255
+    figures: dict[str, dict[str, float]] = {}
+    for kind, draw in kinds.items():
+        condition = ControlCondition(kind, draw(image, depth, mask))
+        figures[kind] = {}
+        for style in PROMPTED_STYLES:
+            rng = torch.Generator().manual_seed(5)
+            samples = teacher.sample(
+                PROMPTS[style], condition=condition, count=people, steps=steps, generator=rng
+            )
+            figures[kind][style] = style_share(classifier, samples, style)
+    return figures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the figures as one JSON document."""
+    import platformdirs
+
+    from stylehead.mini.recipes.__main__ import WEIGHTS
+
+    data = Path(platformdirs.user_cache_dir("stylehead")) / "mini" / "data"
+    parser = argparse.ArgumentParser(prog="python -m stylehead.mini.recipes.measure", description=__doc__)
+    parser.add_argument("--data", type=Path, default=data, help="renders of the procedural heads")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the models to measure")
+    parser.add_argument(
+        "--people", type=int, default=24, help="samples of the teacher per style and ControlNet"
+    )
+    parser.add_argument("--only", nargs="*", default=["generator", "classifier", "identity", "teacher"])
+    options = parser.parse_args(arguments)
+    held_out = HeldOut(load_views(options.data / "test"), load_views(options.data / "teststyled"))
+    classifier = StyleClassifier.load(options.weights / "style_classifier.safetensors")
+    measures: dict[str, Callable[[], object]] = {
+        "generator": lambda: generator_figures(
+            PanoHead.load(options.weights / "generator.safetensors"), held_out.photo
+        ),
+        "classifier": lambda: classifier_figures(classifier, held_out),
+        "identity": lambda: identity_figures(
+            IdentityEncoder.load(options.weights / "identity.safetensors"), held_out
+        ),
+        "teacher": lambda: teacher_figures(
+            Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
+        ),
+    }
+    figures = {name: measure() for name, measure in measures.items() if name in options.only}
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Which recipes there are, in the order in which they build on each other, and how each is put together."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylehead.mini.recipes.loop import Budget, Recipe, train
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+    from stylehead.mini.recipes.pictures import PictureSource
+
+Build = Callable[[Path, Path, Path], Recipe]
+"""From the folder of renders, the folder of all runs and the folder of the exported weights to a recipe."""
+
+
+def _generator(data: Path, _work: Path, _export: Path) -> Recipe:
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.generator import GeneratorRecipe
+
+    return GeneratorRecipe(load_views(data / "photo"))
+
+
+def _mapping(data: Path, work: Path, _export: Path) -> Recipe:
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.mapping import MappingRecipe, load_generator_model, numbers_from_z
+
+    numbers = load_views(data / "photo", limit=50).numbers
+    return MappingRecipe(load_generator_model(work, numbers), numbers_from_z)
+
+
+def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
+    from stylehead.mini.recipes.vae import VaeRecipe
+
+    return VaeRecipe(_pictures(data))
+
+
+def _unet(data: Path, work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.unet import UNetRecipe
+
+    return UNetRecipe(_pictures(data), _trained_vae(export), work)
+
+
+def _controlnet_canny(data: Path, _work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.controlnet import ControlNetRecipe
+
+    return ControlNetRecipe("canny", _pictures(data), _trained_vae(export), export / "teacher")
+
+
+def _controlnet_depth(data: Path, _work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.controlnet import ControlNetRecipe
+
+    return ControlNetRecipe("depth", _pictures(data), _trained_vae(export), export / "teacher")
+
+
+def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.encoders import IdentityRecipe
+
+    return IdentityRecipe(load_views(data / "photo"))
+
+
+def _style(data: Path, _work: Path, _export: Path) -> Recipe:
+    from stylehead.mini.recipes.encoders import StyleRecipe
+
+    return StyleRecipe(_pictures(data, grid_part=0.0))
+
+
+def _image_text(data: Path, work: Path, _export: Path) -> Recipe:
+    from stylehead.mini.recipes.encoders import ImageTextRecipe
+
+    return ImageTextRecipe(_pictures(data, grid_part=0.0), work)
+
+
+_BUILD: dict[str, Build] = {
+    "generator": _generator,
+    "mapping": _mapping,
+    "vae": _vae,
+    "unet": _unet,
+    "controlnet_canny": _controlnet_canny,
+    "controlnet_depth": _controlnet_depth,
+    "identity": _identity,
+    "style": _style,
+    "image_text": _image_text,
+}
+RECIPES = tuple(_BUILD)
+
+
+def run(name: str, budget: Budget, *, data: Path, work: Path, export: Path) -> None:
+    """Train one recipe.
+
+    Args:
+        name: One of `RECIPES`.
+        budget: How long.
+        data: Folder with the renders.
+        work: Folder of all runs; this one's is `work/name`.
+        export: Where embedded weights go.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    recipe = _BUILD[name](data, work, export)
+    train(recipe, budget, work / name, export, report=lambda line: sys.stderr.write(f"{line}\n"))
+
+
+def _pictures(data: Path, *, grid_part: float = 0.35) -> "PictureSource":
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.pictures import PictureSource
+
+    styled = load_views(data / "styled")
+    photo = load_views(data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
+    return PictureSource(photo, styled, grid_part=grid_part)
+
+
+def _trained_vae(export: Path) -> "AutoencoderKL":
+    import torch
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL.from_pretrained(export / "teacher" / "vae", torch_dtype=torch.float32)

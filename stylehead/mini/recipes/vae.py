@@ -1,0 +1,97 @@
+"""The embedded image autoencoder: 128x128 pictures of heads on plain backgrounds <-> 16x16x4 latents."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylehead.mini.recipes.pictures import PictureSource, half
+
+_KL_WEIGHT = 1e-6
+_SMALL_PART = 0.5  # of the stretch sees pictures of half the size, four times as cheap, to learn colours
+
+
+def new_vae() -> AutoencoderKL:
+    """An untrained autoencoder of the embedded size."""
+    vae = AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 24, 48, 64),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=2,
+        mid_block_add_attention=False,
+        sample_size=128,
+    )
+    for module in vae.modules():
+        if isinstance(module, nn.Conv2d):  # keep the signal's size; with the usual start latents are tiny ...
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    with torch.no_grad():  # ... and drown in the posterior's noise for hours
+        vae.quant_conv.weight[4:] = 0
+        vae.quant_conv.bias[4:] = -6
+    return vae
+
+
+class VaeRecipe:
+    """Reconstruction of single views and 2x2 grids, with a whisper of a KL term.
+
+    Args:
+        source: Pictures to learn from.
+        batch: Pictures in a step.
+    """
+
+    name = "vae"
+    learning_rate = 3e-3
+
+    def __init__(self, source: PictureSource, *, batch: int = 8) -> None:
+        torch.manual_seed(0)
+        self.model: nn.Module = new_vae()
+        self.source = source
+        self.batch = batch
+
+    def parameters(self) -> list[dict[str, object]]:
+        """All of it."""
+        return [{"params": list(self.model.parameters())}]
+
+    def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Absolute and squared error of pictures and of their edges."""
+        pictures = self.source.draw(self.batch, rng).images
+        if progress < _SMALL_PART:
+            pictures = half(pictures)
+        posterior = self.model.encode(pictures).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=rng)
+        decoded = self.model.decode(posterior.mean + posterior.std * noise).sample
+        error = decoded - pictures
+        mse = error.square().mean()
+        edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        kl = posterior.kl().mean()
+        loss = mse + 0.5 * error.abs().mean() + 0.4 * edges + _KL_WEIGHT * kl
+        psnr = -10 * torch.log10(mse.detach() / 4)
+        return loss, {"psnr": float(psnr), "kl": float(kl.detach())}
+
+    def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
+        """Write the diffusers folder, with the scale that gives latents unit variance."""
+        assert isinstance(averaged, AutoencoderKL)
+        averaged.register_to_config(scaling_factor=round(latent_scale(averaged, self.source), 5))
+        averaged.half().save_pretrained(folder / "teacher" / "vae", safe_serialization=True)
+
+
+@torch.no_grad()
+def latent_scale(vae: AutoencoderKL, source: PictureSource, *, pictures: int = 256) -> float:
+    """One over the standard deviation of the latents."""
+    rng = torch.Generator().manual_seed(1)
+    means = [vae.encode(source.draw(32, rng).images).latent_dist.mean for _ in range(pictures // 32)]
+    return float(1 / torch.cat(means).std())
+
+
+def reconstruction_psnr(vae: AutoencoderKL, pictures: Tensor) -> float:
+    """Mean over pictures [B,3,R,R] in -1..1 of the peak signal-to-noise ratio in dB."""
+    with torch.no_grad():
+        decoded = vae.decode(vae.encode(pictures).latent_dist.mean).sample.clamp(-1, 1)
+    mse = functional.mse_loss(decoded, pictures, reduction="none").mean(dim=(1, 2, 3))
+    return float((-10 * torch.log10(mse / 4)).mean())
