@@ -1,6 +1,8 @@
 """The embedded tokenizer: CLIP's own class, with one token for every word of the captions."""
 
+import itertools
 import json
+from collections import Counter
 from pathlib import Path
 
 from stylehead.mini.captions import all_words
@@ -13,15 +15,10 @@ def vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Tokens with their numbers, and the merges that build every caption word from its letters."""
     symbols = _byte_symbols()
     tokens = [*symbols, *(f"{symbol}</w>" for symbol in symbols)]
-    merges: dict[tuple[str, str], None] = {}
-    for word in all_words():
-        pieces = [*word[:-1], f"{word[-1]}</w>"]
-        while len(pieces) > 1:
-            merges[(pieces[0], pieces[1])] = None
-            pieces = [pieces[0] + pieces[1], *pieces[2:]]
+    merges = _merges(all_words())
     tokens += [left + right for left, right in merges]
     unique = list(dict.fromkeys([*tokens, START, END]))
-    return {token: number for number, token in enumerate(unique)}, list(merges)
+    return {token: number for number, token in enumerate(unique)}, merges
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -38,6 +35,27 @@ def write_tokenizer(folder: Path) -> None:
         model_max_length=MAX_TOKENS,
     )  # fmt: skip
     tokenizer.save_pretrained(folder)
+
+
+def _merges(words: list[str]) -> list[tuple[str, str]]:
+    """Byte-pair encoding run to its end: the most frequent pair is merged until every word is one token."""
+    split = [[*word[:-1], f"{word[-1]}</w>"] for word in words]
+    merges = []
+    while any(len(pieces) > 1 for pieces in split):
+        pairs = Counter(pair for pieces in split for pair in itertools.pairwise(pieces))
+        merges.append(max(pairs, key=lambda pair: (pairs[pair], pair)))
+        split = [_merge(pieces, merges[-1]) for pieces in split]
+    return merges
+
+
+def _merge(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for piece in pieces:
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
 
 
 def _byte_symbols() -> list[str]:

@@ -104,8 +104,8 @@ def ray_depths(views: Views, resolution: int) -> tuple[Tensor, Tensor]:
     """Masks and distances along rays at the raw resolution.
 
     Returns:
-        mask [B,V,r,r] in 0..1 and distance [B,V,r,r], the mean over the part of a pixel that the head covers, 0
-        where there is none.
+        mask [B,V,r,r] in 0..1 and distance [B,V,r,r]: the mean over the part of a pixel that the head covers,
+        0 where there is none.
     """
     masks, depths = views.masks, views.depths.float()
     batch, count, size = masks.shape[0], masks.shape[1], masks.shape[-1]

@@ -135,7 +135,7 @@ class ImageTextRecipe:
 
 
 def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
-    """Two different views [N,2] of each person's cameras [N,V,25], those that see most of the face preferred."""
+    """Two different views [N,2] of each person's cameras [N,V,25], preferably of the face."""
     facing = cameras[..., 11] / cameras[..., 3:12:4].norm(dim=-1)  # cosine of the angle to the front
     noise = torch.rand(facing.shape, generator=rng) * 0.8
     return (facing + noise).topk(2, dim=1).indices

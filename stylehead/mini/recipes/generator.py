@@ -84,7 +84,7 @@ class GeneratorRecipe:
     learning_rate = 2e-3
 
     def __init__(
-        self, views: Views, *, identities: int = 4, views_each: int = 2, renderer_from: float = 0.75
+        self, views: Views, *, identities: int = 3, views_each: int = 2, renderer_from: float = 0.75
     ) -> None:
         self.views = views
         self.identities = identities
@@ -163,7 +163,7 @@ def render_guided(
 
 
 def guided_depths(mask: Tensor, depth: Tensor, generator: PanoHead, rng: torch.Generator) -> Tensor:
-    """Sorted depths [B,M,S]: most of them in a band around the true depth, all over the ray where there is none.
+    """Sorted depths [B,M,S]: mostly in a band around the true depth, all over the ray where there is none.
 
     Args:
         mask: [B,M], 0..1.

@@ -160,7 +160,7 @@ def _steps(
         elapsed = time.monotonic() - started
         done = state.step - first_step
         if elapsed >= budget.minutes * 60 or (budget.max_steps is not None and done >= budget.max_steps):
-            return
+            break
         progress = elapsed / (budget.minutes * 60)
         factor = learning_rate_factor(progress, done)
         for group, rate in zip(state.optimizer.param_groups, state.base_rates, strict=True):
@@ -177,12 +177,23 @@ def _steps(
         figures.add({"loss": float(loss.detach()), **values})
         if time.monotonic() - logged > 20:
             logged = time.monotonic()
-            line = {"step": state.step, "minutes": round(state.seconds / 60, 2), **figures.means()}
-            run.log(line)
-            report(f"{recipe.name} {json.dumps(line)}")
+            _log(recipe, state, figures, run, report)
         if time.monotonic() - saved > budget.checkpoint_minutes * 60:
             saved = time.monotonic()
             run.save_checkpoint(state.step, state.weights(), state.rest(), keep=1)
+    _log(recipe, state, figures, run, report)
+
+
+def _log(
+    recipe: Recipe,
+    state: _TrainingState,
+    figures: "_Figures",
+    run: RunDirectory,
+    report: Callable[[str], None],
+) -> None:
+    line = {"step": state.step, "minutes": round(state.seconds / 60, 2), **figures.means()}
+    run.log(line)
+    report(f"{recipe.name} {json.dumps(line)}")
 
 
 class _Figures:

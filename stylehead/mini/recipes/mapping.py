@@ -1,7 +1,7 @@
 """The last step of the embedded generator: a mapping from z that gives the w of z's identity.
 
-The synthesis was trained on w made from the numbers of an identity. Those numbers are a fixed function of z,
-so the mapping is fitted by plain regression, on as many fresh z as there is time for and without drawing a head.
+The synthesis was trained on w made from the numbers of an identity. Those numbers are a fixed function
+of z, so the mapping is fitted by plain regression, on as many fresh z as there is time for; nothing is drawn.
 """
 
 from collections.abc import Callable, Mapping

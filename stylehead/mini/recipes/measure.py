@@ -1,7 +1,7 @@
 """Held-out figures of the embedded models: `python -m stylehead.mini.recipes.measure`.
 
-Everything is measured on people (seeds 0 to 63) that no recipe has ever drawn. The style classifier and the identity
-encoder that judge were trained on true renders, never on anything that the teacher or the generator made.
+Everything is measured on people (seeds 0 to 63) that no recipe has ever drawn. The style classifier and the
+identity encoder that judge were trained on true renders, never on anything that the teacher or the generator made.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def generator_figures(generator: PanoHead, photo: Views) -> dict[str, float]:
 
 
 def outline_iou(mask: Tensor, truth: Tensor) -> Tensor:
-    """Intersection over union [B] of a mask [B,1,r,r] (resized) and the true one [B,1,R,R], both cut at 0.5."""
+    """Intersection over union [B] of masks [B,1,r,r] (resized) and true ones [B,1,R,R], cut at 0.5."""
     resized = functional.interpolate(mask, size=truth.shape[-1], mode="bilinear", align_corners=False)
     ours, theirs = resized > 0.5, truth > 0.5
     both = (ours & theirs).sum(dim=(1, 2, 3)).float()

@@ -56,7 +56,7 @@ class PictureSource:
 
     Args:
         photo: Photographic renders.
-        styled: Renders in the other styles; each identity is in `photo` too, and its cameras are the first there.
+        styled: Renders in the other styles; each identity is in `photo` too, its cameras the first there.
         grid_part: Part of the pictures that are 2x2 grids.
         white_part: Part of the pictures that stay on white.
     """

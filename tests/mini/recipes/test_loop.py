@@ -1,0 +1,82 @@
+import itertools
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from stylehead.mini.recipes.loop import Budget, learning_rate_factor, train
+
+
+class LineRecipe:
+    """Fits a line to noisy points: enough of a training to see what the loop does."""
+
+    name = "line"
+    learning_rate = 0.05
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.model = nn.Linear(1, 1)
+        self.progresses = []
+
+    def parameters(self):
+        return [{"params": list(self.model.parameters())}]
+
+    def loss(self, progress, rng):
+        self.progresses.append(progress)
+        x = torch.rand(16, 1, generator=rng)
+        loss = (self.model(x) - (3 * x - 1)).square().mean()
+        return loss, {"slope": self.model.weight.item()}
+
+    def export(self, averaged, folder, metadata):
+        (folder / "line.json").write_text(json.dumps({"slope": float(averaged.weight), **metadata}))
+
+
+def run(tmp_path, steps, name="work"):
+    recipe = LineRecipe()
+    lines = []
+    train(
+        recipe,
+        Budget(minutes=1e6, max_steps=steps, ema_decay=0.9),
+        tmp_path / name,
+        tmp_path / "export",
+        report=lines.append,
+    )
+    return recipe, lines
+
+
+def test_it_learns_and_exports_the_average(tmp_path):
+    run(tmp_path, 400)
+    exported = json.loads((tmp_path / "export" / "line.json").read_text())
+    assert exported["slope"] == pytest.approx(3, abs=0.1)
+    assert exported["steps"] == "400"
+    assert json.loads((tmp_path / "work" / "run.json").read_text())["outcome"] == "finished"
+
+
+def test_starting_again_goes_on(tmp_path):
+    run(tmp_path, 5)
+    recipe, lines = run(tmp_path, 5)
+    assert lines[0] == "line: going on from step 5"
+    weights = torch.tensor([float(recipe.model.weight)])
+
+    straight, _ = run(tmp_path, 5, name="other")
+    assert not torch.equal(weights, torch.tensor([float(straight.model.weight)]))
+
+
+def test_progress_stays_in_its_range(tmp_path):
+    recipe, _ = run(tmp_path, 20)
+    assert all(0 <= progress < 1 for progress in recipe.progresses)
+
+
+def test_the_time_budget_ends_it(tmp_path):
+    recipe = LineRecipe()
+    train(recipe, Budget(minutes=0.01), tmp_path / "work", tmp_path / "export", report=lambda line: None)
+    assert 0 < len(recipe.progresses) < 100_000
+
+
+def test_learning_rate_warms_up_then_falls():
+    factors = [learning_rate_factor(step / 1000, step) for step in range(1001)]
+    assert factors[0] < 0.02
+    assert max(factors) == max(factors[90:130])
+    assert factors[-1] == pytest.approx(0.04, abs=1e-3)
+    assert all(a >= b for a, b in itertools.pairwise(factors[130:]))
