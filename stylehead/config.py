@@ -147,6 +147,8 @@ class StylizeConfig:
     """Truncation of the latent: 1 draws every head, 0 only the average one."""
     psi_cutoff: int | None = None
     """Number of latent layers that are truncated; all when not given."""
+    save_memory: bool = False
+    """Recompute the image encoder's layers in the backward pass: slower, with much less memory."""
     max_non_finite: int = 20
     """Stop after this many NaN steps in a row."""
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylehead.config import METHOD_SETTINGS, StylizeConfig, flag, profile, setting_help
@@ -19,6 +19,7 @@ def config(**changes: object) -> StylizeConfig:
     return StylizeConfig.from_dict({"prompt": "Portrait of a werewolf", **changes})
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     prompt=st.text(min_size=1).filter(lambda text: text.strip()),
     cfg_scale=st.floats(0, 1e6),

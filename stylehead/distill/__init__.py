@@ -1,7 +1,7 @@
 """The stylise job: scores, rank weighing, mirror, grid, regularisers, and the trainer over them."""
 
 from stylehead.distill.losses import FeatureMaps
-from stylehead.distill.stages import DepthEstimator
+from stylehead.distill.stages import DepthFunction
 from stylehead.distill.trainer import RunSummary, StepRecord, Stylizer
 
-__all__ = ["DepthEstimator", "FeatureMaps", "RunSummary", "StepRecord", "Stylizer"]
+__all__ = ["DepthFunction", "FeatureMaps", "RunSummary", "StepRecord", "Stylizer"]

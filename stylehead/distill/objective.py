@@ -11,7 +11,7 @@ from stylehead.distill.grid import resize
 from stylehead.distill.inject import surrogate
 from stylehead.distill.rank import rank_weigh
 from stylehead.distill.scores import latent_gradient
-from stylehead.distill.stages import DepthEstimator, Stage, grid_stage, single_stage
+from stylehead.distill.stages import DepthFunction, Stage, grid_stage, single_stage
 from stylehead.distill.views import Groups, Scene
 from stylehead.errors import MissingError, UsageError
 from stylehead.guidance import EpsPair, Question, Teacher
@@ -65,14 +65,15 @@ class Objective:
         config: StylizeConfig,
         *,
         features: losses.FeatureMaps | None = None,
-        depth_estimator: DepthEstimator | None = None,
+        depth_estimator: DepthFunction | None = None,
     ) -> None:
         self.teacher, self.config, self.features = teacher, config, features
         self._check(depth_estimator)
         self.depth_estimator = None if config.depth_source == "rendered" else depth_estimator
         self.text = teacher.encode_prompt(config.prompt)
+        teacher.save_memory(config.save_memory)
 
-    def _check(self, depth_estimator: DepthEstimator | None) -> None:
+    def _check(self, depth_estimator: DepthFunction | None) -> None:
         config, teacher = self.config, self.teacher
         if config.rank != "none" and len(config.rank_weights) != teacher.latent_channels:
             raise UsageError(

@@ -18,7 +18,7 @@ from stylehead.guidance import (
     estimated_depth_condition,
 )
 
-DepthEstimator = Callable[[Tensor], Tensor]
+DepthFunction = Callable[[Tensor], Tensor]
 """Maps images [B, 3, H, W] in -1..1 to inverse depth [B, 1, h, w], larger is nearer."""
 
 
@@ -67,7 +67,7 @@ def single_stage(scene: Scene, config: StylizeConfig, teacher: Teacher) -> Stage
 
 
 def grid_stage(
-    scene: Scene, config: StylizeConfig, teacher: Teacher, *, depth_estimator: DepthEstimator | None
+    scene: Scene, config: StylizeConfig, teacher: Teacher, *, depth_estimator: DepthFunction | None
 ) -> Stage:
     """Prepare grids of four views, conditioned on the depth of the reference's views."""
     mask = _mask(scene, config, "grid")
@@ -111,7 +111,7 @@ def _mask(scene: Scene, config: StylizeConfig, group: str) -> Tensor | None:
 
 
 def _depth_condition(
-    scene: Scene, config: StylizeConfig, *, size: int, estimator: DepthEstimator | None
+    scene: Scene, config: StylizeConfig, *, size: int, estimator: DepthFunction | None
 ) -> ControlCondition:
     """Draw the depth of the reference's four views, each normalised by itself."""
     views = scene.reference_views["grid"]

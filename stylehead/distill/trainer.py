@@ -13,7 +13,7 @@ from stylehead.config import StylizeConfig, flag
 from stylehead.distill.draws import Draw, draw_inputs
 from stylehead.distill.losses import FeatureMaps
 from stylehead.distill.objective import Objective, Terms
-from stylehead.distill.stages import DepthEstimator
+from stylehead.distill.stages import DepthFunction
 from stylehead.distill.views import Scene, render_groups
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead, trainable_parameters
@@ -25,6 +25,7 @@ MAY_CHANGE_ON_RESUME = (
     "time_budget_minutes",
     "checkpoint_every",
     "preview_every",
+    "save_memory",
     "max_non_finite",
 )
 
@@ -119,7 +120,7 @@ class Stylizer:
         config: StylizeConfig,
         *,
         features: FeatureMaps | None = None,
-        depth_estimator: DepthEstimator | None = None,
+        depth_estimator: DepthFunction | None = None,
     ) -> None:
         if generator is reference:
             raise UsageError("The generator and its untouched reference must be two objects.")
@@ -191,9 +192,8 @@ class Stylizer:
             norm, applied = self._descend(terms)
             clock.mark("backward")
         except torch.OutOfMemoryError as error:
-            raise MemoryShortError(
-                f"Memory ran out in iteration {self.iteration + 1}.", "--batch 1 --views 1 --no-grid"
-            ) from error
+            hint = "--save-memory, or --batch 1 --views 1 --no-grid"
+            raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
         if self.config.relative_distance_weight > 0:
             self._previous = (scene.planes.detach(), scene.reference_planes)
         return self._record(draw, terms, norm, applied=applied, seconds=clock.seconds)

@@ -1,12 +1,14 @@
 """The frozen teacher: a latent diffusion model its schedule and its conditions. Knows nothing about heads."""
 
 from stylehead.guidance.conditions import canny_condition, depth_condition, estimated_depth_condition
+from stylehead.guidance.depth import DepthEstimator
 from stylehead.guidance.parts import TeacherPaths
 from stylehead.guidance.schedule import Schedule
 from stylehead.guidance.teacher import ControlCondition, EpsPair, PromptEmbedding, Question, Teacher
 
 __all__ = [
     "ControlCondition",
+    "DepthEstimator",
     "EpsPair",
     "PromptEmbedding",
     "Question",

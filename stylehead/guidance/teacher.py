@@ -121,6 +121,11 @@ class Teacher:
         """Kinds of conditions that this teacher has a ControlNet for."""
         return tuple(self.parts.controlnets)
 
+    def save_memory(self, on: bool) -> None:
+        """Recompute the VAE's layers in the backward pass: the same gradients, slower, less memory."""
+        vae = self.parts.vae
+        (vae.enable_gradient_checkpointing if on else vae.disable_gradient_checkpointing)()
+
     # ---------------------------------------------------------------------------------------------- text
 
     def encode_prompt(self, prompt: str) -> PromptEmbedding:

@@ -19,8 +19,13 @@ from tiny_teacher import write_tiny_teacher
 
 
 @pytest.fixture(scope="session")
-def teacher(tmp_path_factory) -> Teacher:
-    return Teacher.load(write_tiny_teacher(tmp_path_factory.mktemp("teacher")))
+def teacher_folder(tmp_path_factory) -> Path:
+    return write_tiny_teacher(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.fixture(scope="session")
+def teacher(teacher_folder) -> Teacher:
+    return Teacher.load(teacher_folder)
 
 
 def tiny_config() -> GeneratorConfig:

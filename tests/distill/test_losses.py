@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylehead.distill.backgrounds import random_backgrounds, recolour
@@ -77,6 +77,7 @@ def slow_relative_distance(moved, fixed, axis, floor, limit):
     return np.mean(total)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 1000),
     axis=st.sampled_from(["channels", "planes"]),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylehead.distill.grid import merge, resize, split, tile_final, tile_raw
@@ -26,6 +26,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 # -------------------------------------------------------------------------------------------------- scores
 
 
+@settings(deadline=None, max_examples=40)
 @given(kind=st.sampled_from(["classifier", "paper", "sds"]), seed=st.integers(0, 999))
 def test_scores_equal_the_formulas_element_by_element(kind, seed):
     cond, uncond, eps = noise(3, 2, 4, 2, 3, seed=seed)
@@ -70,6 +71,7 @@ def test_the_paper_score_is_the_likelihoods_gradient():
 # -------------------------------------------------------------------------------------------------- rank
 
 
+@settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10_000), weights=st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_rank_weighing_equals_a_singular_value_decomposition_per_sample(seed, weights):
     score = noise(3, 4, 5, 6, seed=seed)
@@ -126,6 +128,7 @@ def test_a_wrong_number_of_rank_weights_is_refused():
 # --------------------------------------------------------------------------------------- grid, mirror
 
 
+@settings(deadline=None, max_examples=40)
 @given(shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5)))
 def test_split_undoes_merge(shape):
     identities, channels, height, width = shape
@@ -177,6 +180,7 @@ def test_flips_by_hand():
         assert flip_tiles(latents)[b, c, i, j] == latents[b, c, i, tile * 3 + 2 - (j - tile * 3)]
 
 
+@settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 100))
 def test_flips_are_involutions(seed):
     grid = noise(2, 4, 6, 8, seed=seed)

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import stylehead.distill
-from stylehead.config import profile
+from stylehead.config import StylizeConfig, profile
 from stylehead.distill import Stylizer
 from stylehead.errors import JobError, MemoryShortError, MissingError, UsageError
 from stylehead.generator import trainable_parameters
-from stylehead.guidance import EpsPair
+from stylehead.guidance import EpsPair, Teacher
 from stylehead.runs import pack_state, unpack_state
 
 EVERYTHING = {
@@ -199,6 +199,21 @@ def test_running_out_of_memory_names_the_flags(make_stylizer, monkeypatch):
     with pytest.raises(MemoryShortError) as error:
         stylizer.step()
     assert "--no-grid" in error.value.hint
+
+
+@pytest.mark.gpu
+def test_a_gpu_runs_the_same_job_in_half_precision(teacher_folder, pristine):
+    device = torch.device("cuda")
+    teacher = Teacher.load(teacher_folder, device=device, dtype=torch.float16)
+    config = StylizeConfig.from_dict({"prompt": "a rosa", **EVERYTHING})
+    reference = copy.deepcopy(pristine).to(device)
+    stylizer = Stylizer(copy.deepcopy(reference), reference, teacher, config, features=feature_maps)
+    records = list(stylizer)
+    assert [record.non_finite for record in records] == [()] * 3
+    state = unpack_state(*pack_state(stylizer.state_dict()))
+    resumed = Stylizer(copy.deepcopy(reference), reference, teacher, config, features=feature_maps)
+    resumed.load_state_dict(state)
+    assert equal(weights_of(stylizer), weights_of(resumed))
 
 
 def test_generator_and_reference_must_be_two_objects(teacher, pristine, make_stylizer):

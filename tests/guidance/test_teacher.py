@@ -133,9 +133,9 @@ def test_posterior_samples_have_the_posteriors_spread(teacher):
     image = edges(teacher, 1) * 2 - 1
     posterior = teacher.parts.vae.encode(image).latent_dist
     draws = torch.cat(
-        [teacher.encode(image, generator=torch.Generator().manual_seed(seed)) for seed in range(200)]
+        [teacher.encode(image, generator=torch.Generator().manual_seed(seed)) for seed in range(60)]
     )
-    torch.testing.assert_close(draws.std(0), posterior.std[0] * 0.5, rtol=0.3, atol=1e-3)
+    torch.testing.assert_close(draws.std(0), posterior.std[0] * 0.5, rtol=0.5, atol=1e-3)
     again = teacher.encode(image, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again, draws[:1])
 
@@ -150,6 +150,28 @@ def test_encoding_is_differentiable(teacher):
     low = (teacher.encode(image.detach() - step * nudge) * direction).sum()
     slope = (high - low) / (2 * step)
     torch.testing.assert_close((image.grad * nudge).sum(), slope, rtol=2e-2, atol=1e-3)
+
+
+def test_saving_memory_changes_no_gradient(teacher):
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(6)) * 2 - 1
+    gradients, kept = [], []
+    for on in (False, True):
+        teacher.save_memory(on)
+        leaf = image.clone().requires_grad_()
+        bytes_kept = 0
+
+        def count(tensor):
+            nonlocal bytes_kept
+            bytes_kept += tensor.numel() * 4
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            latents = teacher.encode(leaf)
+        kept.append(bytes_kept)
+        gradients.append(torch.autograd.grad(latents.square().sum(), leaf)[0])
+    teacher.save_memory(False)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    assert kept[1] < kept[0] / 2
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,62 @@
+"""The depth estimator on a tiny random network."""
+
+import pytest
+import torch
+from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+
+from stylehead.errors import MissingError
+from stylehead.guidance import DepthEstimator
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    backbone = Dinov2Config(
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+        out_features=["stage1", "stage2"],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=8,
+        reassemble_factors=[2, 1],
+        neck_hidden_sizes=[4, 8],
+        fusion_hidden_size=4,
+        head_in_index=-1,
+        head_hidden_size=4,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = DepthAnythingForDepthEstimation(config)
+    path = tmp_path_factory.mktemp("depth")
+    network.save_pretrained(path)
+    return path
+
+
+def test_nearness_is_the_networks_answer_to_normalised_pixels(folder):
+    estimator = DepthEstimator.load(folder)
+    estimator.size = 28
+    pixels = torch.randint(0, 256, (2, 3, 28, 28), generator=torch.Generator().manual_seed(1))
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+    inputs = (pixels / 255 - mean) / torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+    with torch.no_grad():
+        expected = estimator.network(pixel_values=inputs).predicted_depth
+    got = estimator(pixels / 127.5 - 1)
+    assert got.shape == (2, 1, 28, 28)
+    torch.testing.assert_close(got[:, 0], expected, rtol=1e-4, atol=1e-5)
+    assert got.std() > 0
+
+
+def test_other_sizes_are_resized_and_ranges_clamped(folder):
+    estimator = DepthEstimator.load(folder)
+    estimator.size = 28
+    image = torch.full((1, 3, 50, 50), 3.0)
+    torch.testing.assert_close(estimator(image), estimator(torch.ones(1, 3, 28, 28)))
+
+
+def test_a_missing_folder_names_itself(tmp_path):
+    with pytest.raises(MissingError, match="nowhere"):
+        DepthEstimator.load(tmp_path / "nowhere")
