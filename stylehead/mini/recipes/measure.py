@@ -1,7 +1,7 @@
 """Held-out figures of the embedded models: `python -m stylehead.mini.recipes.measure`.
 
 Everything is measured on people (seeds 0 to 63) that no recipe has ever drawn. The style classifier and the
-identity encoder that judge were trained on true renders, never on anything that the teacher or the generator made.
+identity encoder that judge were trained on true renders, never on what the teacher or the generator made.
 """
 
 import argparse
