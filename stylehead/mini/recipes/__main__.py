@@ -21,6 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     budget = Budget(options.minutes, checkpoint_minutes=options.checkpoint_minutes, seed=options.seed)
     try:
+        if options.recipe == "data":
+            from stylehead.mini.recipes.render import draw_data
+
+            draw_data(options.data, people=options.people, minutes=options.minutes, report=_report)
+            return 0
         from stylehead.mini.recipes import registry
 
         registry.run(options.recipe, budget, data=options.data, work=options.work, export=options.export)
@@ -31,13 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _report(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     from stylehead.mini.recipes.registry import RECIPES
 
     cache = Path(platformdirs.user_cache_dir("stylehead")) / "mini"
     parser = argparse.ArgumentParser(prog="python -m stylehead.mini.recipes", description=__doc__)
-    parser.add_argument("recipe", choices=RECIPES, help="what to train")
+    parser.add_argument("recipe", choices=("data", *RECIPES), help="what to draw or train")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to train in this stretch")
+    parser.add_argument("--people", type=int, default=2000, help="identities to draw for training (data)")
     parser.add_argument("--checkpoint-minutes", type=float, default=4.0, help="time between checkpoints")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--data", type=Path, default=cache / "data", help="renders of the procedural heads")

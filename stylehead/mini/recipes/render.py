@@ -1,0 +1,133 @@
+"""Draw the training and held-out renders of the procedural heads: `python -m stylehead.mini.recipes data`.
+
+Four sets: `photo` and `styled` for training, `test` and `teststyled` for the held-out figures. Styled pictures
+show people of `photo` from the same cameras. A set grows shard by shard; what exists is not drawn again.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stylehead.files import atomic_path
+from stylehead.geometry import camera_from_angles
+from stylehead.mini.captions import PHOTO, PROMPTED_STYLES
+from stylehead.mini.heads import (
+    TRAINING_SEED_BASE,
+    HeadRenderer,
+    identity_from_z,
+    identity_vector,
+    latent_from_seed,
+)
+
+_CAMERA_SEED_SHIFT = 777_000_000
+_FRONT_PART = 0.5
+_FRONT_YAW = np.pi / 3
+_PITCH = np.deg2rad(30)
+
+
+@dataclass(frozen=True)
+class RenderSet:
+    """One set of renders.
+
+    Attributes:
+        name: Folder under the data folder.
+        first_seed: Seed of the first person.
+        people: How many.
+        views: Cameras of each person.
+        styles: Styles each person is drawn in.
+        shard: People in a file.
+        turntable: Cameras evenly around instead of at random.
+    """
+
+    name: str
+    first_seed: int
+    people: int
+    views: int
+    styles: tuple[str, ...]
+    shard: int
+    turntable: bool = False
+
+
+def render_sets(people: int) -> list[RenderSet]:
+    """The four sets, with this many people to train on (a fifth of them drawn in every style)."""
+    return [
+        RenderSet("test", 0, 64, 12, (PHOTO,), 50, turntable=True),
+        RenderSet("teststyled", 0, 40, 4, PROMPTED_STYLES, 10, turntable=True),
+        RenderSet("photo", TRAINING_SEED_BASE, people, 6, (PHOTO,), 50),
+        RenderSet("styled", TRAINING_SEED_BASE, max(10, people // 5), 4, PROMPTED_STYLES, 10),
+    ]
+
+
+def draw_data(data: Path, *, people: int, minutes: float, report: Callable[[str], None]) -> None:
+    """Draw what is missing of the four sets.
+
+    Args:
+        data: Folder of all sets.
+        people: Training identities.
+        minutes: Stop after this time, at the end of a shard.
+        report: Takes a line per shard.
+    """
+    end = time.monotonic() + 60 * minutes
+    with HeadRenderer(resolution=128, supersample=2) as renderer:
+        for render_set in render_sets(people):
+            folder = data / render_set.name
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, seeds in _shards(render_set):
+                path = folder / f"shard_{number:05d}.npz"
+                if path.exists():
+                    continue
+                if time.monotonic() > end:
+                    report("out of time; start again to go on")
+                    return
+                _write_shard(path, renderer, render_set, seeds)
+                report(
+                    f"{render_set.name}: {seeds.stop - render_set.first_seed} of {render_set.people} people"
+                )
+
+
+def cameras_of(render_set: RenderSet, seed: int) -> torch.Tensor:
+    """Camera labels [V,25] of a person; half of the random ones look at the face."""
+    if render_set.turntable:
+        yaws = -np.pi + np.arange(render_set.views) * 2 * np.pi / render_set.views
+        return torch.cat([camera_from_angles(float(yaw), 0.0) for yaw in yaws])
+    rng = np.random.RandomState(seed + _CAMERA_SEED_SHIFT)
+    labels = []
+    for _ in range(render_set.views):
+        limit = _FRONT_YAW if rng.rand() < _FRONT_PART else np.pi
+        yaw = rng.uniform(-limit, limit)
+        labels.append(camera_from_angles(float(yaw), float(rng.uniform(-_PITCH, _PITCH))))
+    return torch.cat(labels)
+
+
+def _shards(render_set: RenderSet) -> Iterator[tuple[int, range]]:
+    last = render_set.first_seed + render_set.people
+    for number, first in enumerate(range(render_set.first_seed, last, render_set.shard)):
+        yield number, range(first, min(first + render_set.shard, last))
+
+
+def _write_shard(path: Path, renderer: HeadRenderer, render_set: RenderSet, seeds: range) -> None:
+    rows: dict[str, list[np.ndarray]] = {}
+    for seed in seeds:
+        z = latent_from_seed(seed)
+        identity = identity_from_z(z)
+        cameras = cameras_of(render_set, seed)
+        for style in render_set.styles:
+            views = renderer.render(identity, style, cameras)
+            drawn = {
+                "images": views.image,
+                "mask": views.mask,
+                "depth": views.depth,
+                "cam": cameras.numpy().astype(np.float32),
+                "z": z.astype(np.float32),
+                "params": identity_vector(identity).astype(np.float32),
+                "style": np.array(style),
+                "ident": np.array(seed),
+            }
+            for name, value in drawn.items():
+                rows.setdefault(name, []).append(value)
+    with atomic_path(path) as part, part.open("wb") as file:
+        np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
