@@ -1,6 +1,6 @@
 """Draw the training and held-out renders of the procedural heads: `python -m stylehead.mini.recipes data`.
 
-Four sets: `photo` and `styled` for training, `test` and `teststyled` for the held-out figures. Styled pictures
+Four sets: `photo` and `styled` for training, `test` and `teststyled` for held-out figures. Styled pictures
 show people of `photo` from the same cameras. A set grows shard by shard; what exists is not drawn again.
 """
 
