@@ -4,7 +4,8 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from stylehead.errors import UsageError
 
@@ -33,7 +34,7 @@ class SuperresolutionConfig:
     conv_clamp: float | None = 256.0  # symmetric limit after every convolution
 
     def __post_init__(self) -> None:
-        _one_of("superresolution.kind", self.kind, tuple(_PUBLISHED_SUPERRESOLUTION))
+        _check_types(self)
 
     @property
     def first_up(self) -> int:
@@ -72,8 +73,7 @@ class RenderingConfig:
     sr_antialias: bool = True
 
     def __post_init__(self) -> None:
-        _one_of("decoder_activation", self.decoder_activation, ("none", "sigmoid", "lrelu"))
-        _one_of("superresolution_noise_mode", self.superresolution_noise_mode, ("none", "const", "random"))
+        _check_types(self)
         if (self.ray_start == "auto") != (self.ray_end == "auto"):
             raise UsageError("`ray_start` and `ray_end` must both be numbers or both be 'auto'.")
         if self.depth_resolution < 2:
@@ -101,9 +101,7 @@ class GeneratorConfig:
     rendering: RenderingConfig = field(default_factory=RenderingConfig)
 
     def __post_init__(self) -> None:
-        for name in ("img_resolution", "neural_rendering_resolution"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` (={getattr(self, name)}) must be positive.")
+        _check_types(self)
         for name, size in (
             ("triplane_size", self.rendering.triplane_size),
             ("superresolution.input_resolution", self.superresolution.input_resolution),
@@ -256,7 +254,8 @@ def _published_superresolution(
         return _build(SuperresolutionConfig, {**sizes, "conv_clamp": clamp})
     name = str(rendering.get("superresolution_module", "SuperresolutionHybrid8XDC"))
     kind = name.rpartition("SuperresolutionHybrid")[2]
-    _one_of("superresolution_module", kind, tuple(_PUBLISHED_SUPERRESOLUTION))
+    if kind not in _PUBLISHED_SUPERRESOLUTION:
+        raise UsageError(f"`superresolution_module` (={name}) is not one of the published ones.")
     input_resolution, width0, width1 = _PUBLISHED_SUPERRESOLUTION[kind]
     return _build(
         SuperresolutionConfig,
@@ -281,6 +280,23 @@ def _build(cls: type, values: Mapping[str, Any]) -> Any:
     return cls(**values)
 
 
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"`{name}` (={value}) must be one of {', '.join(allowed)}.")
+def _check_types(config: Any) -> None:
+    """Refuse values of another type than the field's, and whole numbers that are negative."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if not _matches(value, hint):
+            wanted = ", ".join(map(str, get_args(hint))) or getattr(hint, "__name__", str(hint))
+            raise UsageError(f"`{name}` (={value}) must be {wanted}.")
+        if hint is int and value < (0 if name == "depth_resolution_importance" else 1):
+            raise UsageError(f"`{name}` (={value}) must be positive.")
+
+
+def _matches(value: object, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_matches(value, option) for option in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)

@@ -16,45 +16,28 @@ def resample_filter() -> Tensor:
     return torch.outer(taps, taps) / 64
 
 
-def upfirdn2d(
-    x: Tensor,
-    *,
-    up: int = 1,
-    down: int = 1,
-    padding: tuple[int, int] = (0, 0),
-    gain: float = 1.0,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """Insert zeros, pad, blur every channel with :func:`resample_filter`, keep every ``down``-th pixel.
+def blur2d(x: Tensor, *, padding: int = 0, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
+    """Filter every channel of images with :func:`resample_filter`.
 
     Args:
         x: Images [B,C,H,W].
-        up: Each pixel is followed by ``up - 1`` zeros in both directions.
-        down: Step between the pixels that are kept.
-        padding: Zeros before (left and top) and after (right and bottom) the up-sampled image.
+        padding: Zeros around the image.
         gain: Factor on the filter.
         bias: [C], added last.
 
     Returns:
-        [B,C,(H up + padding - 3) / down, ...].
+        [B,C,H + 2 padding - 3,W + 2 padding - 3].
     """
-    batch, channels, height, width = x.shape
-    if up > 1:
-        spread = x.new_zeros(batch, channels, height, up, width, up)
-        spread[:, :, :, 0, :, 0] = x
-        x = spread.reshape(batch, channels, height * up, width * up)
-    before, after = padding
-    if before != after:
-        x, before = functional.pad(x, (before, after, before, after)), 0
+    channels = x.shape[1]
     kernel = (resample_filter().to(x) * gain).expand(channels, 1, 4, 4)
-    return functional.conv2d(x, kernel, bias, stride=down, padding=before, groups=channels)
+    return functional.conv2d(x, kernel, bias, padding=padding, groups=channels)
 
 
 def upsample2d(x: Tensor) -> Tensor:
-    """Double the size of images [B,C,H,W] with the blur filter: [B,C,2H,2W].
+    """Double the size of images [B,C,H,W]: zeros between the pixels, two before, one after, and the blur.
 
-    Equals ``upfirdn2d(x, up=2, padding=(2, 1), gain=4)``. The taps are those of bilinear interpolation, which
-    repeats the outermost pixels where the filter sees zeros: three quarters of its value remain there.
+    The taps are those of bilinear interpolation, which repeats the outermost pixels where the filter sees
+    zeros: three quarters of its value remain there.
     """
     doubled = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     fade_y, fade_x = (x.new_ones(size) for size in doubled.shape[-2:])
@@ -126,4 +109,4 @@ def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *, up: int) -> Ten
     if up == 1:
         return functional.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
     x = functional.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
-    return upfirdn2d(x, padding=(1, 1), gain=4.0, bias=bias)
+    return blur2d(x, padding=1, gain=4.0, bias=bias)

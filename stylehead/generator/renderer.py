@@ -48,8 +48,8 @@ class DepthDraws:
     """The random numbers of one render, in 0..1.
 
     Attributes:
-        coarse: Jitter [B,M,S] of the coarse depths, one-sided, in steps.
-        fine: Where to put the importance samples [B,M,n].
+        coarse: Jitter of the coarse depths, one-sided, in steps: [B,M,S], or any shape of as many numbers.
+        fine: Where to put the importance samples: [B,M,n], or any shape of as many numbers.
     """
 
     coarse: Tensor
@@ -68,7 +68,7 @@ class DepthDraws:
         if deterministic:
             count = config.depth_resolution_importance
             even = torch.linspace(0, 1, count, dtype=like.dtype, device=like.device)
-            return cls(like.new_zeros(()), even.expand(*shape, count))
+            return cls(like.new_zeros(()).expand(*shape, config.depth_resolution), even.expand(*shape, count))
         coarse = like.new_empty(*shape, config.depth_resolution).uniform_(generator=generator)
         fine = like.new_empty(*shape, config.depth_resolution_importance).uniform_(generator=generator)
         return cls(coarse, fine)
@@ -82,26 +82,29 @@ def camera_rays(camera_label: Tensor, resolution: int) -> Rays:
         resolution: R; every camera gets M = R^2 rays.
     """
     cam2world, intrinsics = split_label(camera_label)
-    centre = (torch.arange(resolution, dtype=cam2world.dtype, device=cam2world.device) + 0.5) / resolution
+    centre = torch.arange(resolution, dtype=cam2world.dtype, device=cam2world.device) * (1 / resolution)
+    centre = centre + 0.5 / resolution
     v, u = (grid.reshape(1, -1) for grid in torch.meshgrid(centre, centre, indexing="ij"))
     fx, skew, cx = (intrinsics[:, 0, column, None] for column in range(3))
     fy, cy = intrinsics[:, 1, 1, None], intrinsics[:, 1, 2, None]
-    y = ((v - cy) / fy).expand(cam2world.shape[0], -1)
     x = (u - cx + cy * skew / fy - skew * v / fy) / fx
-    local = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    directions = functional.normalize(local @ cam2world[:, :3, :3].transpose(1, 2), dim=-1)
-    return Rays(cam2world[:, None, :3, 3].expand_as(directions), directions)
+    y = ((v - cy) / fy).expand_as(x)
+    # Unprojected as world points and made relative again: bit by bit what the published network computes.
+    one = torch.ones_like(x)
+    world = (cam2world @ torch.stack([x, y, one, one], dim=1))[:, :3].transpose(1, 2)
+    origins = cam2world[:, None, :3, 3].expand_as(world)
+    return Rays(origins, functional.normalize(world - origins, dim=-1))
 
 
-def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[Tensor, Tensor]:
-    """Nearest and furthest depth: scalars, or [B,M,1] where rays meet the cube when they are "auto".
+def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[float | Tensor, float | Tensor]:
+    """Nearest and furthest depth: one for all, or [B,M,1] where rays meet the cube when they are "auto".
 
     A ray that misses the cube starts at the nearest entry of the others and ends at their furthest *entry*,
     as in the published network. When all miss, it passes the ball around the cube.
     """
     near, far = config.ray_start, config.ray_end
     if near != "auto" and far != "auto":
-        return rays.origins.new_tensor(near), rays.origins.new_tensor(far)
+        return near, far
     half = config.box_warp / 2
     inverse = 1 / rays.directions
     first, second = (-half - rays.origins) * inverse, (half - rays.origins) * inverse
@@ -116,21 +119,31 @@ def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[Tensor, Tensor]:
 
 
 def coarse_depths(
-    near: Tensor, far: Tensor, jitter: Tensor, *, count: int, disparity: bool = False
+    near: float | Tensor, far: float | Tensor, jitter: Tensor, *, disparity: bool = False
 ) -> Tensor:
-    """Depths from near to far in ``count`` steps, each pushed on by its jitter (0..1 of a step).
+    """Depths [B,M,S] from near to far in S steps, each pushed on by its jitter (0..1 of a step).
 
     Args:
-        near: Scalar or [B,M,1].
-        far: Scalar or [B,M,1].
-        jitter: [B,M,S], or a scalar for all.
-        count: S.
+        near: One depth for all, or [B,M,1].
+        far: One depth for all, or [B,M,1].
+        jitter: [B,M,S].
         disparity: Even steps in 1 / depth instead of depth.
     """
-    step = (torch.arange(count, dtype=near.dtype, device=near.device) + jitter) / (count - 1)
+    count = jitter.shape[-1]
+
+    def even(start: float, end: float) -> Tensor:
+        return torch.linspace(start, end, count, dtype=jitter.dtype, device=jitter.device)
+
     if disparity:
+        step = even(0, 1) + jitter * (1 / (count - 1))
         return 1 / ((1 - step) / near + step / far)
-    return near + step * (far - near)
+    if isinstance(near, Tensor) or isinstance(far, Tensor):
+        unjittered = near + even(0, 1) * (far - near)
+    else:
+        unjittered = even(
+            near, far
+        )  # to the last bit as published: a rounding can push a sample out of the crop
+    return unjittered + jitter * ((far - near) / (count - 1))
 
 
 def ray_weights(depths: Tensor, density: Tensor) -> Tensor:
@@ -288,12 +301,12 @@ def render_rays(
         depths = coarse_depths(
             near,
             far,
-            draws.coarse,
-            count=config.depth_resolution,
+            draws.coarse.reshape(*shape, config.depth_resolution),
             disparity=config.disparity_space_sampling,
-        ).expand(*shape, config.depth_resolution)
+        )
     passes = [samples(depths)]
     if config.depth_resolution_importance > 0:
         weights = ray_weights(depths, passes[0].density.detach())
-        passes.append(samples(importance_depths(depths, weights, draws.fine)))
+        u = draws.fine.reshape(*shape, config.depth_resolution_importance)
+        passes.append(samples(importance_depths(depths, weights, u)))
     return march(passes, white_back=config.white_back, empty_depth=empty_depth)

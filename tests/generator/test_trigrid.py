@@ -1,0 +1,103 @@
+"""The two samplers of the tri-grid: equal, as defined, with the gradients of finite differences."""
+
+import math
+
+import pytest
+import torch
+
+from stylehead.generator import TriGrid, sample_trigrid
+from stylehead.generator.trigrid import sample_trigrid_mean
+
+AXES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
+
+
+def naive_sample(planes, point, depth, box_warp):
+    """One identity's planes [3 C D,H,W] at one point: [3,C], from the texels' own positions."""
+    channels, height, width = planes.shape
+    stacks = planes.reshape(3, channels // (3 * depth), depth, height, width)
+    out = []
+    for stack, axes in zip(stacks, AXES, strict=True):
+        weights = []
+        for axis, size in zip(axes, (width, height, depth), strict=True):
+            texel = (point[axis] * 2 / box_warp + 1) * size / 2 - 0.5
+            weights.append((1 - (texel - torch.arange(size)).abs()).clamp(min=0))
+        out.append(torch.einsum("cdhw,w,h,d->c", stack, *weights))
+    return torch.stack(out)
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def points():
+    return random(2, 9, 3, seed=1) * 0.4  # some lie outside the cube
+
+
+@pytest.mark.parametrize("method", ["gather", "grid_sample"])
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+def test_sampling_follows_the_definition(points, method, depth):
+    planes = random(2, 3 * 4 * depth, 6, 6)
+    sampled = sample_trigrid(planes, points, depth=depth, box_warp=1.2, method=method)
+    expected = torch.stack(
+        [
+            torch.stack([naive_sample(identity, point, depth, 1.2) for point in where], dim=1)
+            for identity, where in zip(planes, points, strict=True)
+        ]
+    )
+    assert sampled.shape == (2, 3, 9, 4)
+    assert torch.allclose(sampled, expected)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_methods_agree_with_their_gradients(points, depth):
+    results = []
+    for method in ("gather", "grid_sample"):
+        planes = random(2, 3 * 4 * depth, 5, 5).requires_grad_(True)
+        where = points.clone().requires_grad_(True)
+        sampled = sample_trigrid(planes, where, depth=depth, method=method)
+        (sampled * random(*sampled.shape, seed=2)).sum().backward()
+        results.append((sampled.detach(), planes.grad, where.grad))
+    for gathered, reference in zip(*results, strict=True):
+        assert torch.allclose(gathered, reference)
+
+
+@pytest.mark.parametrize("method", ["gather", "grid_sample"])
+def test_finite_differences(points, method):
+    planes = random(2, 3 * 2 * 3, 4, 4).requires_grad_(True)
+    where = points[:, :4].clone().requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda *args: sample_trigrid(*args, method=method), (planes, where))
+
+
+def test_finite_differences_of_planes_at_fixed_points(points):
+    planes = random(2, 3 * 2 * 3, 4, 4).requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda p: sample_trigrid(p, points, method="gather"), (planes,))
+
+
+def test_mean_is_the_mean_over_the_stacks(points):
+    planes = random(2, 3 * 4 * 3, 6, 6)
+    expected = sample_trigrid(planes, points, box_warp=0.9).mean(dim=1)
+    for method in ("gather", "grid_sample"):
+        grid = TriGrid.prepare(planes, depth=3, method=method)
+        assert torch.allclose(sample_trigrid_mean(grid, points, box_warp=0.9), expected)
+
+
+def test_prepared_planes_of_either_memory_layout_are_equal(points):
+    planes = random(2, 3 * 4 * 3, 6, 6)
+    last = planes.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(TriGrid.prepare(planes, depth=3).rows, TriGrid.prepare(last, depth=3).rows)
+
+
+def test_the_outermost_slices_are_half_gone_at_the_faces_of_the_cube():
+    planes = torch.ones(1, 3 * 3, 8, 8, dtype=torch.float64)
+    z = torch.tensor([0.0, 1 / 3, 0.5, 2 / 3, 1.0], dtype=torch.float64)
+    where = torch.stack([torch.zeros(5), torch.zeros(5), z], dim=-1)[None].double()
+    first_stack = sample_trigrid(planes, where)[0, 0, :, 0]  # its slices are stacked along z
+    assert torch.allclose(first_stack, torch.tensor([1.0, 1.0, 0.5, 0.0, 0.0], dtype=torch.float64))
+
+
+def test_far_away_points_are_zero_and_finite():
+    planes = torch.ones(1, 9, 4, 4)
+    far = torch.tensor([[[1e6, 0.0, 0.0], [0.0, -50.0, 9.0]]])
+    sampled = sample_trigrid(planes, far, method="gather")
+    assert math.isclose(sampled.abs().sum().item(), 0.0)
