@@ -55,7 +55,7 @@ class PanoHead(nn.Module):
             config.z_dim, c_dim=config.c_dim, w_dim=3, num_ws=1, num_layers=2, lr_mul=1.0, linear_end=True
         )
         nn.init.zeros_(self.t_mapping.get_parameter("fc1.weight"))  # a fresh network leaves cameras in place
-        self.register_load_state_dict_pre_hook(_drop_training_statistics)
+        self.register_load_state_dict_pre_hook(_before_loading)
 
     @property
     def num_ws(self) -> int:
@@ -380,6 +380,7 @@ def _as_image(rendered: Tensor, resolution: int) -> Tensor:
     return rendered.transpose(1, 2).unflatten(2, (resolution, resolution))
 
 
-def _drop_training_statistics(_module: nn.Module, state: dict[str, Tensor], *_: object) -> None:
-    """Training snapshots carry one buffer that no network uses."""
+def _before_loading(generator: PanoHead, state: dict[str, Tensor], *_: object) -> None:
+    """Forget applied styles, and pass over the one buffer of training snapshots that no network uses."""
+    generator.unstyled = {}
     state.pop("dataset_label_std", None)

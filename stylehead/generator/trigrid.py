@@ -43,7 +43,7 @@ class TriGrid:
         if method == "auto":
             method = "gather" if planes.device.type == "cpu" else "grid_sample"
         if method == "grid_sample":
-            return cls(planes, None, depth)
+            return cls(planes.contiguous(), None, depth)
         features = planes.shape[1] // (3 * depth)
         stacks = planes.permute(0, 2, 3, 1).unflatten(3, (3, features, depth))  # [K,H,W,3,C,D]
         rows = stacks.permute(0, 3, 1, 2, 5, 4).reshape(-1, features)
@@ -171,7 +171,7 @@ class _GatherRows(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, None, None
         indices, weights = ctx.saved_tensors
-        row, order = torch.sort(indices.reshape(-1))
+        row, order = torch.sort(indices.reshape(-1), stable=True)
         ends = torch.bincount(row, minlength=ctx.table_size).cumsum(0)
         summed = functional.embedding_bag(
             order.div(indices.shape[1], rounding_mode="floor"),

@@ -7,7 +7,7 @@ import os
 import golden_cases as golden
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -74,6 +74,7 @@ configurations = st.builds(
 
 
 @given(configurations)
+@settings(deadline=None)
 def test_configuration_survives_json(config):
     assert GeneratorConfig.from_json(config.to_json()) == config
     assert GeneratorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

@@ -28,7 +28,7 @@ def rays(draw, fewest=2):
 
 
 @given(rays())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_weights_are_shares_of_the_light(ray):
     weights = ray_weights(*ray)
     assert (weights >= 0).all()
@@ -36,7 +36,7 @@ def test_weights_are_shares_of_the_light(ray):
 
 
 @given(rays(), st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_marching_does_not_depend_on_which_pass_a_sample_is_from(ray, random):
     depths, density = ray
     features = torch.stack([depths, density.sigmoid()], dim=-1)
@@ -53,7 +53,7 @@ def test_marching_does_not_depend_on_which_pass_a_sample_is_from(ray, random):
 
 
 @given(rays())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_a_constant_feature_shows_its_weight_sum(ray):
     depths, density = ray
     out = march([RaySamples(depths, density, torch.ones(*depths.shape, 2))])
@@ -63,7 +63,7 @@ def test_a_constant_feature_shows_its_weight_sum(ray):
 
 
 @given(rays(fewest=4))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_importance_samples_lie_between_the_middles(ray):
     depths, density = ray
     u = torch.linspace(0, 1, 9).expand(1, 3, 9)

@@ -94,6 +94,13 @@ def test_strength_changes_by_applying_again(path, base, trained):
     assert same_weights(base, trained)
 
 
+def test_loading_weights_forgets_the_style(path, base, trained):
+    load_style(path).apply(base)
+    base.load_state_dict(trained.state_dict())
+    remove_styles(base)
+    assert same_weights(base, trained)
+
+
 def test_copy_of_a_styled_network_can_be_unstyled(path, base, tiny):
     load_style(path).apply(base)
     twin = copy.deepcopy(base)
