@@ -1,0 +1,6 @@
+// The tongue.
+
+void material(inout Surface s) {
+    s.openness = .6;
+    s.albedo = TONGUE_COLOUR;
+}

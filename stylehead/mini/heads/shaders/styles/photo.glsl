@@ -1,0 +1,2 @@
+// A photograph: what the materials say.
+#define EYE_SHADOW .55
