@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.generator.layers import SynthesisLayer
 from stylehead.generator.renderer import DensityEdits, RaySamples, camera_rays, march
 from stylehead.mini.recipes.data import Views, image_pm1, ray_depths
 
@@ -53,11 +54,26 @@ class GeneratorModel(nn.Module):
     def __init__(self, config: GeneratorConfig, numbers: Tensor) -> None:
         super().__init__()
         self.generator = PanoHead(config)
+        learn_noise(self.generator)
         self.identity_to_w = IdentityToW(numbers, w_dim=config.w_dim)
 
     def ws(self, numbers: Tensor) -> Tensor:
         """[K,128] to [K,num_ws,w_dim]."""
         return self.identity_to_w(numbers)[:, None].expand(-1, self.generator.num_ws, -1)
+
+
+def learn_noise(generator: PanoHead) -> None:
+    """Train the constant noise of the backbone: a map a layer that says where things are.
+
+    All heads look the same way and have their eyes in the same place; without a map that can say "here", the
+    convolutions need very long to draw them. The published network has these maps too, random and fixed.
+    """
+    for module in generator.backbone.synthesis.modules():
+        if isinstance(module, SynthesisLayer):
+            size = module.noise_const.shape
+            del module.noise_const
+            module.noise_const = nn.Parameter(torch.zeros(size))
+            nn.init.constant_(module.noise_strength, 0.5)
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,7 @@ class GeneratorRecipe:
             rendered = render_guided(self.model.generator, ws, cameras, (mask, depth), rng)
         else:
             out = self.model.generator.synthesis(
-                ws, cameras, background="white", deterministic=False, generator=rng, noise_mode="none"
+                ws, cameras, background="white", deterministic=False, generator=rng, noise_mode="const"
             )
             rendered = Rendered(out.image, out.image_raw, (out.mask + 0.001) / 1.002, out.depth)
         return _loss(rendered, truth, mask, depth)
@@ -149,7 +165,7 @@ def render_guided(
     rays = camera_rays(cameras, resolution)
     depths = guided_depths(truth[0].flatten(1), truth[1].flatten(1), generator, rng)
     points = rays.origins[:, :, None] + depths[..., None] * rays.directions[:, :, None]
-    grid = generator.prepare(generator.planes(ws, noise_mode="none"))
+    grid = generator.prepare(generator.planes(ws, noise_mode="const"))
     sampled = generator.sample_points(grid, points.reshape(ws.shape[0], -1, 3))
     density = sampled.density.reshape(depths.shape)
     density = DensityEdits().apply(density, points, box_warp=generator.config.rendering.box_warp)

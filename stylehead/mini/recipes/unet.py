@@ -25,9 +25,9 @@ def new_unet(*, in_channels: int = 4) -> UNet2DConditionModel:
         sample_size=16,
         in_channels=in_channels,
         out_channels=4,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(64, 128, 160),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(48, 96, 160),
         layers_per_block=1,
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
@@ -83,7 +83,7 @@ class UNetRecipe:
     """
 
     name = "unet"
-    learning_rate = 8e-4
+    learning_rate = 1e-3
 
     def __init__(self, source: PictureSource, vae: AutoencoderKL, work: Path, *, batch: int = 24) -> None:
         write_tokenizer(work / "tokenizer")
