@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylehead.errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -45,6 +47,15 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     raw = data.encode() if isinstance(data, str) else data
     with atomic_path(path) as part, part.open("wb") as file:
         file.write(raw)
+
+
+def check_parents(path: Path) -> None:
+    """Raise UsageError when one of the folders above a path is a file; the disk is only looked at."""
+    for folder in path.parents:
+        if folder.exists():
+            if not folder.is_dir():
+                raise UsageError(f"{folder} is a file, so {path} cannot be made.", "choose another path")
+            return
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

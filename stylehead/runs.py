@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylehead.errors import JobError, UsageError
-from stylehead.files import atomic_write, flush_folder, save_tensors, write_json
+from stylehead.files import atomic_write, check_parents, flush_folder, save_tensors, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,6 +160,8 @@ class RunDirectory:
             UsageError: The path is no run.
             JobError: Its manifest cannot be read or was written by a newer version.
         """
+        if not path.exists():
+            raise UsageError(f"There is no run {path}.", "ls runs")
         if not (path / MANIFEST).is_file():
             raise UsageError(f"{path} is not a run: it has no {MANIFEST}.", "ls runs")
         run = cls(path)
@@ -218,6 +220,13 @@ class RunDirectory:
                 _remove(leftover)
             yield
 
+    def busy(self) -> bool:
+        """Whether a process, this one included, is working on the run."""
+        if not (self.path / LOCK).exists():
+            return False
+        with (self.path / LOCK).open("a") as file:
+            return not _try_lock(file.fileno())
+
     def save_checkpoint(
         self, step: int, weights: Mapping[str, "Tensor"], state: Any, *, keep: int
     ) -> Checkpoint:
@@ -270,6 +279,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file; a run needs a folder.", "choose another --out")
+    check_parents(path)
     if not path.exists() or not any(entry.name != LOCK for entry in path.iterdir()):
         return
     if not (path / MANIFEST).is_file():

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from stylehead import __version__
+from stylehead.cli import info as info_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
 
@@ -49,6 +50,7 @@ def _root(
 
 app.command(epilog=stylize_command.EPILOG, context_settings=CONTEXT)(stylize_command.stylize)
 app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
+app.command(epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stylehead.errors import JobError, UsageError
 from stylehead.export.views import latent_from_seed
-from stylehead.generator import PanoHead, Style, load_style
+from stylehead.generator import PanoHead, Style, StyleMix, load_style, remove_styles
 
 MAX_SEED = 2**32 - 1
 MAX_STRENGTH = 2.0
@@ -74,7 +74,7 @@ def latent_head(generator: PanoHead, path: Path) -> Head:
         JobError: It is damaged, or no latent of this generator.
     """
     check_file(path, "--latent")
-    array = _read_latent(path)
+    array = read_latent(path)
     wanted = (1, generator.num_ws, generator.config.w_dim)
     if array.shape != wanted:
         raise JobError(f"`w` in {path} has shape {list(array.shape)}; this generator takes {list(wanted)}.")
@@ -84,7 +84,12 @@ def latent_head(generator: PanoHead, path: Path) -> Head:
     return Head(path.stem, torch.from_numpy(array.astype(np.float32)).to(device))
 
 
-def _read_latent(path: Path) -> np.ndarray[Any, Any]:
+def read_latent(path: Path) -> np.ndarray[Any, Any]:
+    """Read `w` of a latent file; nothing is ever unpickled.
+
+    Raises:
+        JobError: The file is damaged, or has no floating-point `w`.
+    """
     import zipfile
 
     try:
@@ -99,29 +104,48 @@ def _read_latent(path: Path) -> np.ndarray[Any, Any]:
     return np.asarray(array)
 
 
-def load_styles(paths: Sequence[Path], strengths: Sequence[float]) -> list[StyleChoice]:
-    """Read style files and pair them with their strengths.
+def check_styles(paths: Sequence[Path], strengths: Sequence[float]) -> None:
+    """Check what can be checked without reading the files.
 
     Args:
         paths: Any number.
-        strengths: None (all 1), or one for each path.
+        strengths: None, or one for each path.
 
     Raises:
         UsageError: The numbers differ, a strength is out of range, or a path is no file.
-        JobError: A file is damaged or no style.
     """
+    if strengths and not paths:
+        raise UsageError("`--strength` needs a `--style`.")
     if strengths and len(strengths) != len(paths):
         raise UsageError(
-            f"`--strength` was given {len(strengths)} times for {len(paths)} styles.",
-            "give one for each --style, in the same order, or none",
+            f"`--strength` was given {len(strengths)} times, `--style` {len(paths)} times.",
+            "give one strength for each style, in the same order, or none",
         )
     for strength in strengths:
         if not 0 <= strength <= MAX_STRENGTH:
             raise UsageError(f"`--strength` (={strength:g}) must be between 0 and {MAX_STRENGTH:g}.")
     for path in paths:
         check_file(path, "--style")
+
+
+def load_styles(generator: PanoHead, paths: Sequence[Path], strengths: Sequence[float]) -> list[StyleChoice]:
+    """Read style files and pair them with their strengths, 1 when none are given.
+
+    Raises:
+        JobError: A file is damaged, is no style, or belongs to another generator.
+    """
+    base = generator.fingerprint()
     pairs = zip(paths, strengths or [1.0] * len(paths), strict=True)
-    return [StyleChoice(path, load_style(path), strength) for path, strength in pairs]
+    choices = [StyleChoice(path, load_style(path), strength) for path, strength in pairs]
+    for path, style, _ in choices:
+        if style.base != base:
+            raise JobError(
+                f"{path} was trained on another generator ({style.base[:12]}) than this one ({base[:12]}).",
+                f"it was made with the preset {style.metadata.get('stylehead.preset', 'unknown')}",
+            )
+        StyleMix(((style, 1.0),)).apply(generator)  # finds tensors that do not fit
+    remove_styles(generator)
+    return choices
 
 
 def check_file(path: Path, option: str) -> None:

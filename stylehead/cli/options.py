@@ -21,17 +21,18 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Only the primary path.", rich_help_panel=PRINTED, metavar=""),
+    typer.Option("--quiet", "-q", help="Only the primary result.", rich_help_panel=PRINTED, metavar=""),
 ]
 
 PANELS: dict[str, tuple[str, ...]] = {
     "What to make": ("prompt", "method", "preset", "seed"),
-    "How long": (
+    "How long, how large": (
         "iterations",
         "time_budget_minutes",
         "learning_rate",
         "batch",
         "views",
+        "save_memory",
         "checkpoint_every",
         "preview_every",
         "max_non_finite",

@@ -105,7 +105,7 @@ def reporting(*, as_json: bool, quiet: bool) -> Iterator[Output]:
             raise UsageError("`--json` and `--quiet` exclude each other.")
         yield output
         sys.stdout.flush()
-    except typer.Exit:
+    except (typer.Exit, SystemExit):
         raise
     except BaseException as error:
         if os.environ.get("STYLEHEAD_DEBUG") == "1":

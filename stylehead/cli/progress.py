@@ -145,7 +145,7 @@ def reporter(output: Output, *, total: int, done: int = 0, label: str = "", unit
     meter = Meter(total, done=done, unit=unit)
     if output.mode == "quiet":
         return Reporter()
-    if output.stderr.is_terminal:
+    if output.stderr.is_terminal and not output.stderr.is_dumb_terminal:
         return TerminalReporter(output, meter, label=label)
     return PlainReporter(output, meter)
 

@@ -12,7 +12,7 @@ from stylehead.errors import UsageError
 from stylehead.weights.presets import PresetName, resolve_preset
 
 if TYPE_CHECKING:
-    from stylehead.cli.heads import Head, StyleChoice
+    from stylehead.cli.heads import Head
     from stylehead.generator import PanoHead
 
 HEAD, STYLE, VIEW, FILES, MESH = "Which head", "Style", "Views", "Files", "Mesh"
@@ -74,7 +74,7 @@ def render(  # noqa: PLR0913
     ] = "auto",
     style: Annotated[
         list[Path] | None,
-        typer.Option(help="A style file; may be given several times.", rich_help_panel=STYLE),
+        typer.Option(help="A style file; may be given several times.", rich_help_panel=STYLE, metavar="FILE"),
     ] = None,
     strength: Annotated[
         list[float] | None,
@@ -82,6 +82,7 @@ def render(  # noqa: PLR0913
             help="How strongly the style acts, 0 to 2; one for each --style.",
             show_default="1",
             rich_help_panel=STYLE,
+            metavar="NUMBER",
         ),
     ] = None,
     side_by_side: Annotated[
@@ -138,15 +139,17 @@ def render(  # noqa: PLR0913
         chosen = _chosen_seeds(context, seed, seeds, latent)
         if request is not None:
             check_mesh(request, heads=len(chosen) or 1, overwrite=overwrite)
+        from stylehead.cli.heads import check_styles, load_styles
+        from stylehead.cli.rendering import Rendering, check_folder
+
+        check_styles(style or [], strength or [])
+        if out is not None:
+            check_folder(out, overwrite=overwrite)
         weights, why = resolve_preset(preset)
         output.note(why)
         weights.require_generator()
-        from stylehead.cli.rendering import Rendering, check_folder
-
-        if out is not None:
-            check_folder(out, overwrite=overwrite)
         generator = _load(weights.generator, device)
-        styles = _styles(generator, style or [], strength or [])
+        styles = load_styles(generator, style or [], strength or [])
         heads = _heads(generator, chosen, latent, psi)
         rendering = Rendering(generator, heads, styles, views, {"preset": weights.name, "psi": psi})
         result = rendering.execute(wanted, out, request, output, overwrite=overwrite)
@@ -236,20 +239,6 @@ def _load(path: Path, device: str) -> "PanoHead":
     from stylehead.generator import PanoHead
 
     return PanoHead.load(path, choose_device(device))
-
-
-def _styles(generator: "PanoHead", paths: list[Path], strengths: list[float]) -> "list[StyleChoice]":
-    """Read the styles, and find out now whether they belong to this generator."""
-    from stylehead.cli.heads import load_styles
-    from stylehead.generator import mix_styles, remove_styles
-
-    if strengths and not paths:
-        raise UsageError("`--strength` needs a `--style`.")
-    styles = load_styles(paths, strengths)
-    if styles:
-        mix_styles([(choice.style, choice.strength) for choice in styles]).apply(generator)
-        remove_styles(generator)
-    return styles
 
 
 def _heads(generator: "PanoHead", seeds: list[int], latent: Path | None, psi: float) -> "list[Head]":

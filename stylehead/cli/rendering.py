@@ -23,7 +23,7 @@ from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.showcase import angle_headings
 from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webp
 from stylehead.export.views import render_views, turntable_yaws
-from stylehead.files import write_json
+from stylehead.files import check_parents, write_json
 from stylehead.generator import PanoHead, mix_styles, remove_styles
 from stylehead.runs import slugify
 
@@ -217,6 +217,7 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; renders need a folder.", "choose another --out")
+    check_parents(folder)
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / MANIFEST).is_file():

@@ -10,8 +10,8 @@ import typer
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings, with_settings
 from stylehead.cli.output import Output, Result, reporting
 from stylehead.config import ProfileName, StylizeConfig, flag, profile
-from stylehead.errors import UsageError
-from stylehead.runs import RunDirectory, check_free, new_run_path
+from stylehead.errors import JobError, UsageError
+from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
 from stylehead.weights.presets import resolve_preset
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _check_alone(request: Request, *, dry_run: bool) -> None:
 def _resume(request: Request, path: Path, given: dict[str, Any], output: Output) -> None:
     run = RunDirectory.open(path)
     manifest = run.manifest()
-    stored = StylizeConfig.from_dict(manifest.get("config", {}))
+    stored = _stored_config(manifest, path)
     _check_unchanged(given, stored, path)
     config = stored.replace(**given)
     done = manifest.get("steps", 0)
@@ -157,6 +157,13 @@ def _resume(request: Request, path: Path, given: dict[str, Any], output: Output)
         output.note(f"Run {run.path} goes on from step {training.resume()}.")
         files = training.execute()
     _report(run, files, output)
+
+
+def _stored_config(manifest: dict[str, Any], path: Path) -> StylizeConfig:
+    try:
+        return StylizeConfig.from_dict(manifest.get("config", {}))
+    except UsageError as error:
+        raise JobError(f"The settings in {path / MANIFEST} cannot be used: {error.message}") from error
 
 
 def _check_unchanged(given: dict[str, Any], stored: StylizeConfig, path: Path) -> None:

@@ -1,0 +1,209 @@
+"""`stylehead info`: what a file or a run is, and how it was made."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from stylehead.cli.options import JsonOption, QuietOption
+from stylehead.cli.output import Output, Result, reporting
+from stylehead.errors import JobError, UsageError
+
+EPILOG = """
+[bold]Examples[/bold]
+
+  [cyan]stylehead info runs/pixar-character-3f9c[/cyan]
+
+  [cyan]stylehead info style.safetensors --json[/cyan]
+
+  [cyan]stylehead info renders/seed-42/turntable.mp4[/cyan]   pictures, films and meshes remember too
+"""
+
+
+class Facts(NamedTuple):
+    """What was found out: the kind, facts for people, everything for programs, and a next command."""
+
+    kind: str
+    rows: Mapping[str, object]
+    data: Mapping[str, Any]
+    next: str | None = None
+
+
+def info(
+    path: Annotated[
+        Path, typer.Argument(help="A run, style, generator, latent, picture, film or mesh.", metavar="FILE")
+    ],
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what a file or a run is, and how it was made."""
+    with reporting(as_json=as_json, quiet=quiet) as output:
+        _show(describe(path), path, output)
+
+
+def describe(path: Path) -> Facts:
+    """Find out what a path is.
+
+    Raises:
+        UsageError: There is nothing, or nothing of ours.
+        JobError: It is damaged.
+    """
+    from stylehead.export.recipe import FILMS, MESHES, PICTURES
+
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        raise UsageError(f"{path} does not exist.")
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
+        return _tensors(path)
+    if suffix == ".npz":
+        return _latent(path)
+    if suffix in (*PICTURES, *FILMS, *MESHES):
+        return _recipe(path)
+    raise UsageError(f"{path} is no kind of file that stylehead makes.")
+
+
+def _show(facts: Facts, path: Path, output: Output) -> None:
+    rows = [("kind", facts.kind)]
+    rows += [(name, str(value)) for name, value in facts.rows.items() if value not in (None, "", [], {})]
+    data = {"kind": facts.kind, "path": path, **facts.data}
+    output.result(Result(primary=(facts.kind,), rows=tuple(rows), data=data))
+    if facts.next is not None:
+        output.next(facts.next)
+
+
+def _folder(path: Path) -> Facts:
+    from stylehead.runs import MANIFEST
+
+    if (path / MANIFEST).is_file():
+        return _run(path)
+    rendered = path / "render.json"
+    if rendered.is_file():
+        try:
+            content = json.loads(rendered.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise JobError(f"{rendered} is damaged: {error}.") from error
+        return Facts("render", _words(content), content)
+    raise UsageError(f"{path} is a folder, but neither a run nor a render.", "ls runs renders")
+
+
+def _run(path: Path) -> Facts:
+    from stylehead.cli.progress import format_duration
+    from stylehead.runs import RunDirectory
+
+    run = RunDirectory.open(path)
+    manifest = run.manifest()
+    config = manifest.get("config", {})
+    outcome = manifest.get("outcome")
+    if outcome == "running" and not run.busy():
+        outcome = "killed"
+    logged = run.events()
+    steps = logged[-1].get("step", 0) if logged else manifest.get("steps", 0)
+    rows = {
+        "outcome": outcome,
+        "error": manifest.get("error"),
+        "prompt": manifest.get("prompt"),
+        "method": config.get("method"),
+        "seed": config.get("seed"),
+        "steps": f"{steps} of {config.get('iterations')}",
+        "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
+        "preset": manifest.get("preset"),
+        "device": manifest.get("device"),
+        "started": manifest.get("started"),
+        "checkpoints": ", ".join(str(item.step) for item in run.checkpoints()),
+        "files": ", ".join(manifest.get("files", {}).values()),
+        "licence": manifest.get("licence"),
+    }
+    return Facts("run", rows, {**manifest, "outcome": outcome, "steps": steps}, _after_run(path, outcome))
+
+
+def _after_run(path: Path, outcome: str | None) -> str | None:
+    if outcome == "finished":
+        return _render_command(path / "style.safetensors")
+    return None if outcome == "running" else f"stylehead stylize --resume {path}"
+
+
+def _render_command(style: Path) -> str:
+    return f"stylehead render --seed 42 --yaw-steps 36 --style {style}"
+
+
+def _tensors(path: Path) -> Facts:
+    from safetensors import SafetensorError, safe_open
+
+    from stylehead.cli.progress import format_bytes
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise JobError(f"{path} is damaged or not a safetensors file.") from error
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    known = {key.removeprefix("stylehead."): value for key, value in metadata.items()}
+    kind = {"style-1": "style", "generator-1": "generator"}.get(known.pop("format", ""), "safetensors file")
+    config = json.loads(known.pop("config", "{}"))
+    rows: dict[str, object] = {**known, **_architecture(config)}
+    if "base" in rows:
+        rows["base"] = f"{str(rows['base'])[:12]}…"
+    rows["tensors"] = f"{len(shapes)} with {numbers:,} numbers, {format_bytes(path.stat().st_size)}"
+    data = {**known, "config": config, "tensors": shapes, "numbers": numbers}
+    return Facts(kind, rows, data, _render_command(path) if kind == "style" else None)
+
+
+def _architecture(config: Mapping[str, Any]) -> dict[str, object]:
+    """The sizes of a generator that matter to people."""
+    if not config:
+        return {}
+    rendering = config["rendering"]
+    return {
+        "image": f"{config['img_resolution']} pixels (raw {config['neural_rendering_resolution']})",
+        "latent": f"z {config['z_dim']}, w {config['w_dim']}",
+        "tri-grid": f"{rendering['triplane_size']} texels, {rendering['triplane_depth']} slices",
+    }
+
+
+def _latent(path: Path) -> Facts:
+    import numpy as np
+
+    from stylehead.cli.heads import read_latent
+
+    array = read_latent(path)
+    with np.load(path, allow_pickle=False) as file:
+        names = list(file.files)
+    rows = {
+        "shape": " x ".join(map(str, array.shape)),
+        "mean": f"{array.mean():.4g}",
+        "deviation": f"{array.std():.4g}",
+        "finite": "yes" if np.isfinite(array).all() else "no: this file cannot be rendered",
+        "camera": "yes" if "camera" in names else "no",
+    }
+    data = {"shape": list(array.shape), "finite": bool(np.isfinite(array).all()), "arrays": names}
+    return Facts("latent", rows, data, f"stylehead render --latent {path}")
+
+
+def _recipe(path: Path) -> Facts:
+    from stylehead.export.recipe import FILMS, MESHES, read_recipe
+
+    recipe = read_recipe(path)
+    suffix = path.suffix.lower()
+    kind = "film" if suffix in FILMS else "mesh" if suffix in MESHES else "picture"
+    return Facts(kind, _words(recipe), recipe)
+
+
+def _words(recipe: Mapping[str, Any]) -> dict[str, object]:
+    """A recipe for people."""
+    words: dict[str, object] = {}
+    for key, value in recipe.items():
+        if key == "styles":
+            words[key] = ", ".join(f"{item['prompt']} at {item['strength']:g}" for item in value)
+        else:
+            words[key.replace("_", " ")] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return words
+
+
+def _product(shape: list[int]) -> int:
+    return math.prod(shape)
