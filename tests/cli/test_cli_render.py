@@ -12,6 +12,7 @@ import trimesh
 from conftest import Run
 from PIL import Image
 
+from stylehead.export.recipe import read_recipe
 from stylehead.export.views import latent_from_seed, render_views, turntable_yaws
 from stylehead.generator import PanoHead, load_style
 
