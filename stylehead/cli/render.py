@@ -51,7 +51,7 @@ class MeshRequest(NamedTuple):
 
     path: Path
     resolution: int
-    level: float
+    level: float | None
 
 
 def render(  # noqa: PLR0913
@@ -122,8 +122,13 @@ def render(  # noqa: PLR0913
         int, typer.Option(help="Grid points along an edge of the box.", rich_help_panel=MESH)
     ] = 192,
     mesh_level: Annotated[
-        float, typer.Option(help="Density on the surface; higher is thinner.", rich_help_panel=MESH)
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            help="Density on the surface; higher is thinner.",
+            show_default="where renders see it",
+            rich_help_panel=MESH,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.generator import DensityEdits, PanoHead, TriGrid
+from stylehead.generator import DensityEdits, PanoHead, TriGrid, camera_rays
+from stylehead.geometry import camera_from_angles
 
 DEFAULT_RESOLUTION = 192
-DEFAULT_LEVEL = 10.0
-"""Density logit at which the published network's surface lies."""
-
+_SOLID = 0.98
+_DEPTH_SAMPLES = 64
 _POINTS_AT_ONCE = 200_000
 _EMPTY = -1000.0
 
@@ -45,7 +45,7 @@ def extract_mesh(
     ws: Tensor,
     *,
     resolution: int = DEFAULT_RESOLUTION,
-    level: float = DEFAULT_LEVEL,
+    level: float | None = None,
 ) -> Mesh:
     """Find the surface of a head.
 
@@ -53,18 +53,21 @@ def extract_mesh(
         generator: In evaluation mode.
         ws: [1,num_ws,w_dim].
         resolution: Grid points along an edge of the box.
-        level: Density logit on the surface; higher makes the head thinner.
+        level: Density logit on the surface; higher makes the head thinner. None finds the one at which the
+            surface lies where renders see it.
 
     Returns:
         The largest connected piece, with outward normals.
 
     Raises:
         MissingError: scikit-image is not installed.
-        JobError: The density reaches the level nowhere.
+        JobError: The head is not solid anywhere, or its density reaches the level nowhere.
     """
     require_mesh_tools()
     with torch.no_grad():
         grid = generator.prepare(generator.planes(ws))
+        if level is None:
+            level = surface_level(generator, grid, ws)
         density = _density_volume(generator, grid, resolution)
         vertices, faces = surface(density, level=level, box=generator.config.rendering.box_warp)
         colours = _vertex_colours(generator, grid, ws, vertices)
@@ -83,6 +86,40 @@ def require_mesh_tools() -> None:
         raise MissingError(
             "Meshes need scikit-image, which is not installed.", 'pip install "stylehead[mesh]"'
         ) from None
+
+
+def surface_level(generator: PanoHead, grid: TriGrid, ws: Tensor) -> float:
+    """Find the density at which a head's surface lies where renders see it.
+
+    Along a ray, the highest level that is passed before the rendered depth is the largest density up to it.
+    The median over the rays that end in the head, from four sides, is passed too early as often as too late.
+    Where density jumps to a plateau, half the plateau is taken.
+
+    Args:
+        generator: In evaluation mode.
+        grid: The head's tri-grid.
+        ws: [1,num_ws,w_dim].
+
+    Raises:
+        JobError: No ray ends in the head.
+    """
+    config = generator.config
+    labels = camera_from_angles(torch.arange(4) * (torch.pi / 2)).to(ws.device)
+    seen = generator.render_raw(grid, ws, labels)
+    rays = camera_rays(labels, config.neural_rendering_resolution)
+    solid = seen.weight_sum.flatten(1) > _SOLID
+    if not solid.any():
+        raise JobError("The head is not solid anywhere, so it has no surface.", "give a --mesh-level")
+    depth = seen.depth.flatten(1)[solid][:, None]
+    half = config.rendering.box_warp / 2
+    offsets = torch.linspace(-half, half, _DEPTH_SAMPLES, device=ws.device)
+    points = rays.origins[solid][:, None] + rays.directions[solid][:, None] * (depth + offsets)[..., None]
+    flat = points.reshape(1, -1, 3)
+    density = generator.sample_points(grid, flat).density[..., 0]
+    density = DensityEdits().apply(density, flat, box_warp=config.rendering.box_warp)
+    along = density.reshape(points.shape[:-1])
+    passed = along[:, offsets <= 0].amax(dim=1).median()
+    return float(torch.minimum(passed, along.amax(dim=1).median() / 2))
 
 
 def surface(density: FloatArray, *, level: float, box: float) -> tuple[FloatArray, NDArray[np.uint32]]:

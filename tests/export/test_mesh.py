@@ -1,5 +1,6 @@
 """Meshes are closed, look outwards, stand upright, and open in another program."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.export.mesh import Mesh, extract_mesh, surface, vertex_normals
 from stylehead.export.mesh_files import save_mesh, srgb_to_linear
 from stylehead.export.recipe import read_recipe
-from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.generator import GeneratorConfig, PanoHead, PointSamples
+from stylehead.geometry import camera_from_angles
 
 RECIPE = {"prompt": "statue", "seed": 7}
 
@@ -134,6 +136,48 @@ def test_a_generator_gives_a_closed_coloured_mesh_inside_the_crop() -> None:
     raw = generator.torgb(sample.features.transpose(1, 2)[..., None], ws[:, -1])[0, :, :, 0].T
     expected = ((raw.clamp(-1, 1) + 1) / 2 * 255).round()
     assert np.abs(mesh.colours[:50].astype(int) - expected.detach().numpy()).max() <= 1
+
+
+class Ball(PanoHead):
+    """A generator whose density is a ball."""
+
+    steepness = 400.0
+    most = 1000.0
+
+    def sample_points(self, planes: object, points: torch.Tensor) -> PointSamples:
+        density = 10 + self.steepness * (0.25 - points.norm(dim=-1, keepdim=True))
+        return PointSamples(density.clamp(-20, self.most), torch.zeros(*points.shape[:-1], 32))
+
+    def _sample(self, grid: object, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        density, features = self.sample_points(grid, points)
+        return density[..., 0], features
+
+
+@pytest.mark.parametrize(("steepness", "most"), [(400.0, 1000.0), (4000.0, 40.0)])
+def test_the_surface_lies_where_renders_see_it(steepness: float, most: float) -> None:
+    tiny = GeneratorConfig.tiny()
+    rendering = dataclasses.replace(tiny.rendering, depth_resolution=200, depth_resolution_importance=0)
+    generator = Ball(dataclasses.replace(tiny, rendering=rendering)).eval()
+    generator.steepness, generator.most = steepness, most
+    ws = torch.zeros(1, generator.num_ws, tiny.w_dim)
+    mesh = extract_mesh(generator, ws, resolution=64)
+    radius = np.linalg.norm(mesh.vertices, axis=1)
+    middle = camera_from_angles(0.0)
+    with torch.no_grad():
+        depth = generator.render_raw(generator.planes(ws), ws, middle).depth[0, 0, 8, 8]
+    assert radius.mean() == pytest.approx(2.7 - float(depth), abs=0.035)
+
+
+def test_a_head_of_fog_has_no_surface() -> None:
+    class Fog(Ball):
+        def sample_points(self, planes: object, points: torch.Tensor) -> PointSamples:
+            return PointSamples(
+                torch.full((*points.shape[:-1], 1), -3.0), torch.zeros(*points.shape[:-1], 32)
+            )
+
+    generator = Fog(GeneratorConfig.tiny()).eval()
+    with pytest.raises(JobError, match="not solid anywhere"):
+        extract_mesh(generator, torch.zeros(1, generator.num_ws, 32), resolution=32)
 
 
 def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
