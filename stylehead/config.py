@@ -42,7 +42,7 @@ class StylizeConfig:
     """Which weights to work on: auto, mini or panohead."""
     seed: int = 0
     """Seed of every random choice of the run."""
-    iterations: int = 300
+    iterations: int = 150
     """Number of optimiser steps."""
     time_budget_minutes: float | None = None
     """Stop after this many minutes even if iterations are left."""
@@ -112,7 +112,7 @@ class StylizeConfig:
     depth_source: Literal["auto", "rendered", "estimated"] = "auto"
     """Depth of the renders: from the renderer, from a depth estimator, or the estimator if there is one."""
 
-    tweedie_weight: float = 0.0
+    tweedie_weight: float = 5.0
     """Weight of the distance between a render and its one-step denoised picture."""
     perceptual_weight: float = 0.0
     """Weight of the perceptual distance between a render and its one-step denoised picture."""
@@ -126,7 +126,7 @@ class StylizeConfig:
     """Largest distance ratio that counts; 0 for no limit."""
     alpha_weight: float = 10.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 0.1
+    latent_weight: float = 1.0
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
 
     background: Literal["random", "white", "bare"] = "random"

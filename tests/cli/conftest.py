@@ -6,10 +6,10 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
+from cli_helpers import FAST, Outcome, Run
 from typer.testing import CliRunner
 
 from stylehead.cli.app import app
@@ -22,25 +22,13 @@ sys.path.append(str(Path(__file__).parents[1] / "guidance"))
 from tiny_teacher import write_tiny_teacher
 
 
-class Outcome(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    def __str__(self) -> str:
-        return f"exit code {self.code}\n--- stdout\n{self.out}--- stderr\n{self.err}"
-
-
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture(autouse=True)
 def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """One width, no colour, whatever the terminal is."""
-    for name in ("FORCE_COLOR", "STYLEHEAD_DEBUG", "TERMINAL_WIDTH", "GITHUB_ACTIONS"):
+    for name in ("FORCE_COLOR", "STYLEHEAD_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("typer.rich_utils.FORCE_TERMINAL", None)
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", None)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
@@ -71,10 +59,6 @@ def other_generator(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Pa
         torch.manual_seed(1)
         PanoHead(config).save(path)
     return path
-
-
-FAST = ("--iterations", "4", "--checkpoint-every", "2", "--preview-every", "2", "--prompt", "Pixar character")
-LIGHT = (*FAST, "--no-grid", "--no-canny", "--preview-every", "0")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FAST, Run
+from cli_helpers import FAST, Run
 from syrupy.assertion import SnapshotAssertion
 
 from stylehead.export import images

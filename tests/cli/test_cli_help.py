@@ -8,7 +8,7 @@ import time
 
 import pytest
 import typer
-from conftest import Run
+from cli_helpers import Run
 from syrupy.assertion import SnapshotAssertion
 
 from stylehead import __version__

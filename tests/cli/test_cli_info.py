@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
+from cli_helpers import Run
 
 from stylehead.runs import RunDirectory
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from conftest import Run
+from cli_helpers import Run
 from PIL import Image
 
 from stylehead.export.recipe import read_recipe

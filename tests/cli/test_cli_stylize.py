@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from conftest import FAST, LIGHT, Outcome, Run
+from cli_helpers import FAST, LIGHT, Outcome, Run
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file

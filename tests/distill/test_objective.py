@@ -14,7 +14,13 @@ from stylehead.distill.rank import rank_weigh
 from stylehead.geometry import conditioning_camera, mirror
 from stylehead.guidance import ControlCondition, canny_condition, depth_condition
 
-BARE = {"alpha_weight": 0.0, "latent_weight": 0.0, "gradient_scale": 1.0, "gradient_clamp": 1e6}
+BARE = {
+    "tweedie_weight": 0.0,
+    "alpha_weight": 0.0,
+    "latent_weight": 0.0,
+    "gradient_scale": 1.0,
+    "gradient_clamp": 1e6,
+}
 SOME = ["backbone.synthesis.b8.conv0.weight", "backbone.synthesis.b32.torgb.weight"]
 SUPER = "superresolution.block1.conv0.weight"
 
@@ -292,7 +298,7 @@ FULL = {
     ],
 )  # fmt: skip
 def test_what_is_switched_off_is_not_computed(make_stylizer, monkeypatch, settings, changes, losses):
-    stylizer = make_stylizer(**settings)
+    stylizer = make_stylizer(**{"tweedie_weight": 0.0} | settings)
     calls = Calls(stylizer, monkeypatch)
     record = stylizer.step()
     expected = {name: count for name, count in {**FULL, **changes}.items() if count is not None}
@@ -344,7 +350,7 @@ def test_an_estimator_replaces_rendered_depth(make_stylizer, monkeypatch):
 
 
 def test_the_tweedie_target_is_the_decoded_guided_estimate(make_stylizer):
-    stylizer = make_stylizer(**BARE, grid=False, tweedie_weight=2.0)
+    stylizer = make_stylizer(**BARE | {"grid": False, "tweedie_weight": 2.0})
     slow = Slow(stylizer)
     stylizer.choices.manual_seed(0)
     scene = stylizer._render(stylizer._draw())
