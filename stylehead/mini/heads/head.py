@@ -75,7 +75,7 @@ class HeadModel:
         shape = STYLE_SHAPES[style]
         coarse, eyes = self._shaped(identity, shape)
         _retract_teeth(coarse, self._anatomy)
-        skin = self._anatomy.topology.surface(self._subdivision @ coarse)
+        skin = self._anatomy.topology.surface(self._subdivision @ coarse.astype(np.float32))
         parts = [
             *self._hair_parts(identity, shape, skin.positions),
             *self._inside_parts(coarse),

