@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.guidance.schedule import Schedule
+from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.pool import LatentPool
 from stylehead.mini.recipes.unet import encode_captions, noisy_batch
@@ -85,6 +86,10 @@ class ControlNetRecipe:
         ).sample
         loss = functional.mse_loss(eps, batch.eps)
         return loss, {}
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded ControlNet."""
+        return copy_pretrained(self.model, folder / "teacher" / self.name, ControlNetModel)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write controlnet_<kind>/ in half precision."""

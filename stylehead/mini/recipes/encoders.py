@@ -11,6 +11,7 @@ from transformers import CLIPTokenizer
 from stylehead.mini.captions import STYLES
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.mini.recipes.data import Views, image_pm1, on_background
+from stylehead.mini.recipes.embedded import copy_saved
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 
@@ -53,6 +54,10 @@ class IdentityRecipe:
         rank1 = (logits.argmax(dim=1) == target).float().mean()
         return loss, {"rank1": float(rank1)}
 
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded network."""
+        return copy_saved(self.model, folder / "identity.safetensors", IdentityEncoder)
+
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write identity.safetensors."""
         assert isinstance(averaged, IdentityEncoder)
@@ -82,6 +87,10 @@ class StyleRecipe:
         logits = self.model(degraded(pictures.images, rng))
         accuracy = (logits.argmax(dim=1) == target).float().mean()
         return functional.cross_entropy(logits, target), {"accuracy": float(accuracy)}
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded network."""
+        return copy_saved(self.model, folder / "style_classifier.safetensors", StyleClassifier)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write style_classifier.safetensors."""
@@ -127,6 +136,10 @@ class ImageTextRecipe:
         loss = functional.cross_entropy(logits, target) + functional.cross_entropy(logits.t(), target)
         found = same.gather(1, logits.argmax(dim=1, keepdim=True)).mean()
         return loss, {"style_found": float(found)}
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded network."""
+        return copy_saved(self.model, folder / "image_text.safetensors", ImageTextEncoder)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write image_text.safetensors."""

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stylehead.files import save_tensors
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer
 from stylehead.generator.renderer import DensityEdits, RaySamples, camera_rays, march
 from stylehead.mini.recipes.data import Views, image_pm1, ray_depths
+
+IDENTITY_TO_W = "identity_to_w.safetensors"
+"""Beside the embedded generator, for going on with its training; nothing else reads it."""
 
 _BAND = 0.07  # world units before and behind the true surface that most samples fall into
 _FREE, _NEAR, _BEHIND = 4, 8, 2
@@ -143,10 +148,27 @@ class GeneratorRecipe:
             rendered = Rendered(out.image, out.image_raw, (out.mask + 0.001) / 1.002, out.depth)
         return _loss(rendered, truth, mask, depth)
 
+    def warm_start(self, folder: Path) -> bool:
+        """Both networks, from the embedded files."""
+        assert isinstance(self.model, GeneratorModel)
+        drawn, numbers = folder / "generator.safetensors", folder / IDENTITY_TO_W
+        if not (drawn.is_file() and numbers.is_file()):
+            return False
+        embedded = PanoHead.load(drawn)
+        if embedded.config != self.model.generator.config:
+            return False
+        self.model.generator.load_state_dict(embedded.state_dict())
+        self.model.identity_to_w.load_state_dict(
+            {name: tensor.float() for name, tensor in load_file(numbers).items()}
+        )
+        return True
+
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """The averaged weights of both networks; `mapping.py` makes the embedded file of them."""
         assert isinstance(averaged, GeneratorModel)
         averaged.generator.save(folder / "generator.safetensors", metadata)
+        halved = {name: tensor.half() for name, tensor in averaged.identity_to_w.state_dict().items()}
+        save_tensors(folder / IDENTITY_TO_W, halved, metadata)
 
 
 def render_guided(

@@ -58,6 +58,10 @@ class Recipe(Protocol):
         """
         ...
 
+    def warm_start(self, folder: Path) -> bool:
+        """Begin with what the package embeds; False when it is not there or does not fit."""
+        ...
+
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write the files that the package embeds, from the averaged weights."""
         ...
@@ -82,8 +86,10 @@ def train(
     """
     run = _open_or_create(work, recipe)
     with run.lock():
-        state = _TrainingState(recipe, budget)
         found = run.checkpoints()
+        if not found and recipe.warm_start(export):
+            report(f"{recipe.name}: starting from {export}")
+        state = _TrainingState(recipe, budget)
         if found:
             state.restore(*found[-1].load())
             report(f"{recipe.name}: going on from step {state.step}")

@@ -56,6 +56,17 @@ class MappingRecipe:
         loss = (w - self.bank_w[rows]).square().mean() / self.variance
         return loss, {}
 
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded mapping, when it has the same size."""
+        path = folder / "generator.safetensors"
+        if not path.is_file():
+            return False
+        embedded = PanoHead.load(path)
+        if embedded.config != self.trained.generator.config:
+            return False
+        self.model.load_state_dict(embedded.backbone.mapping.state_dict())
+        return True
+
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write generator.safetensors with this mapping."""
         generator = self.trained.generator

@@ -32,6 +32,9 @@ PROMPTS = {
 }
 
 
+_NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher")
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """What the figures are measured on: photographs (12 yaws) and pictures in every style (4 yaws)."""
@@ -108,6 +111,17 @@ def _embed(encoder: IdentityEncoder, images: Tensor) -> Tensor:
     return encoder(image_pm1(images))
 
 
+@torch.no_grad()
+def autoencoder_figures(teacher: Teacher, held_out: HeldOut) -> dict[str, float]:
+    """PSNR in dB of encoding and decoding pictures of unseen people, photographs and styled ones."""
+    figures = {}
+    for name, views in (("photo", held_out.photo), ("styled", held_out.styled)):
+        images = image_pm1(views.images[:64, 0])
+        mse = (teacher.decode(teacher.encode(images)).clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
+        figures[name] = float((-10 * torch.log10(mse / 4)).mean())
+    return figures
+
+
 def teacher_figures(
     teacher: Teacher, classifier: StyleClassifier, photo: Views, *, people: int, steps: int = 50
 ) -> dict[str, dict[str, float]]:
@@ -150,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--people", type=int, default=24, help="samples of the teacher per style and ControlNet"
     )
-    parser.add_argument("--only", nargs="*", default=["generator", "classifier", "identity", "teacher"])
+    parser.add_argument("--only", nargs="*", choices=_NAMES, default=list(_NAMES), help="what to measure")
     options = parser.parse_args(arguments)
     held_out = HeldOut(load_views(options.data / "test"), load_views(options.data / "teststyled"))
     classifier = StyleClassifier.load(options.weights / "style_classifier.safetensors")
@@ -162,6 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         "identity": lambda: identity_figures(
             IdentityEncoder.load(options.weights / "identity.safetensors"), held_out
         ),
+        "autoencoder": lambda: autoencoder_figures(Teacher.load(options.weights / "teacher"), held_out),
         "teacher": lambda: teacher_figures(
             Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
         ),

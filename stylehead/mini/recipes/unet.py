@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from stylehead.guidance.schedule import Schedule
+from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.pool import LatentPool
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
@@ -109,6 +110,14 @@ class UNetRecipe:
         low = batch.timestep < _LOW_NOISE_LEVELS
         values = {"low": float(errors[low].mean().detach()), "high": float(errors[~low].mean().detach())}
         return errors.mean(), {name: value for name, value in values.items() if value == value}
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded denoiser and its text encoder."""
+        assert isinstance(self.model, Denoiser)
+        teacher = folder / "teacher"
+        return copy_pretrained(self.model.unet, teacher / "unet", UNet2DConditionModel) and copy_pretrained(
+            self.model.text_encoder, teacher / "text_encoder", CLIPTextModel
+        )
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write unet/, text_encoder/, tokenizer/ and scheduler/ in half precision."""

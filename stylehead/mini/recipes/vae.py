@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.pictures import PictureSource, half
 
 _KL_WEIGHT = 1e-6
@@ -77,6 +78,10 @@ class VaeRecipe:
         loss = mse + 0.5 * error.abs().mean() + 0.4 * edges + _ANCHOR_WEIGHT * anchor + _KL_WEIGHT * kl
         psnr = -10 * torch.log10(mse.detach() / 4)
         return loss, {"psnr": float(psnr), "kl": float(kl.detach()), "anchor": float(anchor.detach())}
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded autoencoder."""
+        return copy_pretrained(self.model, folder / "teacher" / "vae", AutoencoderKL)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write the diffusers folder, with the scale that gives latents unit variance."""

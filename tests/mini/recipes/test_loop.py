@@ -28,6 +28,14 @@ class LineRecipe:
         loss = (self.model(x) - (3 * x - 1)).square().mean()
         return loss, {"slope": self.model.weight.item()}
 
+    def warm_start(self, folder):
+        path = folder / "line.json"
+        if not path.is_file():
+            return False
+        with torch.no_grad():
+            self.model.weight.fill_(json.loads(path.read_text())["slope"])
+        return True
+
     def export(self, averaged, folder, metadata):
         (folder / "line.json").write_text(json.dumps({"slope": float(averaged.weight), **metadata}))
 
@@ -80,3 +88,12 @@ def test_learning_rate_warms_up_then_falls():
     assert max(factors) == max(factors[90:130])
     assert factors[-1] == pytest.approx(0.04, abs=1e-3)
     assert all(a >= b for a, b in itertools.pairwise(factors[130:]))
+
+
+def test_a_new_run_starts_from_what_was_exported(tmp_path):
+    run(tmp_path, 400)
+    _, lines = run(tmp_path, 1, name="other")
+    assert "starting from" in lines[0]
+    exported = json.loads((tmp_path / "export" / "line.json").read_text())
+    assert exported["slope"] == pytest.approx(3, abs=0.2)
+    assert exported["steps"] == "1"

@@ -1,0 +1,43 @@
+"""Begin a training with the weights that the package embeds."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+
+
+def copy_pretrained(model: nn.Module, folder: Path, kind: Any) -> bool:
+    """Copy the weights of a folder in diffusers layout into a model.
+
+    Args:
+        model: Takes the weights.
+        folder: With the weights and their configuration.
+        kind: Class whose `from_pretrained` reads the folder.
+
+    Returns:
+        Whether the folder is there and holds a network of the same shape.
+    """
+    if not folder.is_dir():
+        return False
+    embedded = kind.from_pretrained(folder, local_files_only=True)
+    return _copy(model, embedded)
+
+
+def copy_saved(
+    model: nn.Module, path: Path, kind: type[IdentityEncoder] | type[StyleClassifier] | type[ImageTextEncoder]
+) -> bool:
+    """Copy the weights of one of the measuring networks into a model; False when there is no such file."""
+    return path.is_file() and _copy(model, kind.load(path))
+
+
+def _copy(model: nn.Module, embedded: nn.Module) -> bool:
+    source, target = embedded.state_dict(), model.state_dict()
+    if {n: t.shape for n, t in source.items()} != {n: t.shape for n, t in target.items()}:
+        return False
+    with torch.no_grad():
+        for name, tensor in target.items():
+            tensor.copy_(source[name])
+    return True
