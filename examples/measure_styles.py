@@ -6,6 +6,7 @@ For each run: how many of the stylised heads (64 seeds, four sides) a separately
 the prompted style, and how many of them are still found among the 64 photographic heads by their face alone
 (rank-1 of the identity encoder, front views). The untouched generator is the first row.
 """
+
 import argparse
 import json
 import math
@@ -63,7 +64,7 @@ def measure(images: torch.Tensor, source: torch.Tensor, style: str) -> dict[str,
     }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print one line a run, and all figures as JSON with --json."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", type=Path, help="run directories")
     parser.add_argument("--people", type=int, default=64, help="seeds 0 .. people - 1")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     z = latents(options.people)
     source = portraits(PanoHead.load(MINI_WEIGHTS / "generator.safetensors"), z)
