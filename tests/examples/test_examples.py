@@ -33,5 +33,6 @@ def test_measure_styles_gives_the_untouched_generator_first(capsys):
 def test_style_sheet_draws_every_person(tmp_path, capsys):
     module = load("style_sheet")
     module.main(["--seeds", "1", "2", "--out", str(tmp_path / "sheet.png")])
-    assert Image.open(tmp_path / "sheet.png").size == (2 * 128 + 6, 26 + 2 * (128 + 6))
+    with Image.open(tmp_path / "sheet.png") as page:
+        assert page.size == (2 * 128 + 6, 26 + 2 * (128 + 6))
     assert capsys.readouterr().out.strip() == str(tmp_path / "sheet.png")
