@@ -42,8 +42,12 @@ class Recipe(Protocol):
     """What the loop needs to know of a training."""
 
     name: str
-    model: nn.Module
     learning_rate: float
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained, averaged and stored."""
+        ...
 
     def parameters(self) -> Iterable[nn.Parameter] | list[dict[str, object]]:
         """Parameters, or groups of them, for the optimiser."""
@@ -143,8 +147,8 @@ class _TrainingState:
         with torch.no_grad():
             for slow, fast in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
                 slow.lerp_(fast, 1 - decay)
-            for slow, fast in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
-                slow.copy_(fast)
+            for kept, now in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+                kept.copy_(now)
 
     def metadata(self) -> dict[str, str]:
         """How long it was trained, for the header of the exported file."""

@@ -122,9 +122,11 @@ class PictureSource:
             parts = [part.flip(-1) for part in parts]
         if not grid:
             text = caption(style, words, view=view_name(views.cameras[row, columns[0]]))
-            return _Item(*(part[0] for part in parts), caption=text)
-        tiles = [*(tile_2x2(half(part)) for part in parts[:4]), tile_2x2(parts[4][..., ::2, ::2])]
-        return _Item(*tiles, caption=caption(style, words, grid=True))
+            image, mask, photo, photo_mask, depth = (part[0] for part in parts)
+            return _Item(image, mask, photo, photo_mask, depth, text)
+        image, mask, photo, photo_mask = (tile_2x2(half(part)) for part in parts[:4])
+        depth = tile_2x2(parts[4][..., ::2, ::2])
+        return _Item(image, mask, photo, photo_mask, depth, caption(style, words, grid=True))
 
 
 def half(images: Tensor) -> Tensor:

@@ -100,7 +100,11 @@ def run(name: str, budget: Budget, *, data: Path, work: Path, export: Path) -> N
     """
     work.mkdir(parents=True, exist_ok=True)
     recipe = _BUILD[name](data, work, export)
-    train(recipe, budget, work / name, export, report=lambda line: sys.stderr.write(f"{line}\n"))
+    train(recipe, budget, work / name, export, report=_report)
+
+
+def _report(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _pictures(data: Path, *, grid_part: float = 0.35) -> "PictureSource":

@@ -14,14 +14,15 @@ import torch
 
 from stylehead.files import atomic_path
 from stylehead.geometry import camera_from_angles
-from stylehead.mini.captions import PHOTO, PROMPTED_STYLES
 from stylehead.mini.heads import (
+    STYLES,
     TRAINING_SEED_BASE,
     HeadRenderer,
     identity_from_z,
     identity_vector,
     latent_from_seed,
 )
+from stylehead.mini.heads.styles import StyleName
 
 _CAMERA_SEED_SHIFT = 777_000_000
 _FRONT_PART = 0.5
@@ -47,7 +48,7 @@ class RenderSet:
     first_seed: int
     people: int
     views: int
-    styles: tuple[str, ...]
+    styles: tuple[StyleName, ...]
     shard: int
     turntable: bool = False
 
@@ -55,10 +56,10 @@ class RenderSet:
 def render_sets(people: int) -> list[RenderSet]:
     """The four sets, with this many people to train on (a fifth of them drawn in every style)."""
     return [
-        RenderSet("test", 0, 64, 12, (PHOTO,), 50, turntable=True),
-        RenderSet("teststyled", 0, 40, 4, PROMPTED_STYLES, 10, turntable=True),
-        RenderSet("photo", TRAINING_SEED_BASE, people, 6, (PHOTO,), 50),
-        RenderSet("styled", TRAINING_SEED_BASE, max(10, people // 5), 4, PROMPTED_STYLES, 10),
+        RenderSet("test", 0, 64, 12, STYLES[:1], 50, turntable=True),
+        RenderSet("teststyled", 0, 40, 4, STYLES[1:], 10, turntable=True),
+        RenderSet("photo", TRAINING_SEED_BASE, people, 6, STYLES[:1], 50),
+        RenderSet("styled", TRAINING_SEED_BASE, max(10, people // 5), 4, STYLES[1:], 10),
     ]
 
 
@@ -130,4 +131,4 @@ def _write_shard(path: Path, renderer: HeadRenderer, render_set: RenderSet, seed
             for name, value in drawn.items():
                 rows.setdefault(name, []).append(value)
     with atomic_path(path) as part, part.open("wb") as file:
-        np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
+        np.savez(file, allow_pickle=False, **{name: np.stack(values) for name, values in rows.items()})

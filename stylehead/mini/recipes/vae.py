@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -52,7 +53,7 @@ class VaeRecipe:
 
     def __init__(self, source: PictureSource, *, batch: int = 8) -> None:
         torch.manual_seed(0)
-        self.model: nn.Module = new_vae()
+        self.model: Any = new_vae()
         self.source = source
         self.batch = batch
 
