@@ -28,7 +28,7 @@ def beard_part(person: Identity, anatomy: Anatomy, skin: Surface) -> Part:
 
     normals = skin.normals[chosen]
     points = skin.positions[chosen] + normals * (length * uneven)[:, None] + hanging
-    return _shell_part("beard", anatomy, shell, points, normals, follow_skin=0.6)
+    return _shell_part("beard", anatomy, shell, _lifted(shell, points, normals, 0.6))
 
 
 def fur_parts(anatomy: Anatomy, skin: Surface) -> list[Part]:
@@ -47,27 +47,26 @@ def fur_parts(anatomy: Anatomy, skin: Surface) -> list[Part]:
         length = ((0.005 + 0.016 * cheeks) * density * uneven * layer)[:, None]
         combed = 0.7 * length * np.array([0, -1.0, -0.3])
         points = skin.positions[chosen] + normals * length + combed
-        parts.append(_shell_part("fur", anatomy, shell, points, normals, follow_skin=0.5, layer=layer))
+        surface = _lifted(shell, points, normals, 0.5)
+        parts.append(_shell_part("fur", anatomy, shell, surface, layer=layer))
     return parts
 
 
-def _shell_part(
-    material: str,
-    anatomy: Anatomy,
-    shell: Shell,
-    points: np.ndarray,
-    skin_normals: np.ndarray,
-    *,
-    follow_skin: float,
-    layer: float = 0.0,
-) -> Part:
-    chosen = shell.region.vertices
+def _lifted(shell: Shell, points: np.ndarray, skin_normals: np.ndarray, follow_skin: float) -> Surface:
+    """The shell's own surface, lit partly as the skin below it."""
     topology = shell.region.topology
     normals = unit(topology.normals(points) + follow_skin * skin_normals)
+    return Surface(points, normals, topology.triangles)
+
+
+def _shell_part(
+    material: str, anatomy: Anatomy, shell: Shell, surface: Surface, *, layer: float = 0.0
+) -> Part:
+    chosen = shell.region.vertices
     height = np.full(len(chosen), layer)
     return make_part(
         material,
-        Surface(points, normals, topology.triangles),
+        surface,
         canonical=anatomy.average[chosen],
         detail_a=np.stack(
             [anatomy.lips[chosen], height, anatomy.openness[chosen], shell.density[chosen]], axis=1

@@ -22,6 +22,13 @@ _HEAD_RADIUS = 0.085
 _FRINGE_FROM, _CENTRE_PARTING_BELOW = 0.55, -0.3
 
 
+def haircut_of(person: Identity, *, never_bald: bool) -> Haircut | None:
+    """The haircut to grow, None for bald; a style may forbid bald and shaved heads."""
+    if never_bald and person.hair in ("bald", "buzz"):
+        return HAIRCUTS["short"]
+    return HAIRCUTS.get(person.hair)
+
+
 def hairline(person: Identity) -> Points:
     """Height of the hairline at azimuths from 0 (front) to 180 degrees (back); it recedes in old men."""
     lift = 0.006 * np.clip(person.hairline, -2, 2)
@@ -241,10 +248,3 @@ def _ring_noise(azimuth: np.ndarray, frequency: int, seed: int, waves: int = 24)
         cycles = random.randint(int(frequency * 0.5), int(frequency * 1.6) + 1)
         total += np.sin(cycles * azimuth + random.rand() * 6.28)
     return total / np.sqrt(waves / 2)
-
-
-def haircut_of(person: Identity, *, never_bald: bool) -> Haircut | None:
-    """The haircut to grow, None for bald; a style may forbid bald and shaved heads."""
-    if never_bald and person.hair in ("bald", "buzz"):
-        return HAIRCUTS["short"]
-    return HAIRCUTS.get(person.hair)

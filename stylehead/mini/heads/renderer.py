@@ -1,6 +1,5 @@
 """Draws heads with OpenGL, without a display: moderngl on EGL, for which Mesa's software will do."""
 
-from types import TracebackType
 from typing import NamedTuple
 
 import moderngl
@@ -47,7 +46,7 @@ class _Drawable(NamedTuple):
 
 
 class Rasterizer:
-    """An OpenGL context and a canvas.
+    """An OpenGL context and a canvas; to be used in the thread that made it.
 
     Args:
         resolution: Edge of the pictures, pixels.
@@ -73,27 +72,25 @@ class Rasterizer:
         self._programs: dict[tuple[str, StyleName], moderngl.Program] = {}
         self._drawables: list[_Drawable] = []
         self._buffers: list[moderngl.Buffer] = []
-
-    def __enter__(self) -> "Rasterizer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+        self._released = False
 
     def release(self) -> None:
-        """Give the context back; the rasterizer cannot be used any more."""
-        self._unload()
+        """Give the context back; the rasterizer cannot be used any more. Calling it again does nothing."""
+        if self._released:
+            return
+        self._released = True
+        with self._context:
+            self._unload()
         self._context.release()
 
     def load(self, head: Head, identity: Identity, style: StyleName) -> None:
         """Hand a head over to the graphics card, in place of the one before."""
-        self._unload()
-        self._head_buffer.write(self._head_block.pack(_head_values(head, identity, style)))
-        for part in head.parts:
-            materials = ("skin", "skin_inside") if part.material == "skin" else (part.material,)
-            self._load_part(part, materials, style)
+        with self._context:  # another rasterizer may have been used since
+            self._unload()
+            self._head_buffer.write(self._head_block.pack(_head_values(head, identity, style)))
+            for part in head.parts:
+                materials = ("skin", "skin_inside") if part.material == "skin" else (part.material,)
+                self._load_part(part, materials, style)
 
     def draw(self, camera_label: np.ndarray) -> View:
         """Draw the head that is loaded.
@@ -101,7 +98,12 @@ class Rasterizer:
         Args:
             camera_label: Camera [25]: OpenCV cam2world and normalised intrinsics.
         """
-        self._camera_buffer.write(self._camera_block.pack(_camera_values(camera_label)))
+        with self._context:
+            self._camera_buffer.write(self._camera_block.pack(_camera_values(camera_label)))
+            self._draw_parts()
+            return self._read()
+
+    def _draw_parts(self) -> None:
         self._camera_buffer.bind_to_uniform_block(_CAMERA_BINDING)
         self._head_buffer.bind_to_uniform_block(_HEAD_BINDING)
         self._canvas.use()
@@ -113,7 +115,6 @@ class Rasterizer:
             else:
                 self._context.disable(moderngl.CULL_FACE)
             array.render()
-        return self._read()
 
     def _load_part(self, part: Part, materials: tuple[str, ...], style: StyleName) -> None:
         vertices = self._context.buffer(part.vertices)

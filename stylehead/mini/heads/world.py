@@ -34,7 +34,7 @@ class HeadViews:
 
 
 class HeadRenderer:
-    """Draws procedural heads; a context manager.
+    """Draws procedural heads; a context manager, to be used in the thread that made it.
 
     The world is that of `stylehead.geometry`: y up, the face looks along +z, and the published cameras see
     head and neck as they see PanoHead's. Above the shoulders (y > -0.2) |x| and |z| stay below 0.36; the

@@ -155,6 +155,16 @@ def test_a_finer_picture_is_the_same_picture(renderer, person, drawn, cameras):
     assert np.abs(halved - drawn["photo"].image).mean() < 0.6
 
 
+def test_renderers_can_take_turns(renderer, person, drawn, cameras):
+    with HeadRenderer(64, 2) as other:
+        other.render(identity_from_z(latent_from_seed(1)), "joker", cameras[:1])
+        between = renderer.render(person, "photo", cameras)
+        other.close()  # leaving the block closes it once more
+    after = renderer.render(person, "photo", cameras)
+    assert np.array_equal(between.image, drawn["photo"].image)
+    assert np.array_equal(after.image, drawn["photo"].image)
+
+
 def test_the_layout_of_the_blocks_is_the_drivers(renderer):
     rasterizer = renderer._rasterizer
     program = rasterizer._program("skin", "photo")
