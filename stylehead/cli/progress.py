@@ -127,6 +127,7 @@ class TerminalReporter(Reporter):
             TextColumn("{task.fields[status]}"),
             console=output.stderr,
             transient=True,
+            refresh_per_second=4,
         )
         self._task: TaskID = self._bar.add_task(label, total=meter.total, completed=meter.step, status="")
         self._bar.start()

@@ -204,8 +204,10 @@ def check_mesh(request: MeshRequest, *, heads: int, overwrite: bool) -> None:
     """
     from stylehead.export.mesh import require_mesh_tools
     from stylehead.export.mesh_files import check_mesh_path
+    from stylehead.files import check_parents
 
     check_mesh_path(request.path)
+    check_parents(request.path)
     low, high = MESH_RESOLUTION
     if not low <= request.resolution <= high:
         raise UsageError(f"`--mesh-resolution` (={request.resolution}) must be between {low} and {high}.")

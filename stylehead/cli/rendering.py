@@ -17,7 +17,7 @@ from stylehead.cli.progress import Reporter, reporter
 from stylehead.cli.render import MeshRequest, Views
 from stylehead.errors import UsageError
 from stylehead.export.images import Pixels, save_image
-from stylehead.export.mesh import extract_mesh
+from stylehead.export.mesh import Mesh, extract_mesh
 from stylehead.export.mesh_files import save_mesh
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.showcase import angle_headings
@@ -82,6 +82,7 @@ class Rendering:
         """Render, write, and say what there is."""
         folder = out or _free(RENDERS / self._name())
         films = self._films(output)
+        surface = None if mesh is None else self._surface(mesh, output)
         with whole_folder(folder, overwrite=overwrite) as part:
             written = [path for film in films for path in self._write_film(part, film, formats)]
             if "sheet" in formats:
@@ -89,8 +90,10 @@ class Rendering:
                 written.append(part / SHEET)
             names = [str(path.relative_to(part)) for path in written]
             write_json(part / MANIFEST, {**self._recipe(), "files": names})
-        if mesh is not None:
-            self._write_mesh(mesh, output)
+        if mesh is not None and surface is not None:
+            recipe = {**self._recipe(), "head": self._heads[0].name, "level": mesh.level}
+            mesh.path.parent.mkdir(parents=True, exist_ok=True)
+            save_mesh(mesh.path, surface, recipe)
         return self._result(folder, [folder / path.relative_to(part) for path in written], mesh)
 
     # ---------------------------------------------------------------------------------------------- rendering
@@ -162,12 +165,10 @@ class Rendering:
         headings = angle_headings([self._yaws_deg[index] for index in picked])
         return contact_sheet(rows, title=title, headings=headings)
 
-    def _write_mesh(self, request: MeshRequest, output: Output) -> None:
+    def _surface(self, request: MeshRequest, output: Output) -> Mesh:
         output.note(f"Finding the surface on a grid of {request.resolution} points a side.")
-        head = self._heads[0]
-        mesh = extract_mesh(self._generator, head.ws, resolution=request.resolution, level=request.level)
-        request.path.parent.mkdir(parents=True, exist_ok=True)
-        save_mesh(request.path, mesh, {**self._recipe(), "head": head.name, "level": request.level})
+        ws = self._heads[0].ws
+        return extract_mesh(self._generator, ws, resolution=request.resolution, level=request.level)
 
     # ------------------------------------------------------------------------------------------------ words
 

@@ -168,6 +168,9 @@ RENDER: dict[str, tuple[tuple[str, ...], int]] = {
     "latent of whole numbers": (("--latent", "whole.npz"), 1),
     "mesh of another kind": (("--mesh", "head.fbx"), 2),
     "mesh is a folder": (("--mesh", "folder.glb"), 2),
+    "mesh below a file": (("--mesh", "file.txt/head.glb"), 2),
+    "mesh without a surface": (("--mesh", "head.glb", "--mesh-level", "1e6", "--mesh-resolution", "32"), 1),
+    "mesh of fog": (("--mesh", "head.glb", "--mesh-resolution", "32"), 1),
     "mesh of several heads": (("--mesh", "head.glb", "--seeds", "1,2"), 2),
     "mesh too fine": (("--mesh", "head.glb", "--mesh-resolution", "5000"), 2),
     "json and quiet": (("--json", "--quiet"), 2),
@@ -195,7 +198,9 @@ def test_stylize_refuses(run: Run, files: Path, snapshot: SnapshotAssertion, nam
 @pytest.mark.parametrize("name", RENDER)
 def test_render_refuses(run: Run, files: Path, snapshot: SnapshotAssertion, name: str) -> None:
     words, code = RENDER[name]
-    assert check_refused(run, files, ("render", "--format", "gif", *words), code) == snapshot
+    assert (
+        check_refused(run, files, ("render", "--format", "gif", "--yaw-steps", "1", *words), code) == snapshot
+    )
 
 
 def test_errors_in_json_are_one_document(run: Run, files: Path) -> None:

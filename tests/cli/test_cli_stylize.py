@@ -157,18 +157,16 @@ def test_json_is_one_document(run: Run) -> None:
     assert document["manifest"]["outcome"] == "finished"
 
 
-def test_quiet_is_the_style_path_alone(run: Run) -> None:
-    outcome = run("stylize", *LIGHT, "-q")
-    assert outcome.err == ""
-    assert Path(outcome.out.rstrip("\n")).is_file()
-    assert Path(outcome.out).parts[0] == "runs"
-    assert Path(outcome.out).parts[1].startswith("pixar-character-")
-
-
-def test_the_same_job_again_makes_another_run(run: Run) -> None:
-    first, second = (run("stylize", *LIGHT, "-q").out.strip() for _ in range(2))
-    assert first != second
-    assert same_style(Path(first).parent, Path(second).parent)
+def test_quiet_is_the_style_path_alone_and_the_same_job_again_makes_another_run(run: Run) -> None:
+    first, second = (run("stylize", *LIGHT, "-q") for _ in range(2))
+    assert first.err == second.err == ""
+    styles = [Path(outcome.out.rstrip("\n")) for outcome in (first, second)]
+    assert styles[0] != styles[1]
+    for style in styles:
+        assert style.is_file()
+        assert style.parts[0] == "runs"
+        assert style.parts[1].startswith("pixar-character-")
+    assert same_style(styles[0].parent, styles[1].parent)
 
 
 @pytest.mark.parametrize("method", ["sds", "csd"])
