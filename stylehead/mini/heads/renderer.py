@@ -172,7 +172,7 @@ class Rasterizer:
 
 def _open_context() -> moderngl.Context:
     try:
-        return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+        return moderngl.create_context(standalone=True, backend="egl")
     except Exception as error:  # moderngl raises bare Exception
         hint = "install Mesa's EGL (on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri)"
         raise MissingError(f"Drawing heads needs OpenGL through EGL: {error}.", hint) from error
