@@ -1,6 +1,6 @@
 """Draws heads with OpenGL, without a display: moderngl on EGL, for which Mesa's software will do."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import moderngl
 import numpy as np
@@ -172,7 +172,8 @@ class Rasterizer:
 
 def _open_context() -> moderngl.Context:
     try:
-        return moderngl.create_context(standalone=True, backend="egl")
+        create: Any = moderngl.create_context  # its annotation of `backend` is wrong
+        return create(standalone=True, backend="egl")
     except Exception as error:  # moderngl raises bare Exception
         hint = "install Mesa's EGL (on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri)"
         raise MissingError(f"Drawing heads needs OpenGL through EGL: {error}.", hint) from error
