@@ -199,8 +199,7 @@ def test_sizes_below_one_are_refused(size):
 
 @pytest.mark.parametrize("package", ["anny", "moderngl", "scipy"])
 def test_without_the_extra_it_is_named(monkeypatch, package):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else object())
     with pytest.raises(MissingError, match=package) as caught:
         HeadRenderer()
     assert caught.value.hint == 'pip install "stylehead[mini]"'
