@@ -3,6 +3,7 @@
 Nothing in it is guessed. A revision or sha256 that nobody has checked is absent (`None`): the commit that
 the Hub then names and the hashes of the files that come are recorded at the first fetch, and checked from
 then on.
+"""
 
 import os
 from collections.abc import Mapping
