@@ -1,0 +1,40 @@
+"""Maximum mean discrepancy of two sets of features, unbiased (Gretton et al., 2012, Eq. 3)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stylehead.errors import UsageError
+
+
+class Kernels(NamedTuple):
+    """A kernel among features [n,n], among reference features [m,m], and between the two [n,m]."""
+
+    own: Tensor
+    reference: Tensor
+    cross: Tensor
+
+
+def unbiased_mmd2(kernels: Kernels, *, counts: Tensor | None = None) -> float:
+    """Estimate the squared discrepancy; on average 0 for two samples of one distribution, at any size.
+
+    Pairs of a picture with itself are left out, which is what makes it unbiased; it can be negative.
+
+    Args:
+        kernels: Kernel matrices.
+        counts: How often each of the n pictures counts, whole numbers [n]; once when not given.
+
+    Raises:
+        UsageError: A set has fewer than two pictures.
+    """
+    own, reference, cross = (part.double() for part in kernels)
+    if len(own) < 2 or len(reference) < 2:
+        raise UsageError("A discrepancy needs two pictures or more on both sides.")
+    weights = torch.ones(len(own), dtype=torch.float64) if counts is None else counts.double()
+    pairs = weights.sum().square() - weights.square().sum()
+    among = (weights @ own @ weights - weights.square() @ own.diagonal()) / pairs
+    count = len(reference)
+    among_reference = (reference.sum() - reference.diagonal().sum()) / (count * (count - 1))
+    between = (weights @ cross).sum() / (weights.sum() * count)
+    return float(among + among_reference - 2 * between)

@@ -1,0 +1,137 @@
+"""Pictures of several people from several sides, as one row of a table is measured on."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylehead.errors import UsageError
+from stylehead.export.images import to_pixels
+from stylehead.generator import PanoHead
+from stylehead.geometry import camera_from_angles
+
+_CAMERAS_AT_ONCE = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Portraits:
+    """Heads of N people from V sides on white.
+
+    Attributes:
+        images: uint8 [N,V,3,R,R].
+        seeds: Who, N numbers.
+        yaws_deg: From where, V angles above -180 and up to 180; the nominal pitch is 0.
+        masks: Opacity [N,V,1,r,r] in about 0..1, or None where it is not known.
+        depths: Distance along the ray [N,V,1,r,r], or None where there is no geometry.
+    """
+
+    images: Tensor
+    seeds: tuple[int, ...]
+    yaws_deg: tuple[float, ...]
+    masks: Tensor | None = None
+    depths: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the pictures."""
+        return self.images.shape[-1]
+
+    def pick(
+        self, *, seeds: Sequence[int] | None = None, yaws_deg: Sequence[float] | None = None
+    ) -> "Portraits":
+        """Keep some of the people and sides, in the order given.
+
+        Raises:
+            UsageError: One of them is not there.
+        """
+        seeds = self.seeds if seeds is None else tuple(seeds)
+        yaws_deg = self.yaws_deg if yaws_deg is None else tuple(yaws_deg)
+        rows = [_place(seed, self.seeds, "person") for seed in seeds]
+        columns = [_place(yaw, self.yaws_deg, "yaw") for yaw in yaws_deg]
+
+        def kept(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[rows][:, columns]
+
+        return Portraits(
+            self.images[rows][:, columns], tuple(seeds), tuple(yaws_deg), kept(self.masks), kept(self.depths)
+        )
+
+    def near_front(self, limit_deg: float) -> list[int]:
+        """Numbers of the sides whose yaw is within plus or minus a limit."""
+        return [index for index, yaw in enumerate(self.yaws_deg) if abs(yaw) <= limit_deg]
+
+
+def wrap_yaw(yaw_deg: float) -> float:
+    """The same direction above -180 and up to 180 degrees."""
+    wrapped = math.remainder(yaw_deg, 360.0)
+    return 180.0 if wrapped == -180.0 else wrapped + 0.0
+
+
+def in_common(one: Portraits, other: Portraits) -> tuple[Portraits, Portraits]:
+    """Both, cut down to the people and sides that both show, in the order of the first."""
+    seeds = [seed for seed in one.seeds if seed in other.seeds]
+    yaws = [yaw for yaw in one.yaws_deg if yaw in other.yaws_deg]
+    return one.pick(seeds=seeds, yaws_deg=yaws), other.pick(seeds=seeds, yaws_deg=yaws)
+
+
+def image_pm1(images: Tensor) -> Tensor:
+    """uint8 pictures to float32 in -1..1."""
+    return images.float() / 127.5 - 1
+
+
+def image_01(images: Tensor) -> Tensor:
+    """uint8 pictures to float32 in 0..1."""
+    return images.float() / 255
+
+
+@torch.no_grad()
+def render_portraits(
+    generator: PanoHead,
+    latents: Mapping[int, Tensor],
+    yaws_deg: Sequence[float],
+    *,
+    done: Callable[[int], Any] = lambda _count: None,
+) -> Portraits:
+    """Render heads on white, with their masks and depths.
+
+    Args:
+        generator: In evaluation mode.
+        latents: ws [1,num_ws,w_dim] by seed.
+        yaws_deg: Camera angles about the vertical axis.
+        done: Called with the number of finished people, for progress.
+
+    Raises:
+        JobError: The pictures hold numbers that are not finite.
+    """
+    yaws = tuple(wrap_yaw(yaw) for yaw in yaws_deg)
+    labels = camera_from_angles(torch.tensor([math.radians(yaw) for yaw in yaws]))
+    people = []
+    for count, ws in enumerate(latents.values(), start=1):
+        grid = generator.prepare(generator.planes(ws))
+        parts = [
+            generator.render(grid, ws, chunk.to(ws.device), background="white")
+            for chunk in labels.split(_CAMERAS_AT_ONCE)
+        ]
+        pixels = to_pixels(torch.cat([part.image for part in parts]))
+        people.append(
+            (
+                torch.from_numpy(pixels).permute(0, 3, 1, 2),
+                torch.cat([part.mask for part in parts]).cpu(),
+                torch.cat([part.depth for part in parts]).cpu(),
+            )
+        )
+        done(count)
+    images, masks, depths = (torch.stack(part) for part in zip(*people, strict=True))
+    return Portraits(images, tuple(latents), yaws, masks, depths)
+
+
+def _place(wanted: float, there: Sequence[float], what: str) -> int:
+    if wanted not in there:
+        raise UsageError(f"There is no picture of {what} {wanted:g}.")
+    return there.index(wanted)

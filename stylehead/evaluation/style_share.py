@@ -1,0 +1,19 @@
+"""How many pictures a separately trained classifier calls by the prompted style (embedded world only)."""
+
+import torch
+from torch import Tensor
+
+from stylehead.mini.captions import STYLES
+from stylehead.mini.encoders import StyleClassifier
+
+
+@torch.no_grad()
+def style_share(classifier: StyleClassifier, images: Tensor, style: str) -> float:
+    """Part of pictures [B,3,R,R] in -1..1 that the classifier calls by this style."""
+    named = torch.cat([classifier(part).argmax(dim=1) for part in images.split(64)])
+    return float(named_style(named, style).mean())
+
+
+def named_style(named: Tensor, style: str) -> Tensor:
+    """1 where the number of a style (in the order of `STYLES`) is that of this style, else 0."""
+    return (named == STYLES.index(style)).double()
