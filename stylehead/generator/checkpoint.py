@@ -10,15 +10,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stylehead import __version__
+from stylehead.architecture import CONFIG_KEY, FORMAT_KEY, GENERATOR_FORMAT, UNUSED_TENSOR, GeneratorConfig
 from stylehead.errors import JobError, MissingError, StyleheadError
 from stylehead.files import save_tensors
-from stylehead.generator.config import GeneratorConfig
 from stylehead.generator.ops import resample_filter
-
-GENERATOR_FORMAT = "generator-1"
-FORMAT_KEY = "stylehead.format"
-_CONFIG_KEY = "stylehead.config"
-_IGNORED = "dataset_label_std"
 
 
 def write_tensors(
@@ -61,7 +56,7 @@ def save_generator(
     metadata: Mapping[str, str],
 ) -> None:
     """Write a generator's weights with its configuration in the header."""
-    header = {FORMAT_KEY: GENERATOR_FORMAT, _CONFIG_KEY: config.to_json(), "stylehead.version": __version__}
+    header = {FORMAT_KEY: GENERATOR_FORMAT, CONFIG_KEY: config.to_json(), "stylehead.version": __version__}
     write_tensors(path, state, {**metadata, **header})
 
 
@@ -73,13 +68,13 @@ def load_generator(
     if metadata.get(FORMAT_KEY, GENERATOR_FORMAT) != GENERATOR_FORMAT:
         raise JobError(f"{path} holds `{metadata[FORMAT_KEY]}`, not a generator this version can read.")
     if config is None:
-        if _CONFIG_KEY not in metadata:
+        if CONFIG_KEY not in metadata:
             raise JobError(f"{path} is not a generator file: its header has no configuration.")
         try:
-            config = GeneratorConfig.from_json(metadata[_CONFIG_KEY])
+            config = GeneratorConfig.from_json(metadata[CONFIG_KEY])
         except (StyleheadError, TypeError, ValueError, AttributeError) as error:
             raise JobError(f"The configuration in the header of {path} is wrong: {error}") from error
-    tensors.pop(_IGNORED, None)
+    tensors.pop(UNUSED_TENSOR, None)
     return config, {key: value.float() for key, value in tensors.items()}
 
 
