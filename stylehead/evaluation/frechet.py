@@ -28,7 +28,7 @@ def frechet_distance(features: Tensor, reference: Tensor, *, counts: Tensor | No
     root = _square_root(covariance_r)
     overlap = torch.linalg.eigvalsh(root @ covariance @ root).clamp(min=0).sqrt().sum()
     spread = covariance.trace() + covariance_r.trace() - 2 * overlap
-    return float((mean - mean_r).square().sum() + spread)
+    return max(float((mean - mean_r).square().sum() + spread), 0.0)
 
 
 def sane_count(features: int) -> int:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,10 +62,6 @@ class Portraits:
             self.images[rows][:, columns], tuple(seeds), tuple(yaws_deg), kept(self.masks), kept(self.depths)
         )
 
-    def near_front(self, limit_deg: float) -> list[int]:
-        """Numbers of the sides whose yaw is within plus or minus a limit."""
-        return [index for index, yaw in enumerate(self.yaws_deg) if abs(yaw) <= limit_deg]
-
 
 def wrap_yaw(yaw_deg: float) -> float:
     """The same direction above -180 and up to 180 degrees."""
@@ -73,11 +69,33 @@ def wrap_yaw(yaw_deg: float) -> float:
     return 180.0 if wrapped == -180.0 else wrapped + 0.0
 
 
-def in_common(one: Portraits, other: Portraits) -> tuple[Portraits, Portraits]:
-    """Both, cut down to the people and sides that both show, in the order of the first."""
+class Overlap(NamedTuple):
+    """The people and sides that two sets of portraits both show, and where each of the two has them."""
+
+    seeds: tuple[int, ...]
+    yaws_deg: tuple[float, ...]
+    rows: tuple[list[int], list[int]]
+    columns: tuple[list[int], list[int]]
+
+    def first(self, tensor: Tensor) -> Tensor:
+        """The shared part of a tensor [N,V,...] of the first set."""
+        return tensor[self.rows[0]][:, self.columns[0]]
+
+    def second(self, tensor: Tensor) -> Tensor:
+        """The shared part of a tensor [N,V,...] of the second set, in the same order."""
+        return tensor[self.rows[1]][:, self.columns[1]]
+
+
+def overlap(one: Portraits, other: Portraits) -> Overlap:
+    """Find what two sets both show, in the order of the first."""
     seeds = [seed for seed in one.seeds if seed in other.seeds]
     yaws = [yaw for yaw in one.yaws_deg if yaw in other.yaws_deg]
-    return one.pick(seeds=seeds, yaws_deg=yaws), other.pick(seeds=seeds, yaws_deg=yaws)
+    return Overlap(
+        tuple(seeds),
+        tuple(yaws),
+        ([one.seeds.index(seed) for seed in seeds], [other.seeds.index(seed) for seed in seeds]),
+        ([one.yaws_deg.index(yaw) for yaw in yaws], [other.yaws_deg.index(yaw) for yaw in yaws]),
+    )
 
 
 def image_pm1(images: Tensor) -> Tensor:

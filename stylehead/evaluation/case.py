@@ -1,0 +1,152 @@
+"""What a row of the table is measured on: stylised heads, the untouched ones, and how they should look."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stylehead.errors import MissingError
+from stylehead.evaluation.encoders import Encoders, Faces
+from stylehead.evaluation.perceptual import perceptual_vectors
+from stylehead.evaluation.portraits import Portraits
+
+BATCH = 16
+NEAR_FRONT_DEG = 30.0
+"""Faces are compared in views whose yaw is within plus or minus this: beyond, there is not enough face."""
+
+
+class Looks:
+    """What the encoders see in portraits; each looks once.
+
+    Args:
+        portraits: The pictures.
+        encoders: Who looks.
+        batch: Pictures at once; it changes nothing but memory and time.
+    """
+
+    def __init__(self, portraits: Portraits, encoders: Encoders, *, batch: int = BATCH) -> None:
+        self.portraits, self.encoders, self.batch = portraits, encoders, batch
+
+    @cached_property
+    def near_front(self) -> Portraits:
+        """The views in which faces are compared."""
+        yaws = [yaw for yaw in self.portraits.yaws_deg if abs(yaw) <= NEAR_FRONT_DEG]
+        return self.portraits.pick(yaws_deg=yaws)
+
+    @cached_property
+    def faces(self) -> Faces:
+        """Who is in the near-front views: unit vectors [N,F,D], and where a face was found [N,F]."""
+        network = self.encoders.need("face")
+        images = self.near_front.images
+        parts = [network.faces(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
+        vectors, found = (torch.cat(part).unflatten(0, images.shape[:2]) for part in zip(*parts, strict=True))
+        return Faces(vectors, found)
+
+    @cached_property
+    def meanings(self) -> Tensor:
+        """Image-text embeddings, unit vectors [N,V,D]."""
+        return self._all(self.encoders.need("image_text").pictures)
+
+    @cached_property
+    def inception(self) -> Tensor:
+        """Inception features [N,V,2048]."""
+        return self._all(self.encoders.need("inception").features)
+
+    @cached_property
+    def styles(self) -> Tensor:
+        """Numbers of the styles that the classifier names, [N,V]."""
+        return self._all(self.encoders.need("style").styles)
+
+    @cached_property
+    def nearness(self) -> Tensor:
+        """Estimated inverse depth [N,V,1,h,w]."""
+        return self._all(self.encoders.need("depth").nearness)
+
+    def perceptual(self, column: int) -> Tensor:
+        """Vectors [N,F] of one side whose squared distances are perceptual; not kept, they are large."""
+        network = self.encoders.need("perceptual")
+        images = self.portraits.images[:, column]
+        return torch.cat([perceptual_vectors(network.maps(chunk)) for chunk in images.split(self.batch)])
+
+    def _all(self, look: Callable[[Tensor], Tensor]) -> Tensor:
+        images = self.portraits.images
+        seen = [look(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
+        return torch.cat(seen).unflatten(0, images.shape[:2])
+
+
+class Reference(NamedTuple):
+    """Pictures in the style that a distribution is compared with.
+
+    Attributes:
+        looks: The pictures.
+        paired: They show the same people from the same sides, so that they can be compared one by one.
+        name: Where they come from, for people.
+    """
+
+    looks: Looks
+    paired: bool
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What heads should look like.
+
+    Attributes:
+        prompt: In words.
+        style: Name of the style, which groups the rows of a table.
+        truth: The true stylised pictures, where they are known.
+        reference: Pictures in the style, if there are any.
+        why: Why truth or reference is not there.
+    """
+
+    prompt: str
+    style: str
+    truth: Looks | None = None
+    reference: Reference | None = None
+    why: dict[str, MissingError] = field(default_factory=dict)
+
+    def need_truth(self) -> Looks:
+        """The true pictures.
+
+        Raises:
+            MissingError: They are not known.
+        """
+        if self.truth is None:
+            raise self.why.get("truth", MissingError("Nobody knows the true stylised pictures."))
+        return self.truth
+
+    def need_reference(self) -> Reference:
+        """The reference pictures.
+
+        Raises:
+            MissingError: There are none.
+        """
+        if self.reference is None:
+            raise self.why.get("reference", MissingError("There are no reference pictures."))
+        return self.reference
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One row: a stylisation to be measured.
+
+    Attributes:
+        stylised: Its heads.
+        untouched: The same people before.
+        target: What they should look like.
+        force: Measure Frechet distances over too few pictures as well.
+    """
+
+    stylised: Looks
+    untouched: Looks
+    target: Target
+    force: bool = False
+
+    @property
+    def encoders(self) -> Encoders:
+        """Who looks."""
+        return self.stylised.encoders

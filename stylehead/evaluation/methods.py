@@ -1,0 +1,127 @@
+"""The systems of the table, in the order of the paper's: what they are called and whether they can run here.
+
+A method that `stylehead stylize --method` knows can be trained for the table. One that it does not know keeps
+its row, with a dash in every column and the reason; its pictures can be given as a folder instead. A new
+method takes its place as soon as it has settings in `stylehead.config.METHOD_SETTINGS`.
+"""
+
+from dataclasses import dataclass
+
+from stylehead.config import METHOD_SETTINGS, StylizeConfig, profile
+from stylehead.errors import MissingError, UsageError
+
+PAPER_PROMPTS = {
+    "pixar": "Pixar character",
+    "joker": "Portrait of the Joker",
+    "werewolf": "Portrait of a werewolf",
+    "sketch": "pencil sketch",
+    "statue": "marble statue",
+}
+"""The five styles of the paper's table, as the prompts that they are asked for with."""
+
+PROMPTS = {**PAPER_PROMPTS, "zombie": "Portrait of a zombie"}
+"""And the sixth of its project page: all that the embedded teacher knows."""
+
+UNTOUCHED = "untouched"
+TRUE = "true pictures"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A system of the table.
+
+    Attributes:
+        name: What `--methods` takes.
+        title: What the table prints.
+        pictures_only: It edits pictures one by one and has no 3D head.
+    """
+
+    name: str
+    title: str
+    pictures_only: bool = False
+
+    def why_not(self) -> MissingError | None:
+        """Why it cannot be trained here, or None when it can."""
+        if self.name in METHOD_SETTINGS:
+            return None
+        return MissingError(
+            f"This version of stylehead has no method {self.name}.",
+            "give a folder of its pictures with --images",
+        )
+
+
+METHODS = (
+    Method("ip2p", "InstructPix2Pix (2D)", pictures_only=True),
+    Method("instantid", "InstantID (2D)", pictures_only=True),
+    Method("styleclip", "StyleCLIP"),
+    Method("nada", "StyleGAN-NADA"),
+    Method("styleganfusion", "StyleGAN-Fusion"),
+    Method("diffusiongan3d", "DiffusionGAN3D (re-implementation)"),
+    Method("sds", "SDS"),
+    Method("csd", "CSD"),
+    Method("ld", "LD (the paper)"),
+)
+"""All of them, LD last as in the paper."""
+
+
+def find_methods(names: str) -> tuple[Method, ...]:
+    """Read `all`, or names joined by commas.
+
+    Raises:
+        UsageError: A name is unknown, or there is none.
+    """
+    known = {method.name: method for method in METHODS}
+    known |= {name: Method(name, name) for name in METHOD_SETTINGS if name not in known}
+    if names == "all":
+        return tuple(known.values())
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"`--methods` (={name}) must be all, or some of {', '.join(known)}.")
+    if not wanted:
+        raise UsageError(f"`--methods` must be all, or some of {', '.join(known)}.")
+    return tuple(known[name] for name in dict.fromkeys(wanted))
+
+
+def method_title(name: str) -> str:
+    """What the table prints for a method."""
+    return next((method.title for method in METHODS if method.name == name), name)
+
+
+def find_prompts(given: list[str]) -> tuple[str, ...]:
+    """Read prompts: texts, or `paper` for its five styles, or `all` for those of the embedded teacher."""
+    sets = {"paper": tuple(PAPER_PROMPTS.values()), "all": tuple(PROMPTS.values())}
+    prompts = [prompt for text in given for prompt in sets.get(text.strip().lower(), (text,))]
+    return tuple(dict.fromkeys(prompts))
+
+
+_PLAIN = {"mirror": False, "grid": False, "rank": "none"}
+
+ABLATION: dict[str, dict[str, object]] = {
+    "SDS": {**_PLAIN, "score": "sds", "canny": False},
+    "SDS + ControlNet": {**_PLAIN, "score": "sds"},
+    "LD + ControlNet": _PLAIN,
+    "+ rank weighing": {"mirror": False, "grid": False},
+    "+ grid after SR": {"mirror": False, "grid_mode": "after_sr"},
+    "+ grid before SR": {"mirror": False},
+    "+ mirror (ours)": {},
+}
+"""The ladder of the paper's ablation, as changes to the default settings; all else is equal in every row."""
+
+
+def ablation_config(variant: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
+    """Settings of a row of the ablation."""
+    settings: dict[str, object] = {**profile(), **ABLATION[variant], **changes, "prompt": prompt}
+    return StylizeConfig.from_dict(settings)
+
+
+def method_config(method: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
+    """Settings of a method of the table."""
+    if method not in METHOD_SETTINGS:
+        raise UsageError(f"There is no method {method} to train.")
+    settings: dict[str, object] = {
+        **profile("default", method=method),  # type: ignore[arg-type]
+        **changes,
+        "prompt": prompt,
+    }
+    return StylizeConfig.from_dict(settings)

@@ -1,0 +1,94 @@
+"""A number of the table with its interval, sample and encoder; or a dash that says why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from stylehead.errors import MissingError
+from stylehead.evaluation.intervals import RESAMPLES, Statistic, bootstrap, mean_statistic
+from stylehead.evaluation.portraits import Overlap, Portraits, overlap
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured number and all that is needed to read it.
+
+    Attributes:
+        value: The metric over all identities.
+        low: Lower end of its 95 % bootstrap interval over identities.
+        high: Upper end.
+        identities: N.
+        pictures: How many pictures of each row it looked at.
+        yaws_deg: From which sides.
+        encoder: Which network looked; empty for metrics without one.
+        note: What else a reader must know.
+        per_identity: The metric of every identity, where it has one; for best and worst cases.
+    """
+
+    value: float
+    low: float
+    high: float
+    identities: int
+    pictures: int
+    yaws_deg: tuple[float, ...]
+    encoder: str = ""
+    note: str = ""
+    per_identity: tuple[float, ...] = ()
+
+
+class Dash(NamedTuple):
+    """What stands where a number cannot: why, and what would help."""
+
+    why: str
+    hint: str | None = None
+
+
+Cell = Number | Dash
+
+
+class Seen(NamedTuple):
+    """Which people and sides a number was taken from, by whom."""
+
+    seeds: Sequence[int]
+    yaws_deg: Sequence[float]
+    encoder: str = ""
+    note: str = ""
+
+
+def number(
+    statistic: Statistic,
+    seen: Seen,
+    *,
+    per_identity: Tensor | None = None,
+    resamples: int = RESAMPLES,
+) -> Number:
+    """Measure a statistic over the people that were seen, with its interval."""
+    people = len(seen.seeds)
+    value, low, high = bootstrap(statistic, people, resamples=resamples)
+    values = () if per_identity is None else tuple(per_identity.double().tolist())
+    yaws = tuple(seen.yaws_deg)
+    return Number(
+        value, low, high, people, people * len(yaws), yaws, seen.encoder, seen.note, per_identity=values
+    )
+
+
+def mean_over_people(values: Tensor, seen: Seen) -> Number:
+    """Mean over people of values [N,...], each a mean over what follows the first axis."""
+    per_identity = values.double().flatten(1).mean(dim=1) if values.dim() > 1 else values.double()
+    if not per_identity.isfinite().any():
+        raise MissingError("There is nothing to measure in any of the pictures.")
+    return number(mean_statistic(per_identity), seen, per_identity=per_identity)
+
+
+def shared(one: Portraits, other: Portraits, what: str) -> Overlap:
+    """What two sets both show.
+
+    Raises:
+        MissingError: Nothing; the sentence begins with `what`.
+    """
+    both = overlap(one, other)
+    if not both.seeds or not both.yaws_deg:
+        raise MissingError(f"{what} show none of these people from these sides.")
+    return both

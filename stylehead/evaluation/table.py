@@ -1,0 +1,206 @@
+"""The table: rows of measured numbers, as text for people, CSV for spreadsheets and JSON for programs."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from stylehead.evaluation.columns import COLUMNS, GROUPS, Column
+from stylehead.evaluation.numbers import Cell, Dash, Number
+
+RowKind = Literal["untouched", "method", "true"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stylisation (or a row to compare with).
+
+    Attributes:
+        kind: `untouched`: the generator before, the floor of style and the ceiling of identity; `true`: the
+            true stylised pictures, what a perfect method would give; `method`: what is judged.
+        label: What the table prints.
+        method: Name of the method; empty for the rows to compare with.
+        style: Style that it is judged by; rows are grouped by it.
+        prompt: In words.
+        cells: By name of the column.
+        facts: Further entries for programs: path of the run, iterations, seconds.
+    """
+
+    kind: RowKind
+    label: str
+    method: str
+    style: str
+    prompt: str
+    cells: Mapping[str, Cell]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows, in order, and what they share.
+
+    Attributes:
+        rows: Grouped by style; the untouched generator is the first of every style.
+        facts: Preset, fingerprint of the generator, N, views, truncation, encoders, reference.
+        columns: In order.
+    """
+
+    rows: Sequence[Row]
+    facts: Mapping[str, Any]
+    columns: Sequence[Column] = COLUMNS
+
+    def styles(self) -> list[str]:
+        """Styles in the order of the rows."""
+        return list(dict.fromkeys(row.style for row in self.rows))
+
+    def measured(self) -> list[Column]:
+        """Columns with a number in at least one row."""
+        return [
+            column
+            for column in self.columns
+            if any(isinstance(row.cells.get(column.name), Number) for row in self.rows)
+        ]
+
+    def reasons(self) -> dict[str, Dash]:
+        """Why columns without any number have none, by column: what the first row with a reason says."""
+        empty = [column for column in self.columns if column not in self.measured()]
+        found: dict[str, Dash] = {}
+        for column in empty:
+            dashes = [cell for row in self.rows if isinstance(cell := row.cells.get(column.name), Dash)]
+            if dashes:
+                found[column.name] = dashes[0]
+        return found
+
+
+class Line(NamedTuple):
+    """A line of text: its label and its cells, already aligned."""
+
+    label: str
+    text: str
+
+
+# ---------------------------------------------------------------------------------------------------- for people
+
+
+def format_cell(cell: Cell | None, digits: int) -> str:
+    """Write a number with half the width of its interval, "0.562 ±0.031"; a dash where there is none."""
+    if not isinstance(cell, Number):
+        return "–"
+    return f"{cell.value:.{digits}f} ±{(cell.high - cell.low) / 2:.{digits}f}"
+
+
+def run_lines(table: Table) -> list[Line]:
+    """A block for each style: rows below each other, columns in groups that fit a terminal."""
+    lines: list[Line] = []
+    measured = table.measured()
+    for style in table.styles():
+        rows = [row for row in table.rows if row.style == style]
+        for group, title in GROUPS.items():
+            columns = [column for column in measured if column.group == group]
+            if columns:
+                heads = [f"{column.name} {column.arrow}" for column in columns]
+                cells = [[format_cell(row.cells.get(c.name), c.digits) for c in columns] for row in rows]
+                body = _aligned([heads, *cells])
+                lines.append(Line(f"{style}: {title}", body[0]))
+                lines += [Line(f"  {row.label}", text) for row, text in zip(rows, body[1:], strict=True)]
+                lines.append(Line("", ""))
+    return lines[:-1]
+
+
+def paper_lines(table: Table) -> list[Line]:
+    """The paper's layout: a block for each column, methods below each other, styles and mean side by side."""
+    styles = table.styles()
+    lines: list[Line] = []
+    labels = list(dict.fromkeys(row.label for row in table.rows))
+    by_place = {(row.label, row.style): row for row in table.rows}
+    for column in table.measured():
+        body = []
+        for label in labels:
+            found = [by_place.get((label, style)) for style in styles]
+            cells = [row.cells.get(column.name) if row is not None else None for row in found]
+            body.append([*(format_cell(cell, column.digits) for cell in cells), _mean(cells, column.digits)])
+        aligned = _aligned([[*styles, "mean"], *body])
+        lines.append(Line(f"{column.name} {column.arrow}", aligned[0]))
+        lines += [Line(f"  {label}", text) for label, text in zip(labels, aligned[1:], strict=True)]
+        lines.append(Line("", ""))
+    return lines[:-1]
+
+
+def fits_the_paper(table: Table) -> bool:
+    """Whether every label stands for one row in every style, and there are several styles."""
+    places = [(row.label, row.style) for row in table.rows]
+    return len(set(places)) == len(places) and len(table.styles()) > 1
+
+
+def _mean(cells: Sequence[Cell | None], digits: int) -> str:
+    values = [cell.value for cell in cells if isinstance(cell, Number)]
+    return f"{sum(values) / len(values):.{digits}f}" if values and len(values) == len(cells) else "–"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+# -------------------------------------------------------------------------------------------------- for programs
+
+_FIELDS = (
+    "style", "prompt", "row", "kind", "method", "column", "value", "low", "high",
+    "identities", "pictures", "yaws_deg", "encoder", "note",
+)  # fmt: skip
+
+
+def to_csv(table: Table) -> str:
+    """One line for each number; cells without one have an empty value and the reason as their note."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_FIELDS)
+    for row in table.rows:
+        for column in table.columns:
+            cell = row.cells.get(column.name)
+            start = (row.style, row.prompt, row.label, row.kind, row.method, column.name)
+            if isinstance(cell, Number):
+                yaws = " ".join(f"{yaw:g}" for yaw in cell.yaws_deg)
+                numbers = (f"{cell.value:.6g}", f"{cell.low:.6g}", f"{cell.high:.6g}")
+                sample = (cell.identities, cell.pictures, yaws)
+                writer.writerow((*start, *numbers, *sample, cell.encoder, cell.note))
+            elif cell is not None:
+                writer.writerow((*start, *[""] * 7, cell.why))
+    return text.getvalue()
+
+
+def to_json(table: Table) -> dict[str, Any]:
+    """The whole table as plain values."""
+    columns = {
+        column.name: {"better": column.better, "group": column.group, "about": column.about}
+        for column in table.columns
+    }
+    rows = [
+        {
+            "kind": row.kind,
+            "label": row.label,
+            "method": row.method,
+            "style": row.style,
+            "prompt": row.prompt,
+            **row.facts,
+            "cells": {name: _plain(cell) for name, cell in row.cells.items()},
+        }
+        for row in table.rows
+    ]
+    return {**table.facts, "columns": columns, "rows": rows}
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    if isinstance(cell, Dash):
+        return {"value": None, "why": cell.why, "hint": cell.hint}
+    return {
+        "value": cell.value,
+        "low": cell.low,
+        "high": cell.high,
+        "identities": cell.identities,
+        "pictures": cell.pictures,
+        "yaws_deg": list(cell.yaws_deg),
+        "encoder": cell.encoder,
+        "note": cell.note,
+    }
