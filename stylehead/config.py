@@ -24,6 +24,9 @@ Method = Literal["ld", "sds", "csd"]
 Score = Literal["classifier", "paper", "sds"]
 Stages = Literal["none", "single", "grid", "both"]
 ProfileName = Literal["default", "paper", "release"]
+DepthSource = Literal["auto", "rendered", "estimated", "none"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+Memory = Literal["auto", "24", "12", "8"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,21 @@ class StylizeConfig:
     """Which weights to work on: auto, mini or panohead."""
     seed: int = 0
     """Seed of every random choice of the run."""
+
+    diffusion: str | None = None
+    """Stable Diffusion 1.x model to learn from, a diffusers folder or hub id; else the preset's own."""
+    controlnet_canny: str | None = None
+    """Edge ControlNet, a folder or hub id; else the one that comes with the diffusion model or preset."""
+    controlnet_depth: str | None = None
+    """Depth ControlNet, likewise."""
+    vae: str | None = None
+    """Autoencoder, a folder or hub id; a tiny one (AutoencoderTiny, such as TAESD) is faster and coarser."""
+    depth_estimator: str | None = None
+    """Monocular depth network, a transformers folder or hub id such as Depth-Anything-V2."""
+    precision: Precision = "auto"
+    """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
+    memory: Memory = "auto"
+    """GPU gigabytes to fit in: less costs time, never quality; auto goes by what the device has."""
     iterations: int = 150
     """Number of optimiser steps."""
     time_budget_minutes: float | None = None
@@ -105,12 +123,10 @@ class StylizeConfig:
     """Strength of the edge ControlNet."""
     canny_channel: Literal["luma", "red"] = "luma"
     """Channel on which edges are found; the released script takes red."""
-    depth: bool = True
-    """Condition the grid on the depth of the untouched renders."""
+    depth: DepthSource = "auto"
+    """Depth of the untouched renders that the grid is conditioned on; auto: estimated with an estimator."""
     depth_scale: float = 1.0
     """Strength of the depth ControlNet."""
-    depth_source: Literal["auto", "rendered", "estimated"] = "auto"
-    """Depth of the renders: from the renderer, from a depth estimator, or the estimator if there is one."""
 
     tweedie_weight: float = 5.0
     """Weight of the distance between a render and its one-step denoised picture."""
@@ -147,8 +163,6 @@ class StylizeConfig:
     """Truncation of the latent: 1 draws every head, 0 only the average one."""
     psi_cutoff: int | None = None
     """Number of latent layers that are truncated; all when not given."""
-    save_memory: bool = False
-    """Recompute the image encoder's layers in the backward pass: slower, with much less memory."""
     max_non_finite: int = 20
     """Stop after this many NaN steps in a row."""
 
@@ -172,6 +186,7 @@ class StylizeConfig:
         Raises:
             UsageError: A name is unknown (the nearest one is suggested), missing, or its value is invalid.
         """
+        values = _renamed(values)
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
@@ -202,6 +217,17 @@ class StylizeConfig:
     def replace(self, **changes: Any) -> "StylizeConfig":
         """Return a copy with some settings changed, checked again."""
         return StylizeConfig.from_dict({**self.to_dict(), **changes})
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the settings of runs that were made before `depth` named its source and `memory` its size."""
+    settings = dict(values)
+    source = settings.pop("depth_source", "auto")
+    if isinstance(settings.get("depth"), bool):
+        settings["depth"] = source if settings["depth"] else "none"
+    if settings.pop("save_memory", False):
+        settings["memory"] = "12"
+    return settings
 
 
 @functools.cache

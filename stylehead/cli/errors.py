@@ -28,7 +28,7 @@ class StoppedError(StyleheadError):
     exit_code = INTERRUPTED
 
 
-MEMORY_HINT = "add --save-memory or --no-grid, or use a smaller --batch"
+MEMORY_HINT = "add --memory 8 or --no-grid, or use a smaller --batch"
 _DEBUG_HINT = "set STYLEHEAD_DEBUG=1 and run it again to see where"
 
 _SYSTEM = {

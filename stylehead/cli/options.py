@@ -26,13 +26,15 @@ QuietOption = Annotated[
 
 PANELS: dict[str, tuple[str, ...]] = {
     "What to make": ("prompt", "method", "preset", "seed"),
+    "The teacher": ("diffusion", "controlnet_canny", "controlnet_depth", "vae", "depth_estimator"),
     "How long, how large": (
         "iterations",
         "time_budget_minutes",
         "learning_rate",
         "batch",
         "views",
-        "save_memory",
+        "precision",
+        "memory",
         "checkpoint_every",
         "preview_every",
         "max_non_finite",
@@ -61,7 +63,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "rank_renormalise",
         "mask",
     ),
-    "ControlNets": ("canny", "canny_scale", "canny_channel", "depth", "depth_scale", "depth_source"),
+    "ControlNets": ("canny", "canny_scale", "canny_channel", "depth", "depth_scale"),
     "Regularisers": (
         "tweedie_weight",
         "perceptual_weight",

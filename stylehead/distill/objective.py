@@ -14,7 +14,7 @@ from stylehead.distill.scores import latent_gradient
 from stylehead.distill.stages import DepthFunction, Stage, grid_stage, single_stage
 from stylehead.distill.views import Groups, Scene
 from stylehead.errors import MissingError, UsageError
-from stylehead.guidance import EpsPair, Question, Teacher
+from stylehead.guidance import WITHOUT, EpsPair, Question, Teacher
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Objective:
         teacher: The frozen diffusion model.
         config: Scores, weights and switches.
         features: Feature network of the perceptual distance, needed when its weight is not 0.
-        depth_estimator: Monocular depth, needed when the depth source is `estimated`.
+        depth_estimator: Monocular depth, needed when the depth is `estimated`.
 
     Raises:
         UsageError: The settings do not fit the teacher or each other.
@@ -69,9 +69,8 @@ class Objective:
     ) -> None:
         self.teacher, self.config, self.features = teacher, config, features
         self._check(depth_estimator)
-        self.depth_estimator = None if config.depth_source == "rendered" else depth_estimator
+        self.depth_estimator = None if config.depth == "rendered" else depth_estimator
         self.text = teacher.encode_prompt(config.prompt)
-        teacher.save_memory(config.save_memory)
 
     def _check(self, depth_estimator: DepthFunction | None) -> None:
         config, teacher = self.config, self.teacher
@@ -84,13 +83,13 @@ class Objective:
             raise UsageError(
                 f"`--ddim-steps` (={config.ddim_steps}) must be the teacher's {teacher.schedule.steps}."
             )
-        for kind, wanted in (("canny", config.canny), ("depth", config.grid and config.depth)):
+        for kind, wanted in (("canny", config.canny), ("depth", config.grid and config.depth != "none")):
             if wanted and kind not in teacher.kinds:
-                raise MissingError(f"This teacher has no `{kind}` ControlNet.", f"--no-{kind}")
+                raise MissingError(f"This teacher has no `{kind}` ControlNet.", WITHOUT[kind])
         if config.perceptual_weight > 0 and self.features is None:
             raise MissingError("The perceptual distance needs a feature network.", "--perceptual-weight 0")
-        if config.depth_source == "estimated" and config.grid and config.depth and depth_estimator is None:
-            raise MissingError("There is no depth estimator.", "--depth-source rendered")
+        if config.depth == "estimated" and config.grid and depth_estimator is None:
+            raise MissingError("There is no depth estimator.", "--depth rendered")
 
     # -------------------------------------------------------------------------------------- what to render
 
@@ -109,7 +108,7 @@ class Objective:
     def reference_groups(self) -> Groups:
         """Return the groups of views of the reference that the terms need."""
         config = self.config
-        depth = config.grid and config.depth
+        depth = config.grid and config.depth != "none"
         masks = config.mask == "reference" or config.alpha_weight > 0
         final_single = config.canny or config.latent_weight > 0
         wanted = {

@@ -73,7 +73,7 @@ def grid_stage(
     mask = _mask(scene, config, "grid")
     base, mirror = _shares(config, mirror=config.grid_mirror)
     condition = None
-    if config.depth:
+    if config.depth != "none":
         condition = _depth_condition(scene, config, size=teacher.image_size, estimator=depth_estimator)
     return Stage(
         name="grid",

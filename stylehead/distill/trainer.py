@@ -19,13 +19,14 @@ from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead, trainable_parameters
 from stylehead.geometry import conditioning_camera
 from stylehead.guidance import Teacher
+from stylehead.memory import SMALL_IMAGE, MemoryTier, choose_tier, device_memory
 
 MAY_CHANGE_ON_RESUME = (
     "iterations",
     "time_budget_minutes",
     "checkpoint_every",
     "preview_every",
-    "save_memory",
+    "memory",
     "max_non_finite",
 )
 
@@ -130,6 +131,8 @@ class Stylizer:
         reference.requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.trained.values(), lr=config.learning_rate)
         self.device = next(generator.parameters()).device
+        self.memory = _choose_tier(config, self.device, generator, teacher)
+        teacher.save_memory(self.memory)
         self.choices = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self._progress = _Progress()
@@ -192,7 +195,7 @@ class Stylizer:
             norm, applied = self._descend(terms)
             clock.mark("backward")
         except torch.OutOfMemoryError as error:
-            hint = "--save-memory, or --batch 1 --views 1 --no-grid"
+            hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
         if self.config.relative_distance_weight > 0:
             self._previous = (scene.planes.detach(), scene.reference_planes)
@@ -210,7 +213,7 @@ class Stylizer:
 
     def _render(self, draw: Draw) -> Scene:
         """Render the same heads from the same sides, trained (with gradients) and untouched."""
-        config = self.config
+        config, one_view = self.config, self.memory.recompute_renders
         with torch.no_grad():
             camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
             ws = self.reference.mapping(
@@ -219,12 +222,15 @@ class Stylizer:
             reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
             reference_views = render_groups(
                 self.reference, reference_planes, ws, draw, config,
-                groups=self.objective.reference_groups(), rng=self.noise,
+                groups=self.objective.reference_groups(), rng=self.noise, one_view=one_view,
             )  # fmt: skip
-        planes = self.generator.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
-        views = render_groups(
-            self.generator, planes, ws, draw, config, groups=self.objective.groups(), rng=self.noise
+        planes = self.generator.planes(
+            ws, noise_mode=config.noise_mode, generator=self.noise, recompute=one_view
         )
+        views = render_groups(
+            self.generator, planes, ws, draw, config,
+            groups=self.objective.groups(), rng=self.noise, one_view=one_view,
+        )  # fmt: skip
         return Scene(draw, views, reference_views, planes, reference_planes)
 
     def _descend(self, terms: Terms) -> tuple[float, bool]:
@@ -305,6 +311,13 @@ class Stylizer:
         previous = state["previous"]
         self._previous = None if previous is None else tuple(t.to(self.device) for t in previous)
         self._progress = _Progress(**state["progress"])
+
+
+def _choose_tier(
+    config: StylizeConfig, device: torch.device, generator: PanoHead, teacher: Teacher
+) -> MemoryTier:
+    small = max(generator.config.img_resolution, teacher.image_size) <= SMALL_IMAGE
+    return choose_tier(config.memory, device_bytes=device_memory(device), small=small)
 
 
 def _freeze_all_but_trained(generator: PanoHead) -> dict[str, torch.nn.Parameter]:

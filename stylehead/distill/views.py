@@ -10,7 +10,7 @@ from torch import Tensor
 from stylehead.config import StylizeConfig
 from stylehead.distill.backgrounds import recolour
 from stylehead.distill.draws import Draw
-from stylehead.generator import PanoHead, RawOutput
+from stylehead.generator import PanoHead, RawOutput, RenderOptions
 
 Groups = Mapping[str, bool]
 """Which groups of `Draw.labels` to render, and whether their final images are needed."""
@@ -54,6 +54,7 @@ def render_groups(
     *,
     groups: Groups,
     rng: torch.Generator,
+    one_view: bool = False,
 ) -> dict[str, Views]:
     """Render groups of views of K identities.
 
@@ -65,6 +66,7 @@ def render_groups(
         config: Background, noise and jitter.
         groups: What to render.
         rng: Source of ray jitter, on the planes' device.
+        one_view: Render one view at a time, and again in the backward pass: the same, in less memory.
     """
     if not groups:
         return {}
@@ -77,10 +79,12 @@ def render_groups(
         noise_mode=config.noise_mode,
         deterministic=not config.ray_jitter,
         generator=rng,
+        options=RenderOptions(one_view=one_view),
     )
     counts = [draw.labels[name].shape[1] for name in groups]
     parts = dict(zip(groups, _split(raw, len(ws), counts), strict=True))
-    images = _finish(generator, {name: part for name, part in parts.items() if groups[name]}, ws, rng)
+    final = {name: part for name, part in parts.items() if groups[name]}
+    images = _finish(generator, final, ws, rng=rng, one_view=one_view)
     return {
         name: _with_background(
             Views(images.get(name), part.image_raw, part.weight_sum, part.depth),
@@ -98,7 +102,7 @@ def _split(raw: RawOutput, identities: int, counts: list[int]) -> list[RawOutput
 
 
 def _finish(
-    generator: PanoHead, parts: Mapping[str, RawOutput], ws: Tensor, rng: torch.Generator
+    generator: PanoHead, parts: Mapping[str, RawOutput], ws: Tensor, *, rng: torch.Generator, one_view: bool
 ) -> dict[str, Tensor]:
     """Run super-resolution once over all groups that need it."""
     if not parts:
@@ -114,6 +118,7 @@ def _finish(
         ws,
         noise_mode=generator.config.rendering.superresolution_noise_mode,
         generator=rng,
+        one_view=one_view,
     )
     counts = [len(part.image_raw) // identities for part in parts.values()]
     groups = images.unflatten(0, (identities, -1)).split(counts, dim=1)

@@ -18,7 +18,8 @@ Backdrop = str
 """Behind the head: "white", "learned" (the generator's own background) or a colour as "#rrggbb"."""
 
 CHUNK = 6
-"""Cameras rendered together: more takes memory, fewer takes time."""
+LARGE_CHUNK = 2
+"""Cameras rendered together, of small and of large pictures: more takes memory, fewer takes time."""
 
 
 def latent_from_seed(generator: PanoHead, seed: int, *, psi: float, cutoff: int | None = None) -> Tensor:
@@ -80,10 +81,11 @@ def render_views(
     frames = []
     with torch.no_grad():
         grid = generator.prepare(generator.planes(ws))
-        for start in range(0, len(labels), CHUNK):
-            chunk = labels[start : start + CHUNK]
+        size = CHUNK if generator.config.img_resolution <= 256 else LARGE_CHUNK
+        for start in range(0, len(labels), size):
+            chunk = labels[start : start + size]
             frames.append(to_pixels(_render(generator, grid, ws, chunk, backdrop)))
-            done(min(start + CHUNK, len(labels)))
+            done(min(start + size, len(labels)))
     return np.concatenate(frames)
 
 

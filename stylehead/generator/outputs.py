@@ -60,6 +60,8 @@ class RenderOptions:
         raw_mask: Return the ray weights W themselves as the mask, instead of 1.002 W - 0.001 (as published).
         ws_background: Style vectors [K,n,w_dim] of the background, instead of the first of ``ws``.
         draws: Random numbers of the depths, instead of drawing them.
+        one_view: Render one view at a time, and again in the backward pass: the same picture and gradients in
+            less memory and more time. Only the depth of empty rays is then that of the view, not the batch.
     """
 
     resolution: int | None = None
@@ -68,3 +70,4 @@ class RenderOptions:
     raw_mask: bool = False
     ws_background: Tensor | None = None
     draws: DepthDraws | None = None
+    one_view: bool = False

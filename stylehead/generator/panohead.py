@@ -1,12 +1,13 @@
 """The generator: from a random vector or style vectors to pictures of a head from any side."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stylehead.architecture import UNUSED_TENSOR
 from stylehead.errors import UsageError
 from stylehead.generator import checkpoint
 from stylehead.generator.config import DECODER_FEATURES, GeneratorConfig
@@ -21,7 +22,14 @@ from stylehead.generator.outputs import (
     RenderOptions,
     RenderOutput,
 )
-from stylehead.generator.renderer import DepthDraws, camera_rays, render_rays
+from stylehead.generator.renderer import (
+    DepthDraws,
+    Field,
+    as_images,
+    camera_rays,
+    render_rays,
+    render_rays_one_by_one,
+)
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.generator.synthesis import Backbone, background_network
 from stylehead.generator.trigrid import TriGrid, sample_trigrid_mean
@@ -48,13 +56,21 @@ class PanoHead(nn.Module):
             antialias=rendering.sr_antialias,
         )
         self.decoder = Decoder(lr_mul=rendering.decoder_lr_mul, activation=rendering.decoder_activation)
-        self.torgb = ToRGB(DECODER_FEATURES, config.img_channels, w_dim=config.w_dim)
+        if rendering.use_torgb_raw:
+            self.torgb = ToRGB(DECODER_FEATURES, config.img_channels, w_dim=config.w_dim)
         if rendering.use_background:
             self.bcg_synthesis = background_network(config)
         self.t_mapping = MappingNetwork(
-            config.z_dim, c_dim=config.c_dim, w_dim=3, num_ws=1, num_layers=2, lr_mul=1.0, linear_end=True
+            config.z_dim,
+            c_dim=config.c_dim,
+            w_dim=3,
+            num_ws=1,
+            num_layers=config.camera_mapping_num_layers,
+            lr_mul=1.0,
+            linear_end=True,
         )
-        nn.init.zeros_(self.t_mapping.get_parameter("fc1.weight"))  # a fresh network leaves cameras in place
+        last = f"fc{config.camera_mapping_num_layers - 1}.weight"
+        nn.init.zeros_(self.t_mapping.get_parameter(last))  # a fresh network leaves cameras in place
         self.register_load_state_dict_pre_hook(_before_loading)
 
     @property
@@ -97,18 +113,19 @@ class PanoHead(nn.Module):
         truncation_cutoff: int | None = None,
     ) -> Tensor:
         """Move cameras [B,25] by the translation that the network learned for z [B,z_dim]."""
-        ws = self.t_mapping(
-            z,
-            self._conditioning(z, camera_label),
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
-        )
+        label = self._conditioning(z, camera_label)
+        ws = self.t_mapping(z, label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         offset = torch.zeros_like(camera_label.expand(z.shape[0], -1))
         offset[:, 3:12:4] = ws[:, 0]
         return camera_label + offset
 
     def planes(
-        self, ws: Tensor, *, noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
+        self,
+        ws: Tensor,
+        *,
+        noise_mode: NoiseMode = "const",
+        generator: torch.Generator | None = None,
+        recompute: bool = False,
     ) -> Tensor:
         """Compute the tri-grid of K identities, once for all their views.
 
@@ -116,13 +133,14 @@ class PanoHead(nn.Module):
             ws: [K,num_ws,w_dim].
             noise_mode: Noise of the backbone.
             generator: Source of random noise.
+            recompute: Run the blocks again in the backward pass: the same gradients in less memory.
 
         Returns:
             [K,96 D,S,S]; channel = stack (32 D) + feature D + slice.
         """
         if ws.shape[1] < self.num_ws:
             raise UsageError(f"The generator takes {self.num_ws} style vectors, not {ws.shape[1]}.")
-        return self.backbone.synthesis(ws, noise_mode=noise_mode, generator=generator)
+        return self.backbone.synthesis(ws, noise_mode=noise_mode, generator=generator, recompute=recompute)
 
     def prepare(self, planes: Tensor) -> TriGrid:
         """Arrange planes for sampling, worth keeping over several renders of the same planes."""
@@ -170,6 +188,7 @@ class PanoHead(nn.Module):
             ws,
             noise_mode=self.config.rendering.superresolution_noise_mode,
             generator=generator,
+            one_view=options.one_view,
         )
         mask = raw.weight_sum if options.raw_mask else raw.weight_sum * 1.002 - 0.001
         return RenderOutput(image, raw.image_raw, raw.depth, mask)
@@ -193,15 +212,23 @@ class PanoHead(nn.Module):
         _check_batch(grid.planes.shape[0], ws, camera_label)
         resolution = options.resolution or self.config.neural_rendering_resolution
         rays = camera_rays(camera_label, resolution)
-        marched = render_rays(
-            self._field(grid, 0.0 if deterministic else rendering.density_noise, generator),
-            rays,
-            rendering,
-            draws=options.draws or DepthDraws.make(rays, rendering, deterministic, generator),
-            edits=options.edits,
-            empty_depth=options.empty_depth,
-        )
-        features, depth, weight_sum = (_as_image(part, resolution) for part in marched)
+        density_noise = 0.0 if deterministic else rendering.density_noise
+
+        def field_of(part: TriGrid) -> Field:
+            return self._field(part, density_noise, generator)
+
+        march: dict[str, Any] = {
+            "draws": options.draws or DepthDraws.make(rays, rendering, deterministic, generator),
+            "edits": options.edits,
+            "empty_depth": options.empty_depth,
+        }
+        if options.one_view and density_noise == 0:
+            views = len(rays.origins) // len(grid.planes)
+            fields = [field_of(grid.identity(k)) for k in range(len(grid.planes)) for _ in range(views)]
+            marched = render_rays_one_by_one(fields, rays, rendering, **march)
+        else:
+            marched = render_rays(field_of(grid), rays, rendering, **march)
+        features, depth, weight_sum = as_images(marched, resolution)
         if rendering.decoder_activation == "sigmoid":
             features = features * 2 - 1
         if background is True:
@@ -331,9 +358,7 @@ class PanoHead(nn.Module):
     def _sample(self, grid: TriGrid, points: Tensor) -> tuple[Tensor, Tensor]:
         return self.decoder(sample_trigrid_mean(grid, points, box_warp=self.config.rendering.box_warp))
 
-    def _field(
-        self, grid: TriGrid, density_noise: float, generator: torch.Generator | None
-    ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def _field(self, grid: TriGrid, density_noise: float, generator: torch.Generator | None) -> Field:
         """The function from points [B,M,S,3] to density and features that the renderer asks for."""
 
         def field(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -375,12 +400,10 @@ def _check_batch(identities: int, ws: Tensor, camera_label: Tensor) -> None:
         )
 
 
-def _as_image(rendered: Tensor, resolution: int) -> Tensor:
-    """[B,R^2,C] in row order to [B,C,R,R], without a copy."""
-    return rendered.transpose(1, 2).unflatten(2, (resolution, resolution))
-
-
 def _before_loading(generator: PanoHead, state: dict[str, Tensor], *_: object) -> None:
-    """Forget applied styles, and pass over the one buffer of training snapshots that no network uses."""
+    """Forget applied styles, and pass over what training snapshots hold and no picture needs."""
     generator.unstyled = {}
-    state.pop("dataset_label_std", None)
+    state.pop(UNUSED_TENSOR, None)
+    if not generator.config.rendering.use_torgb_raw:
+        for name in [name for name in state if name.startswith("torgb.")]:
+            del state[name]

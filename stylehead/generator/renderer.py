@@ -5,6 +5,7 @@ unit rays. No gradient flows through depths; it flows through densities, feature
 cameras.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -14,9 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.generator.config import RenderingConfig
+from stylehead.generator.recompute import recomputed
 from stylehead.geometry import split_label
 
 EmptyDepth = Literal["largest", "smallest"]
+Field = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C]."""
 _TRANSPARENT = -1000.0
 
 
@@ -72,6 +76,11 @@ class DepthDraws:
         coarse = like.new_empty(*shape, config.depth_resolution).uniform_(generator=generator)
         fine = like.new_empty(*shape, config.depth_resolution_importance).uniform_(generator=generator)
         return cls(coarse, fine)
+
+
+def as_images(marched: MarchOutput, resolution: int) -> MarchOutput:
+    """What rays gathered [B,R^2,C], in row order, as images [B,C,R,R], without a copy."""
+    return MarchOutput(*(part.transpose(1, 2).unflatten(2, (resolution, resolution)) for part in marched))
 
 
 def camera_rays(camera_label: Tensor, resolution: int) -> Rays:
@@ -270,7 +279,7 @@ def _opacity(density: Tensor) -> Tensor:
 
 
 def render_rays(
-    field: Callable[[Tensor], tuple[Tensor, Tensor]],
+    field: Field,
     rays: Rays,
     config: RenderingConfig,
     *,
@@ -310,3 +319,39 @@ def render_rays(
         u = draws.fine.reshape(*shape, config.depth_resolution_importance)
         passes.append(samples(importance_depths(depths, weights, u)))
     return march(passes, white_back=config.white_back, empty_depth=empty_depth)
+
+
+def render_rays_one_by_one(
+    fields: Sequence[Field],
+    rays: Rays,
+    config: RenderingConfig,
+    *,
+    draws: DepthDraws,
+    edits: DensityEdits | None = None,
+    empty_depth: EmptyDepth = "largest",
+) -> MarchOutput:
+    """Render B cameras one after the other, and again in the backward pass, to keep less in memory.
+
+    Args:
+        fields: What each camera looks at.
+        rays: B cameras, M rays each.
+        config: Sample counts, limits, box and background rule.
+        draws: Random numbers of the depths.
+        edits: Changes to the density.
+        empty_depth: See :func:`march`; among the depths of the same camera only.
+    """
+    coarse, fine = (numbers.reshape(len(fields), -1) for numbers in (draws.coarse, draws.fine))
+    parts = []
+    for index, field in enumerate(fields):
+        one = slice(index, index + 1)
+        run = functools.partial(
+            render_rays,
+            field,
+            Rays(rays.origins[one], rays.directions[one]),
+            config,
+            draws=DepthDraws(coarse[one], fine[one]),
+            edits=edits,
+            empty_depth=empty_depth,
+        )
+        parts.append(recomputed(run))
+    return MarchOutput(*(torch.cat(part) for part in zip(*parts, strict=True)))

@@ -1,11 +1,14 @@
 """From the raw render and its features to the final picture."""
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
 from stylehead.generator.config import DECODER_FEATURES, SuperresolutionConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
 from stylehead.generator.ops import resample_filter, resize
+from stylehead.generator.recompute import recomputed
 
 
 class SuperResolution(nn.Module):
@@ -46,6 +49,7 @@ class SuperResolution(nn.Module):
         *,
         noise_mode: NoiseMode = "none",
         generator: torch.Generator | None = None,
+        one_view: bool = False,
     ) -> Tensor:
         """Map a raw picture [B,3,R,R] and features [B,32,R,R] to [B,3,output,output].
 
@@ -55,7 +59,32 @@ class SuperResolution(nn.Module):
             ws: Style vectors [K,num_ws,w_dim], B a multiple of K; only the last of each row is used.
             noise_mode: Noise of the convolutions.
             generator: Source of random noise.
+            one_view: One picture at a time (with random noise: all at once), and again in the backward pass.
         """
+        if not one_view:
+            return self._upscale(rgb, features, ws, noise_mode=noise_mode, generator=generator)
+        pieces = 1 if noise_mode == "random" else len(rgb)
+        views = len(rgb) // len(ws)
+        parts = []
+        for index, (one_rgb, one_features) in enumerate(
+            zip(rgb.chunk(pieces), features.chunk(pieces), strict=True)
+        ):
+            own = ws if pieces == 1 else ws[index // views : index // views + 1]
+            run = functools.partial(
+                self._upscale, one_rgb, one_features, own, noise_mode=noise_mode, generator=generator
+            )
+            parts.append(recomputed(run, generator=generator))
+        return torch.cat(parts)
+
+    def _upscale(
+        self,
+        rgb: Tensor,
+        features: Tensor,
+        ws: Tensor,
+        *,
+        noise_mode: NoiseMode,
+        generator: torch.Generator | None,
+    ) -> Tensor:
         size = self.config.input_resolution
         if rgb.shape[-1] < size or (rgb.shape[-1] > size and self.config.kind != "4X"):
             rgb = resize(rgb, size, antialias=self.antialias)

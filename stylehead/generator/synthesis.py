@@ -1,6 +1,8 @@
 """From style vectors to an image: the backbone that makes the tri-grid, and the background network."""
 
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from stylehead.generator.config import DECODER_FEATURES, GeneratorConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
 from stylehead.generator.mapping import MappingNetwork
+from stylehead.generator.recompute import recomputed
 
 
 class SynthesisNetwork(nn.Module):
@@ -40,7 +43,12 @@ class SynthesisNetwork(nn.Module):
             in_channels = out_channels
 
     def blocks(
-        self, ws: Tensor, *, noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
+        self,
+        ws: Tensor,
+        *,
+        noise_mode: NoiseMode = "const",
+        generator: torch.Generator | None = None,
+        recompute: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Run block by block, yielding features and image of each resolution."""
         x: Tensor | None = None
@@ -50,19 +58,33 @@ class SynthesisNetwork(nn.Module):
             block = self.get_submodule(f"b{size}")
             assert isinstance(block, SynthesisBlock)
             window = ws[:, start : start + block.num_conv + 1]
-            x, img = block(x, img, window, noise_mode=noise_mode, generator=generator)
+            arguments: dict[str, Any] = {"noise_mode": noise_mode, "generator": generator}
+            if recompute:
+                x, img = recomputed(
+                    functools.partial(block, x, img, window, **arguments), generator=generator
+                )
+            else:
+                x, img = block(x, img, window, **arguments)
             start += block.num_conv
             yield x, img
 
     def forward(
-        self, ws: Tensor, *, noise_mode: NoiseMode = "const", generator: torch.Generator | None = None
+        self,
+        ws: Tensor,
+        *,
+        noise_mode: NoiseMode = "const",
+        generator: torch.Generator | None = None,
+        recompute: bool = False,
     ) -> Tensor:
         """Map ws [B,num_ws,w_dim] to an image [B,img_channels,resolution,resolution].
 
-        A block's colour layer shares its style vector with the next block's first convolution.
+        A block's colour layer shares its style vector with the next block's first convolution. With
+        ``recompute`` each block runs again in the backward pass instead of keeping what its layers saw.
         """
-        *_, (_, img) = self.blocks(ws, noise_mode=noise_mode, generator=generator)
-        return img
+        grown = torch.empty(0)
+        for _, img in self.blocks(ws, noise_mode=noise_mode, generator=generator, recompute=recompute):
+            grown = img  # one by one, so that no block's features outlive the next
+        return grown
 
 
 class Backbone(nn.Module):

@@ -49,6 +49,11 @@ class TriGrid:
         rows = stacks.permute(0, 3, 1, 2, 5, 4).reshape(-1, features)
         return cls(planes, rows, depth)
 
+    def identity(self, index: int) -> "TriGrid":
+        """Return the grid of one of the K identities, without a copy."""
+        rows = None if self.rows is None else self.rows.unflatten(0, (len(self.planes), -1))[index]
+        return TriGrid(self.planes[index : index + 1], rows, self.depth)
+
 
 def sample_trigrid(
     planes: Tensor | TriGrid,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForDepthEstimation
 
+from stylehead.errors import UsageError
 from stylehead.guidance.parts import load_network
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -19,27 +20,40 @@ class DepthEstimator:
 
     Args:
         network: A transformers depth-estimation model.
-        size: Height and width that it works at, a multiple of its patch size.
+        size: Height and width that it works at, a multiple of its patch size (518 as Depth-Anything's own
+            preprocessing has it; less is faster and coarser).
+
+    Raises:
+        UsageError: The size is no multiple of the patch size.
     """
 
     def __init__(self, network: Any, *, size: int = 518) -> None:
+        patch = int(network.config.patch_size)
+        if size <= 0 or size % patch:
+            raise UsageError(f"A depth estimator's size (={size}) must be a multiple of {patch}.")
         self.network = network
         self.size = size
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        folder: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        size: int = 518,
     ) -> "DepthEstimator":
         """Load an estimator from a local transformers folder (safetensors only, never the network).
 
         Raises:
+            UsageError: The size is no multiple of the network's patch size.
             MissingError: The folder or its safetensors file is not there.
             JobError: The files cannot be read as a depth estimator.
         """
         network = load_network(
             AutoModelForDepthEstimation, Path(folder), device=torch.device(device), dtype=dtype
         )
-        return cls(network)
+        return cls(network, size=size)
 
     @torch.no_grad()
     def __call__(self, image_pm1: Tensor) -> Tensor:

@@ -1,15 +1,21 @@
 """The frozen text-to-image diffusion model that tells the generator where to go."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
+from stylehead.guidance.autoencoder import Autoencoder
 from stylehead.guidance.parts import TeacherParts, TeacherPaths, load_parts
 from stylehead.guidance.schedule import Schedule
+from stylehead.memory import TIERS, MemoryTier
+
+WITHOUT = {"canny": "--no-canny", "depth": "--depth none"}
+"""How to do without each kind of ControlNet."""
 
 
 class PromptEmbedding(NamedTuple):
@@ -50,7 +56,17 @@ class EpsPair(NamedTuple):
         return self.eps_uncond + cfg_scale * (self.eps_cond - self.eps_uncond)
 
 
+class _Half(NamedTuple):
+    """A question with the prompt, or without it: latents, timesteps and text, all [B, ...]."""
+
+    latents_t: Tensor
+    timestep: Tensor
+    hidden: Tensor
+
+
 class _Residuals(NamedTuple):
+    """What a ControlNet adds to the UNet: one tensor a level, and one in the middle."""
+
     down: list[Tensor]
     mid: Tensor
 
@@ -65,6 +81,11 @@ class Teacher:
     def __init__(self, parts: TeacherParts) -> None:
         self.parts = parts
         self.schedule: Schedule = parts.schedule
+        self.autoencoder = Autoencoder(parts.vae)
+        self.device: torch.device = parts.vae.device
+        """Where everything is computed."""
+        self.memory = TIERS["24"]
+        """What is traded for memory; see `save_memory`."""
         self._embeddings: dict[str, Tensor] = {}
 
     @classmethod
@@ -96,12 +117,6 @@ class Teacher:
         )
 
     @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-        device: torch.device = self.parts.unet.device
-        return device
-
-    @property
     def latent_size(self) -> int:
         """Height and width of a latent."""
         return int(self.parts.unet.config.sample_size)
@@ -114,17 +129,35 @@ class Teacher:
     @property
     def image_size(self) -> int:
         """Height and width of the images that this teacher was trained on."""
-        return self.latent_size * 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
+        return self.latent_size * self.autoencoder.downscale
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of conditions that this teacher has a ControlNet for."""
         return tuple(self.parts.controlnets)
 
-    def save_memory(self, on: bool) -> None:
-        """Recompute the VAE's layers in the backward pass: the same gradients, slower, less memory."""
-        vae = self.parts.vae
-        (vae.enable_gradient_checkpointing if on else vae.disable_gradient_checkpointing)()
+    def save_memory(self, tier: MemoryTier) -> None:
+        """Trade time for memory from now on; encodings, predictions and gradients stay the same."""
+        self.memory = tier
+        self.autoencoder.save_memory(recompute=tier.recompute_encoder, one_at_a_time=tier.slice_pictures)
+        for network in (self.parts.unet, *self.parts.controlnets.values()):
+            network.set_attention_slice("max" if tier.slice_attention else None)
+        home = torch.device("cpu") if tier.offload else self.device
+        for network in (self.parts.unet, self.parts.text_encoder, *self.parts.controlnets.values()):
+            network.to(home)
+
+    @contextlib.contextmanager
+    def _at_hand(self, network: Any) -> Iterator[Any]:
+        """Bring a network to the device for a moment, if it does not stay there.
+
+        Only for networks that no gradient flows through: a backward pass would still need them.
+        """
+        network.to(self.device)
+        try:
+            yield network
+        finally:
+            if self.memory.offload:
+                network.to("cpu")
 
     # ---------------------------------------------------------------------------------------------- text
 
@@ -143,7 +176,9 @@ class Teacher:
             tokens = tokenizer(
                 prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
             )
-            self._embeddings[prompt] = encoder(tokens.input_ids.to(self.device)).last_hidden_state
+            with self._at_hand(encoder):
+                hidden = encoder(tokens.input_ids.to(self.device)).last_hidden_state
+            self._embeddings[prompt] = hidden
         return self._embeddings[prompt]
 
     # ---------------------------------------------------------------------------------------------- images
@@ -153,24 +188,17 @@ class Teacher:
 
         Args:
             image_pm1: Images [B, 3, H, W], nominally in -1..1 (not clamped).
-            generator: Draws a sample of the posterior; its mean is returned when not given.
+            generator: Draws a sample of the posterior; its mean is returned when not given, and always by a
+                tiny autoencoder.
 
         Returns:
             Latents [B, C, H/f, W/f], multiplied by the VAE's scaling factor, float32.
         """
-        vae = self.parts.vae
-        posterior = vae.encode(image_pm1.to(vae.dtype)).latent_dist
-        latents = posterior.mean
-        if generator is not None:
-            eps = torch.randn(latents.shape, generator=generator, device=generator.device)
-            latents = latents + posterior.std * eps.to(latents)
-        return latents.float() * vae.config.scaling_factor
+        return self.autoencoder.encode(image_pm1, generator=generator)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents [B, C, h, w] to images [B, 3, H, W] (nominally -1..1), differentiably."""
-        vae = self.parts.vae
-        image: Tensor = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample
-        return image.float()
+        return self.autoencoder.decode(latents)
 
     # ---------------------------------------------------------------------------------------------- denoising
 
@@ -199,56 +227,38 @@ class Teacher:
     def predict_all(self, questions: Sequence[Question], text: PromptEmbedding) -> list[EpsPair]:
         """Answer several questions, each with its own ControlNet, in one pass of the UNet.
 
+        To save memory (see `save_memory`) they may be answered one by one instead.
+
         Returns:
             One pair of predictions per question, equal to what `predict` gives for each alone.
         """
-        sample = torch.cat([q.latents_t.repeat(2, 1, 1, 1) for q in questions]).to(self.parts.unet.dtype)
-        timestep = torch.cat([q.timestep.repeat(2) for q in questions])
-        hidden = torch.cat([_both(text, len(q.latents_t)) for q in questions])
-        residuals = self._residuals(questions, text)
-        eps: Tensor = self.parts.unet(
-            sample,
-            timestep,
-            encoder_hidden_states=hidden,
-            down_block_additional_residuals=None if residuals is None else residuals.down,
-            mid_block_additional_residual=None if residuals is None else residuals.mid,
-            return_dict=False,
-        )[0].float()
-        halves = eps.split([n for q in questions for n in (len(q.latents_t),) * 2])
-        return [EpsPair(cond, uncond) for cond, uncond in zip(halves[::2], halves[1::2], strict=True)]
+        halves = [half for question in questions for half in _halves(question, text)]
+        residuals = [r for question in questions for r in self._residuals(question, text)]
+        together = 1 if self.memory.split_questions else len(halves)
+        eps: list[Tensor] = []
+        with self._at_hand(self.parts.unet) as unet:
+            for first in range(0, len(halves), together):
+                group = slice(first, first + together)
+                eps += _denoise(unet, halves[group], residuals[group])
+        return [EpsPair(cond, uncond) for cond, uncond in zip(eps[::2], eps[1::2], strict=True)]
 
-    def _residuals(self, questions: Sequence[Question], text: PromptEmbedding) -> _Residuals | None:
-        """Run the ControlNets; questions without a condition get zeros beside those that have one."""
-        answers = [self._control(q, text) for q in questions]
-        like = next((answer for answer in answers if answer is not None), None)
-        if like is None:
-            return None
-        filled = [
-            _zeros_like(like, 2 * len(question.latents_t)) if answer is None else answer
-            for answer, question in zip(answers, questions, strict=True)
-        ]
-        down = [torch.cat(level) for level in zip(*(f.down for f in filled), strict=True)]
-        return _Residuals(down, torch.cat([f.mid for f in filled]))
-
-    def _control(self, question: Question, text: PromptEmbedding) -> _Residuals | None:
-        latents_t, timestep, condition = question
+    def _residuals(self, question: Question, text: PromptEmbedding) -> list["_Residuals | None"]:
+        """Run the ControlNet of a question: what it says with the prompt, and without it."""
+        condition = question.condition
         if condition is None:
-            return None
+            return [None, None]
         controlnet = self.parts.controlnets.get(condition.kind)
         if controlnet is None:
-            hint = f"--no-{condition.kind}"
+            hint = WITHOUT.get(condition.kind)
             raise MissingError(f"This teacher has no `{condition.kind}` ControlNet.", hint)
-        count = len(latents_t)
-        picture = condition.image_01.expand(count, -1, -1, -1).repeat(2, 1, 1, 1)
-        down, mid = controlnet(
-            latents_t.repeat(2, 1, 1, 1).to(controlnet.dtype),
-            timestep.repeat(2),
-            encoder_hidden_states=_both(text, count),
-            controlnet_cond=picture.to(self.device, controlnet.dtype),
-            conditioning_scale=condition.scale,
-            return_dict=False,
-        )
-        return _Residuals(list(down), mid)
+        picture = condition.image_01.to(self.device, controlnet.dtype)
+        halves = _halves(question, text)
+        groups = [[half] for half in halves] if self.memory.split_questions else [halves]
+        answers: list[_Residuals | None] = []
+        with self._at_hand(controlnet):
+            for group in groups:
+                answers += _control(controlnet, group, picture, condition.scale)
+        return answers
 
     # ---------------------------------------------------------------------------------------------- sampling
 
@@ -287,9 +297,54 @@ class Teacher:
         return self.decode(latents).clamp(-1, 1)
 
 
-def _both(text: PromptEmbedding, count: int) -> Tensor:
-    """Stack the conditional embedding `count` times over the unconditional one, [2 count, L, D]."""
-    return torch.cat([text.cond.expand(count, -1, -1), text.uncond.expand(count, -1, -1)])
+def _halves(question: Question, text: PromptEmbedding) -> list[_Half]:
+    """Split a question into its half with the prompt and the one without."""
+    latents_t, timestep, _ = question
+    return [_Half(latents_t, timestep, hidden.expand(len(latents_t), -1, -1)) for hidden in text]
+
+
+def _join(halves: Sequence[_Half]) -> _Half:
+    """Put halves together to one batch."""
+    return _Half(*(torch.cat(parts) for parts in zip(*halves, strict=True)))
+
+
+def _control(
+    controlnet: Any, halves: Sequence[_Half], picture_01: Tensor, scale: float
+) -> list[_Residuals | None]:
+    """Run a ControlNet over halves of one question in one batch; one answer each."""
+    batch = _join(halves)
+    counts = [len(half.latents_t) for half in halves]
+    down, mid = controlnet(
+        batch.latents_t.to(controlnet.dtype),
+        batch.timestep,
+        encoder_hidden_states=batch.hidden,
+        controlnet_cond=torch.cat([picture_01.expand(count, -1, -1, -1) for count in counts]),
+        conditioning_scale=scale,
+        return_dict=False,
+    )
+    levels = zip(*(level.split(counts) for level in down), strict=True)
+    return [_Residuals(list(down), mid) for down, mid in zip(levels, mid.split(counts), strict=True)]
+
+
+def _denoise(unet: Any, halves: Sequence[_Half], residuals: Sequence[_Residuals | None]) -> list[Tensor]:
+    """Run the UNet over halves in one batch; those without residuals get zeros beside those with some."""
+    batch = _join(halves)
+    like = next((found for found in residuals if found is not None), None)
+    down, mid = None, None
+    if like is not None:
+        pairs = zip(halves, residuals, strict=True)
+        filled = [_zeros_like(like, len(half.latents_t)) if r is None else r for half, r in pairs]
+        down = [torch.cat(level) for level in zip(*(r.down for r in filled), strict=True)]
+        mid = torch.cat([r.mid for r in filled])
+    eps: Tensor = unet(
+        batch.latents_t.to(unet.dtype),
+        batch.timestep,
+        encoder_hidden_states=batch.hidden,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=mid,
+        return_dict=False,
+    )[0].float()
+    return list(eps.split([len(half.latents_t) for half in halves]))
 
 
 def _zeros_like(residuals: _Residuals, count: int) -> _Residuals:

@@ -287,11 +287,11 @@ FULL = {
             {"canny": None, "encode": 1, "super_reference": None},
             {"alpha"},
         ),
-        ({"depth": False}, {"depth": None}, {"alpha", "latent"}),
+        ({"depth": "none"}, {"depth": None}, {"alpha", "latent"}),
         ({"grid": False}, {"depth": None}, {"alpha", "latent"}),
         ({"tweedie_weight": 0.1}, {"decode": 1}, {"alpha", "latent", "tweedie"}),
         (
-            {"canny": False, "depth": False, "mask": "none", "alpha_weight": 0.0, "latent_weight": 0.0},
+            {"canny": False, "depth": "none", "mask": "none", "alpha_weight": 0.0, "latent_weight": 0.0},
             {"canny": None, "depth": None, "encode": 1, "super_reference": None, "render_reference": None},
             set(),
         ),
@@ -345,7 +345,7 @@ def test_an_estimator_replaces_rendered_depth(make_stylizer, monkeypatch):
 
     for source, calls in (("auto", 1), ("estimated", 1), ("rendered", 0)):
         seen.clear()
-        make_stylizer(depth_source=source, depth_estimator=nearness).step()
+        make_stylizer(depth=source, depth_estimator=nearness).step()
         assert seen == [(4, 3, 64, 64)] * calls
 
 

@@ -225,7 +225,7 @@ def test_generator_and_reference_must_be_two_objects(teacher, pristine, make_sty
     ("settings", "error", "hint"),
     [
         ({"perceptual_weight": 0.1}, MissingError, "--perceptual-weight 0"),
-        ({"depth_source": "estimated"}, MissingError, "--depth-source rendered"),
+        ({"depth": "estimated"}, MissingError, "--depth rendered"),
         ({"rank_weights": (1.0, 0.5)}, UsageError, None),
         ({"ddim_steps": 60}, UsageError, None),
     ],
@@ -240,8 +240,8 @@ def test_missing_controlnets_are_refused_before_training(make_stylizer, teacher,
     monkeypatch.setattr(type(teacher), "kinds", ("canny",))
     with pytest.raises(MissingError) as error:
         make_stylizer()
-    assert error.value.hint == "--no-depth"
-    assert make_stylizer(depth=False).step().non_finite == ()
+    assert error.value.hint == "--depth none"
+    assert make_stylizer(depth="none").step().non_finite == ()
     assert make_stylizer(grid=False).step().non_finite == ()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
-from stylehead.errors import MissingError
+from stylehead.errors import MissingError, UsageError
 from stylehead.guidance import DepthEstimator
 
 
@@ -55,6 +55,15 @@ def test_other_sizes_are_resized_and_ranges_clamped(folder):
     estimator.size = 28
     image = torch.full((1, 3, 50, 50), 3.0)
     torch.testing.assert_close(estimator(image), estimator(torch.ones(1, 3, 28, 28)))
+
+
+def test_the_size_is_free_as_long_as_patches_fill_it(folder):
+    image = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    for size in (14, 28, 56):
+        assert DepthEstimator.load(folder, size=size)(image).shape == (1, 1, size, size)
+    for size in (0, 30):
+        with pytest.raises(UsageError, match="multiple of 14"):
+            DepthEstimator.load(folder, size=size)
 
 
 def test_a_missing_folder_names_itself(tmp_path):

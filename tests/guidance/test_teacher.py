@@ -8,9 +8,12 @@ import pytest
 import torch
 from diffusers import StableDiffusionControlNetPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
+from tiny_teacher import tiny_autoencoder
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from stylehead.errors import JobError, MissingError
-from stylehead.guidance import ControlCondition, Question, Teacher, TeacherPaths
+from stylehead.guidance import Autoencoder, ControlCondition, Question, Teacher, TeacherPaths, parts
+from stylehead.memory import TIERS
 
 
 def latents_like(teacher: Teacher, count: int, seed: int = 0) -> torch.Tensor:
@@ -152,11 +155,13 @@ def test_encoding_is_differentiable(teacher):
     torch.testing.assert_close((image.grad * nudge).sum(), slope, rtol=2e-2, atol=1e-3)
 
 
-def test_saving_memory_changes_no_gradient(teacher):
+@pytest.mark.parametrize("kind", ["vae", "tiny"])
+def test_saving_memory_changes_no_latent_and_no_gradient(teacher, kind):
+    autoencoder = Autoencoder(teacher.parts.vae if kind == "vae" else tiny_autoencoder())
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(6)) * 2 - 1
-    gradients, kept = [], []
+    found, gradients, kept = [], [], []
     for on in (False, True):
-        teacher.save_memory(on)
+        autoencoder.save_memory(recompute=on, one_at_a_time=on)
         leaf = image.clone().requires_grad_()
         bytes_kept = 0
 
@@ -166,12 +171,76 @@ def test_saving_memory_changes_no_gradient(teacher):
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            latents = teacher.encode(leaf)
+            latents = autoencoder.encode(leaf)
         kept.append(bytes_kept)
+        found.append(latents.detach())
         gradients.append(torch.autograd.grad(latents.square().sum(), leaf)[0])
-    teacher.save_memory(False)
+    autoencoder.save_memory(recompute=False, one_at_a_time=False)
+    torch.testing.assert_close(found[0], found[1])
     torch.testing.assert_close(gradients[0], gradients[1])
     assert kept[1] < kept[0] / 2
+
+
+@pytest.mark.parametrize("tier", ["12", "8"])
+def test_saving_memory_changes_no_prediction(teacher, tier):
+    text = teacher.encode_prompt("a rosa")
+    questions = [
+        Question(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
+        Question(
+            latents_like(teacher, 1, 2), torch.tensor([181]), ControlCondition("canny", edges(teacher, 1))
+        ),
+    ]
+    expected = teacher.predict_all(questions, text)
+    calls = []
+    handle = teacher.parts.unet.register_forward_hook(lambda _net, inputs, _out: calls.append(len(inputs[0])))
+    teacher.save_memory(TIERS[tier])
+    try:
+        got = teacher.predict_all(questions, text)
+    finally:
+        handle.remove()
+        teacher.save_memory(TIERS["24"])
+    assert calls == ([2, 2, 1, 1] if tier == "8" else [6])
+    for pair, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(pair.eps_cond, other.eps_cond, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(pair.eps_uncond, other.eps_uncond, rtol=1e-4, atol=1e-5)
+
+
+def test_offloaded_networks_are_at_hand_only_while_they_work(teacher, monkeypatch):
+    """Without a GPU both places are the CPU, so the moves themselves are watched."""
+    moves = []
+    networks = {"unet": teacher.parts.unet, **teacher.parts.controlnets, "vae": teacher.parts.vae}
+    for name, network in networks.items():
+        monkeypatch.setattr(
+            network,
+            "to",
+            lambda place, name=name, real=network.to: [moves.append((name, place)), real(place)],
+        )
+    text = teacher.encode_prompt("a")
+    condition = ControlCondition("canny", edges(teacher, 1))
+    question = Question(latents_like(teacher, 1), torch.tensor([181]), condition)
+    monkeypatch.setattr(teacher, "memory", TIERS["8"])
+    teacher.predict_all([question], text)
+    here = teacher.device
+    assert moves == [("canny", here), ("canny", "cpu"), ("unet", here), ("unet", "cpu")]
+    moves.clear()
+    monkeypatch.setattr(teacher, "memory", TIERS["12"])
+    teacher.predict_all([question], text)
+    assert moves == [("canny", here), ("unet", here)]
+    teacher.decode(teacher.encode(edges(teacher, 1)))
+    assert not [move for move in moves if move[0] == "vae"]
+
+
+def test_a_tiny_autoencoder_serves_as_well(copy, teacher):
+    scratch = copy.parent / "tiny"
+    tiny_autoencoder().save_pretrained(scratch)
+    tiny = Teacher.load(TeacherPaths(copy, vae=scratch))
+    image = edges(teacher, 2) * 2 - 1
+    expected = tiny.parts.vae.encode(image).latents
+    torch.testing.assert_close(tiny.encode(image), expected)
+    posterior = torch.Generator().manual_seed(0)
+    assert torch.equal(tiny.encode(image, generator=posterior), tiny.encode(image))
+    torch.testing.assert_close(tiny.decode(expected), tiny.parts.vae.decode(expected).sample)
+    assert (tiny.latent_size, tiny.image_size) == (8, 32)
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +376,60 @@ def test_half_precision_files_load_in_single_precision(copy, teacher, variant):
     pair = loaded.predict(latents_like(teacher, 1), torch.tensor([81]), loaded.encode_prompt("a"))
     expected = teacher.predict(latents_like(teacher, 1), torch.tensor([81]), teacher.encode_prompt("a"))
     torch.testing.assert_close(pair.eps_cond, expected.eps_cond, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "sentence"),
+    [
+        ("unet", {"in_channels": 9}, "latent channels 4, where the UNet takes 9"),
+        ("unet", {"cross_attention_dim": 16}, "numbers per word 8, where the UNet takes 16"),
+        ("controlnet_depth", {"block_out_channels": [8, 8]}, "controlnet_depth"),
+        ("vae", {"_class_name": "VQModel"}, "holds a VQModel; a teacher takes AutoencoderKL or"),
+    ],
+)
+def test_networks_that_do_not_fit_together_are_refused(copy, part, changes, sentence, monkeypatch):
+    path = copy / part / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    monkeypatch.setattr(parts, "load_network", without_weights)
+    with pytest.raises(JobError, match=sentence):
+        Teacher.load(copy)
+
+
+def without_weights(kind, folder, *, device, dtype):
+    """Build a network from its configuration alone."""
+    if kind is CLIPTextModel:
+        return CLIPTextModel(CLIPTextConfig.from_pretrained(folder))
+    return kind.from_config(kind.load_config(folder))
+
+
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        ({"_class_name": "StableDiffusionXLPipeline"}, "is a StableDiffusionXLPipeline; only Stable"),
+        ({"_class_name": "FluxPipeline"}, "is a FluxPipeline; only"),
+        ([], "is damaged"),
+    ],
+)
+def test_other_pipelines_are_refused_before_anything_is_read(copy, index, sentence):
+    (copy / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(JobError, match=sentence):
+        Teacher.load(copy)
+    (copy / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    assert Teacher.load(copy).kinds == ("canny", "depth")
+
+
+def test_weight_files_are_those_that_are_read(copy):
+    (copy / "whole-checkpoint.safetensors").write_bytes(b"")
+    (copy / "unet" / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"")
+    (copy / "safety_checker").mkdir()
+    (copy / "safety_checker" / "model.safetensors").write_bytes(b"")
+    assert set(TeacherPaths(copy).weight_files()) == {
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/model.safetensors",
+        "controlnet_canny/diffusion_pytorch_model.safetensors",
+        "controlnet_depth/diffusion_pytorch_model.safetensors",
+    }
 
 
 def test_controlnets_are_optional_and_may_live_elsewhere(copy, tmp_path, teacher):

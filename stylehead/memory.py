@@ -1,0 +1,104 @@
+"""Memory tiers: what a stylise job does to fit in fewer gigabytes. Time is the price, never the gradients."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from stylehead.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+TierName = Literal["24", "12", "8"]
+
+
+@dataclass(frozen=True)
+class MemoryTier:
+    """What is traded for memory. Every switch leaves all gradients as they are, up to rounding."""
+
+    name: TierName
+    """GPU gigabytes that it is made for, with the published generator and a half-precision teacher."""
+    recompute_encoder: bool = False
+    """Recompute the image encoder's layers in the backward pass."""
+    slice_pictures: bool = False
+    """Encode and decode pictures one at a time."""
+    recompute_renders: bool = False
+    """Render views one at a time, and again in the backward pass."""
+    split_questions: bool = False
+    """Ask the teacher one question at a time, with the prompt and without it apart."""
+    slice_attention: bool = False
+    """Let the UNet and the ControlNets attend with one head at a time."""
+    offload: bool = False
+    """Keep UNet, ControlNets and text encoder in main memory while they are not in use (GPU only)."""
+
+    def words(self) -> tuple[str, ...]:
+        """Say for people what this tier does."""
+        said = {
+            "recompute the image encoder": self.recompute_encoder,
+            "one picture at a time": self.slice_pictures,
+            "recompute the renders, one view at a time": self.recompute_renders,
+            "one question at a time": self.split_questions,
+            "sliced attention": self.slice_attention,
+            "offload the teacher": self.offload,
+        }
+        return tuple(text for text, on in said.items() if on) or ("everything stays in memory",)
+
+
+TIERS: dict[str, MemoryTier] = {
+    "24": MemoryTier("24"),
+    "12": MemoryTier("12", recompute_encoder=True, slice_pictures=True, recompute_renders=True),
+    "8": MemoryTier(
+        "8",
+        recompute_encoder=True,
+        slice_pictures=True,
+        recompute_renders=True,
+        split_questions=True,
+        slice_attention=True,
+        offload=True,
+    ),
+}
+"""By the value of `--memory`, the most generous first."""
+
+SMALL_IMAGE = 128
+"""Edge in pixels up to which models need no savings anywhere: the embedded ones."""
+_GB = 10**9
+_CPU_EXTRA = 8 * _GB
+"""What a CPU needs more: the teacher in single precision, and the system beside it."""
+
+
+def device_memory(device: "torch.device | str") -> int | None:
+    """All memory, in bytes, that a job has on a device: of the GPU, or of the machine less what it needs.
+
+    None where the system does not say.
+    """
+    import torch
+
+    if torch.device(device).type == "cuda":
+        total: int = torch.cuda.get_device_properties(device).total_memory
+        return total
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - _CPU_EXTRA
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def choose_tier(name: str, *, device_bytes: int | None, small: bool) -> MemoryTier:
+    """Choose the tier of a name.
+
+    Args:
+        name: A tier, or `auto`: the first that the device has the memory for.
+        device_bytes: All memory of the device, in bytes; None if nobody knows.
+        small: The models are small enough for any device, as the embedded ones are.
+
+    Raises:
+        UsageError: There is no such tier.
+    """
+    if name in get_args(TierName):
+        return TIERS[name]
+    if name != "auto":
+        raise UsageError(f"`--memory` (={name}) must be one of auto, {', '.join(TIERS)}.")
+    if small or device_bytes is None:
+        return TIERS["24"]
+    # A card sold as 12 GB reports a little less than 12e9 bytes or a little more, so a tenth is forgiven.
+    fitting = (tier for size, tier in TIERS.items() if device_bytes >= 0.9 * int(size) * _GB)
+    return next(fitting, TIERS["8"])
