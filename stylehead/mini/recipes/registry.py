@@ -37,22 +37,10 @@ def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
     return VaeRecipe(_pictures(data))
 
 
-def _unet(data: Path, work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.unet import UNetRecipe
+def _denoiser(data: Path, work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.denoiser import DenoiserRecipe
 
-    return UNetRecipe(_pictures(data), _trained_vae(export), work)
-
-
-def _controlnet_canny(data: Path, _work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.controlnet import ControlNetRecipe
-
-    return ControlNetRecipe("canny", _pictures(data), _trained_vae(export), export / "teacher")
-
-
-def _controlnet_depth(data: Path, _work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.controlnet import ControlNetRecipe
-
-    return ControlNetRecipe("depth", _pictures(data), _trained_vae(export), export / "teacher")
+    return DenoiserRecipe(_pictures(data), _trained_vae(export), work)
 
 
 def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
@@ -78,9 +66,7 @@ _BUILD: dict[str, Build] = {
     "generator": _generator,
     "mapping": _mapping,
     "vae": _vae,
-    "unet": _unet,
-    "controlnet_canny": _controlnet_canny,
-    "controlnet_depth": _controlnet_depth,
+    "denoiser": _denoiser,
     "identity": _identity,
     "style": _style,
     "image_text": _image_text,

@@ -1,0 +1,91 @@
+"""The networks of the embedded teacher beside its autoencoder, untrained, and how they are fed."""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from stylehead.guidance.schedule import Schedule
+from stylehead.mini.tokens import MAX_TOKENS
+
+TEXT_WIDTH = 128
+_CAPTION_DROPOUT = 0.1
+_LOW_NOISE_PART, _LOW_NOISE_LEVELS = 0.5, 320
+
+
+def new_unet(*, in_channels: int = 4) -> UNet2DConditionModel:
+    """An untrained denoiser of the embedded size."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=in_channels,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(48, 96, 160),
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    ).to(memory_format=torch.channels_last)
+
+
+def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
+    """A ControlNet that starts as a copy of the denoiser's encoder.
+
+    Its outputs are zero at first, as they should be; what reads the picture is not, else two zeros in a row
+    keep each other's gradients at zero for thousands of steps.
+    """
+    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 32, 64))
+    controlnet.controlnet_cond_embedding.conv_out.reset_parameters()
+    return controlnet.to(memory_format=torch.channels_last)
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained two-layer CLIP text encoder for a tokenizer."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            projection_dim=TEXT_WIDTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class NoisyBatch:
+    """What a denoiser is asked in training: noised latents, the noise, timesteps, and drop-out captions."""
+
+    latents_t: Tensor
+    eps: Tensor
+    timestep: Tensor
+    captions: list[str]
+
+
+def noisy_batch(schedule: Schedule, latents: Tensor, captions: list[str], rng: torch.Generator) -> NoisyBatch:
+    """Noise latents [B,4,h,w] at random levels and drop some captions."""
+    count = len(latents)
+    timestep = torch.randint(1000, (count,), generator=rng)
+    low = torch.rand(count, generator=rng) < _LOW_NOISE_PART
+    timestep = torch.where(low, timestep * _LOW_NOISE_LEVELS // 1000, timestep)
+    eps = torch.randn(latents.shape, generator=rng)
+    dropped = torch.rand(count, generator=rng) < _CAPTION_DROPOUT
+    kept = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
+    return NoisyBatch(schedule.add_noise(latents, eps, timestep), eps, timestep, kept)
+
+
+def encode_captions(tokenizer: CLIPTokenizer, encoder: CLIPTextModel, captions: list[str]) -> Tensor:
+    """Last hidden states [B,L,D]."""
+    tokens = tokenizer(
+        captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
+    )
+    states: Tensor = encoder(tokens.input_ids).last_hidden_state
+    return states
