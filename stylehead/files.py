@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stylehead.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -76,13 +77,31 @@ def save_tensors(
     Raises:
         OSError: Also where the tensor library wraps the system's error (a full disk) in its own exception.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    with _safetensors_file(path) as part:
+        save_file(contiguous, part, metadata=dict(metadata) if metadata else None)
+
+
+def save_arrays(
+    path: Path, arrays: Mapping[str, "np.ndarray[Any, Any]"], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file of contiguous numpy arrays, without torch; see :func:`save_tensors`."""
+    from safetensors.numpy import save_file
+
+    with _safetensors_file(path) as part:
+        save_file(dict(arrays), part, metadata=dict(metadata) if metadata else None)
+
+
+@contextlib.contextmanager
+def _safetensors_file(path: Path) -> Iterator[Path]:
+    """An atomic path whose writer may wrap the system's errors."""
+    from safetensors import SafetensorError
+
     with atomic_path(path) as part:
         try:
-            save_file(contiguous, part, metadata=dict(metadata) if metadata else None)
+            yield part
         except SafetensorError as error:
             code = re.search(r"os error (\d+)", str(error))
             if code is None:

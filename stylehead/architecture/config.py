@@ -109,6 +109,11 @@ class GeneratorConfig:
         ):
             if size < 4 or size & (size - 1):
                 raise UsageError(f"`{name}` (={size}) must be a power of two and at least 4.")
+        sizes = [self.rendering.triplane_size]
+        if self.rendering.use_background:  # half as many channels there
+            sizes.append(2 * self.superresolution.input_resolution)
+        if self.channel_base < max(sizes):
+            raise UsageError(f"`channel_base` (={self.channel_base}) leaves no channel at the largest size.")
         if self.superresolution.output_resolution != self.img_resolution:
             raise UsageError(
                 f"`img_resolution` (={self.img_resolution}) is not what the super-resolution makes "
