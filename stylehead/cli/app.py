@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from stylehead import __version__
+from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
@@ -17,6 +18,8 @@ EPILOG = """
   [cyan]stylehead stylize --prompt "Pixar character"[/cyan]   train a style, on any laptop
 
   [cyan]stylehead render --seed 42 --yaw-steps 36[/cyan]      see a head from all sides
+
+  [cyan]stylehead eval[/cyan]                                 how good is what I trained?
 
   [cyan]stylehead info runs/pixar-character-3f9c[/cyan]       what is this file or run?
 
@@ -50,6 +53,7 @@ def _root(
 
 app.command(epilog=stylize_command.EPILOG, context_settings=CONTEXT)(stylize_command.stylize)
 app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
+app.command("eval", epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
 app.command(epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 
 

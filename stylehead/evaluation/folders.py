@@ -1,4 +1,4 @@
-"""Folders of pictures in place of a generator: what other systems made of the same people from the same sides."""
+"""Folders of pictures in place of a generator: what other systems made of the same people and sides."""
 
 import json
 import re
@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError, UsageError
-from stylehead.evaluation.portraits import Portraits, wrap_yaw
+from stylehead.evaluation.angles import wrap_yaw
+from stylehead.evaluation.portraits import Portraits
 from stylehead.export.recipe import read_recipe
 
 SIDECAR = "pictures.json"

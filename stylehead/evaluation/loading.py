@@ -1,10 +1,10 @@
-"""Which encoders measure: the embedded ones of the mini preset, those of the catalogue, or files of the user."""
+"""Which encoders measure: the embedded ones of the mini preset, those of the catalogue, or the user's own."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylehead.errors import LicenseError, MissingError
+from stylehead.errors import MissingError
 from stylehead.evaluation.encoders import Encoders, MiniFaces, MiniImageText, MiniStyles
 from stylehead.weights.catalogue import accepted, find, local_path
 from stylehead.weights.presets import Preset
@@ -39,7 +39,9 @@ def load_encoders(preset: Preset, files: EncoderFiles | None = None, *, device: 
     """
     files = files or EncoderFiles()
     found: dict[str, Any] = {}
-    why: dict[str, MissingError] = {"inception": MissingError("FID and KID need Inception.", "--inception FILE")}
+    why: dict[str, MissingError] = {
+        "inception": MissingError("FID and KID need Inception.", "--inception FILE")
+    }
     if preset.name == "mini":
         found |= _embedded(preset, device, why)
     else:
@@ -86,7 +88,7 @@ def _catalogued(device: str, why: dict[str, MissingError]) -> dict[str, Any]:
             command = f"stylehead weights fetch {entry_id}"
             why[role] = MissingError(f"{find(entry_id).title} is not here.", command)
         elif not accepted(entry_id):
-            raise LicenseError(
+            why[role] = MissingError(
                 f"The licence of {find(entry_id).title} is not accepted.",
                 f"stylehead weights fetch {entry_id} --accept-license {entry_id}",
             )

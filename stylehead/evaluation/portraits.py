@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import UsageError
+from stylehead.evaluation.angles import wrap_yaw
 from stylehead.export.images import to_pixels
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
@@ -61,12 +62,6 @@ class Portraits:
         return Portraits(
             self.images[rows][:, columns], tuple(seeds), tuple(yaws_deg), kept(self.masks), kept(self.depths)
         )
-
-
-def wrap_yaw(yaw_deg: float) -> float:
-    """The same direction above -180 and up to 180 degrees."""
-    wrapped = math.remainder(yaw_deg, 360.0)
-    return 180.0 if wrapped == -180.0 else wrapped + 0.0
 
 
 class Overlap(NamedTuple):

@@ -9,6 +9,9 @@ from typing import Any, Literal, NamedTuple
 from stylehead.evaluation.columns import COLUMNS, GROUPS, Column
 from stylehead.evaluation.numbers import Cell, Dash, Number
 
+NONE = "\N{EN DASH}"
+"""Stands where there is no number."""
+
 RowKind = Literal["untouched", "method", "true"]
 
 
@@ -80,13 +83,13 @@ class Line(NamedTuple):
     text: str
 
 
-# ---------------------------------------------------------------------------------------------------- for people
+# ----------------------------------------------------------------------------------------------- for people
 
 
 def format_cell(cell: Cell | None, digits: int) -> str:
     """Write a number with half the width of its interval, "0.562 ±0.031"; a dash where there is none."""
     if not isinstance(cell, Number):
-        return "–"
+        return NONE
     return f"{cell.value:.{digits}f} ±{(cell.high - cell.low) / 2:.{digits}f}"
 
 
@@ -127,6 +130,23 @@ def paper_lines(table: Table) -> list[Line]:
     return lines[:-1]
 
 
+def sample_lines(table: Table) -> list[Line]:
+    """What each column was measured on: people, pictures, sides, encoder."""
+    lines = []
+    for column in table.measured():
+        cells = [cell for row in table.rows if isinstance(cell := row.cells.get(column.name), Number)]
+        fullest = max(cells, key=lambda cell: cell.pictures)
+        lines.append(Line(column.name, describe_sample(fullest)))
+    return lines
+
+
+def describe_sample(cell: Number) -> str:
+    """N, pictures, sides, encoder and note of a number."""
+    yaws = " ".join(f"{yaw:g}" for yaw in cell.yaws_deg)
+    parts = (f"N {cell.identities}, {cell.pictures} pictures, yaw {yaws}", cell.encoder, cell.note)
+    return "; ".join(part for part in parts if part)
+
+
 def fits_the_paper(table: Table) -> bool:
     """Whether every label stands for one row in every style, and there are several styles."""
     places = [(row.label, row.style) for row in table.rows]
@@ -135,7 +155,7 @@ def fits_the_paper(table: Table) -> bool:
 
 def _mean(cells: Sequence[Cell | None], digits: int) -> str:
     values = [cell.value for cell in cells if isinstance(cell, Number)]
-    return f"{sum(values) / len(values):.{digits}f}" if values and len(values) == len(cells) else "–"
+    return f"{sum(values) / len(values):.{digits}f}" if values and len(values) == len(cells) else NONE
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -143,7 +163,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
-# -------------------------------------------------------------------------------------------------- for programs
+# --------------------------------------------------------------------------------------------- for programs
 
 _FIELDS = (
     "style", "prompt", "row", "kind", "method", "column", "value", "low", "high",

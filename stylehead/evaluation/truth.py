@@ -20,7 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.portraits import Portraits, wrap_yaw
+from stylehead.evaluation.angles import wrap_yaw
+from stylehead.evaluation.portraits import Portraits
 from stylehead.files import atomic_write, write_json
 
 MINI_REFERENCE = Path(__file__).parents[1] / "mini" / "reference"

@@ -12,7 +12,8 @@ import platformdirs
 import torch
 
 from stylehead import __version__
-from stylehead.evaluation.portraits import Portraits, wrap_yaw
+from stylehead.evaluation.angles import wrap_yaw
+from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.truth import MINI_REFERENCE, TruthSet, write_truth
 from stylehead.geometry import split_label
 from stylehead.mini.captions import STYLES

@@ -1,0 +1,295 @@
+"""`stylehead eval`: how good are the styles that were trained, and how good is the method?"""
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import typer
+
+from stylehead.cli.options import JsonOption, QuietOption
+from stylehead.cli.output import reporting
+from stylehead.errors import UsageError
+from stylehead.evaluation.angles import wrap_yaw
+from stylehead.weights.presets import PresetName, resolve_preset
+
+WHAT, TRAINED, SAMPLE, AGAINST = "What to measure", "What to train first", "On whom", "Measured by what"
+WRITTEN = "What is written"
+IDENTITIES = 40
+YAWS = "-90,-30,0,30,90,180"
+MOST_PEOPLE = 100_000
+
+EPILOG = """
+[bold]Examples[/bold]
+
+  [cyan]stylehead eval[/cyan]     every finished run under runs
+
+  [cyan]stylehead eval --runs runs/pixar-3f9c --fail-under id=0.6[/cyan]
+
+  [cyan]stylehead eval --methods all --prompts paper --report report.html[/cyan]
+
+  [cyan]stylehead eval --ablation --prompts "Pixar character" --csv ablation.csv[/cyan]
+
+  [cyan]stylehead eval --images theirs --identities 20[/cyan]     pictures of another system
+
+The untouched generator is the first row of every style. In the embedded world it is known what everybody
+truly looks like in each style; these true pictures are the last row: what a perfect method would make.
+
+Numbers come with half the width of their 95 % interval, a bootstrap over people; both ends are in --json,
+--csv and --report. A dash says that something could not be measured, and a note says why.
+"""
+
+
+class Sample(NamedTuple):
+    """On whom and from where is measured."""
+
+    identities: int
+    yaws_deg: tuple[float, ...]
+    psi: float | None
+    batch: int
+
+
+class Wishes(NamedTuple):
+    """Which rows the table shall have."""
+
+    runs: tuple[Path, ...]
+    images: tuple[Path, ...]
+    methods: str | None
+    prompts: tuple[str, ...]
+    ablation: bool
+    iterations: int | None
+
+
+class Measuring(NamedTuple):
+    """With what is measured: reference pictures and encoders of the user."""
+
+    reference: str
+    clip: Path | None
+    faces: Path | None
+    depth: Path | None
+    inception: Path | None
+    force_fid: bool
+
+
+class Files(NamedTuple):
+    """Files to write, and limits that decide about the exit code."""
+
+    csv: Path | None
+    report: Path | None
+    fail_under: tuple[str, ...]
+    fail_over: tuple[str, ...]
+
+
+def evaluate(  # noqa: PLR0913
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A run, or a folder of runs.", show_default="runs", rich_help_panel=WHAT, metavar="PATH"
+        ),
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of pictures in place of a run.", rich_help_panel=WHAT, metavar="FOLDER"),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done.", rich_help_panel=WHAT, metavar=""),
+    ] = False,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Methods to compare: all, or names like ld,sds.", rich_help_panel=TRAINED, metavar="A,B,…"
+        ),
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A prompt; or paper, its five styles; or all that the embedded teacher knows.",
+            rich_help_panel=TRAINED,
+            metavar="TEXT",
+        ),
+    ] = None,
+    ablation: Annotated[
+        bool,
+        typer.Option(
+            "--ablation",
+            help="The paper's ladder, SDS to ours, at equal budget.",
+            rich_help_panel=TRAINED,
+            metavar="",
+        ),
+    ] = False,
+    iterations: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Budget of every run that is trained.",
+            show_default="that of stylize",
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
+    identities: Annotated[
+        int, typer.Option(help="People, seeds 0, 1, 2, …", rich_help_panel=SAMPLE)
+    ] = IDENTITIES,
+    yaws: Annotated[
+        str, typer.Option(help="Sides, in degrees.", rich_help_panel=SAMPLE, metavar="A,B,…")
+    ] = YAWS,
+    psi: Annotated[
+        float | None,
+        typer.Option(
+            help="Truncation of the heads.",
+            show_default="1 where true pictures are known, else 0.75",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Pictures that encoders see at once.", rich_help_panel=SAMPLE)
+    ] = 16,
+    preset: Annotated[
+        PresetName, typer.Option(help="Which weights to use.", rich_help_panel=SAMPLE)
+    ] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=SAMPLE)
+    ] = "auto",
+    reference: Annotated[
+        str,
+        typer.Option(
+            help="What distributions are compared with: truth (embedded world), teacher (its own pictures), "
+            "or a folder (with several styles: a subfolder for each).",
+            rich_help_panel=AGAINST,
+            show_default="truth where it is known",
+            metavar="NAME",
+        ),
+    ] = "auto",
+    clip: Annotated[
+        Path | None, typer.Option(help="Folder of a CLIP model.", rich_help_panel=AGAINST, metavar="FOLDER")
+    ] = None,
+    faces: Annotated[
+        Path | None,
+        typer.Option(help="Folder of InsightFace models.", rich_help_panel=AGAINST, metavar="FOLDER"),
+    ] = None,
+    depth_model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a depth estimator.", rich_help_panel=AGAINST, metavar="FOLDER"),
+    ] = None,
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="Inception weights of torch-fidelity.", rich_help_panel=AGAINST, metavar="FILE"),
+    ] = None,
+    force_fid: Annotated[
+        bool,
+        typer.Option(
+            "--force-fid",
+            help="Frechet distances over too few pictures as well.",
+            rich_help_panel=AGAINST,
+            metavar="",
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Page with tables, pictures, best and worst cases.", rich_help_panel=WRITTEN, metavar="FILE"
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="One line for each number.", rich_help_panel=WRITTEN, metavar="FILE"),
+    ] = None,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with 1 when a run is below, such as id=0.6.",
+            rich_help_panel=WRITTEN,
+            metavar="COLUMN=X",
+        ),
+    ] = None,
+    fail_over: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with 1 when a run is above, such as dd_geo=0.1.",
+            rich_help_panel=WRITTEN,
+            metavar="COLUMN=X",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure finished runs, or train and compare methods: identity, style, shape, each with its interval."""
+    with reporting(as_json=as_json, quiet=quiet) as output:
+        sample = Sample(_checked_people(identities), parse_yaws(yaws), _checked_psi(psi), batch)
+        wishes = Wishes(
+            tuple(runs or ()), tuple(images or ()), methods, tuple(prompts or ()), ablation, iterations
+        )
+        _check_wishes(wishes)
+        measuring = Measuring(reference, clip, faces, depth_model, inception, force_fid)
+        files = Files(csv, report, tuple(fail_under or ()), tuple(fail_over or ()))
+        _check_files(files)
+        weights, why = resolve_preset(preset)
+        output.note(why)
+        weights.require_generator()
+        from stylehead.cli.evaluating import Evaluation, check_limits
+
+        check_limits(files)
+        evaluation = Evaluation(weights, preset, device, sample, measuring, output)
+        code = evaluation.execute(wishes, files, dry_run=dry_run)
+        if code:
+            raise typer.Exit(code)
+
+
+def parse_yaws(text: str) -> tuple[float, ...]:
+    """Read "-90,0,90".
+
+    Raises:
+        UsageError: It is no list of angles, or one comes twice.
+    """
+    try:
+        yaws = tuple(float(part) for part in text.split(","))
+        if not all(-360 <= yaw <= 360 for yaw in yaws):
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"`--yaws` (={text}) must be a list of degrees from -360 to 360, like {YAWS}."
+        ) from None
+    turned = tuple(wrap_yaw(yaw) for yaw in yaws)
+    if len(set(turned)) < len(turned):
+        raise UsageError(f"`--yaws` (={text}) names a side twice.")
+    return turned
+
+
+def _checked_people(identities: int) -> int:
+    if not 2 <= identities <= MOST_PEOPLE:
+        raise UsageError(f"`--identities` (={identities}) must be between 2 and {MOST_PEOPLE}.")
+    return identities
+
+
+def _checked_psi(psi: float | None) -> float | None:
+    if psi is not None and not 0 < psi <= 1:
+        raise UsageError(f"`--psi` (={psi:g}) must be above 0 and at most 1.")
+    return psi
+
+
+def _check_wishes(wishes: Wishes) -> None:
+    """What does not go together."""
+    if wishes.ablation and wishes.methods is not None:
+        raise UsageError("`--ablation` and `--methods` exclude each other.")
+    if wishes.iterations is not None and not (wishes.ablation or wishes.methods or wishes.prompts):
+        raise UsageError(
+            "`--iterations` is for runs that are trained here.", "add --methods all, or --ablation"
+        )
+    for prompt in wishes.prompts:
+        if not prompt.strip():
+            raise UsageError("`--prompts` is empty.", "--prompts paper")
+
+
+def _check_files(files: Files) -> None:
+    """Whether what shall be written can be, before any work is done."""
+    from stylehead.files import check_parents
+
+    for option, path, suffixes in (
+        ("--csv", files.csv, (".csv",)),
+        ("--report", files.report, (".html", ".htm")),
+    ):
+        if path is None:
+            continue
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"`{option}` (={path}) must end in {' or '.join(suffixes)}.")
+        if path.is_dir():
+            raise UsageError(f"`{option}` (={path}) is a folder, not a file.")
+        check_parents(path)

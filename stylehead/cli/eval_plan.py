@@ -1,0 +1,204 @@
+"""What `stylehead eval` has to do: which finished runs there are, and which are still to be trained."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from stylehead.config import StylizeConfig
+from stylehead.errors import StyleheadError, UsageError
+from stylehead.evaluation.methods import (
+    ABLATION,
+    ablation_config,
+    find_methods,
+    find_prompts,
+    method_config,
+    method_title,
+)
+from stylehead.runs import MANIFEST, RunDirectory, slugify
+
+RUNS = Path("runs")
+STYLE_FILE = "style.safetensors"
+_DEPTH = 3
+
+NOT_COMPARED = (
+    "checkpoint_every",
+    "preview_every",
+    "time_budget_minutes",
+    "max_non_finite",
+    "preset",
+)
+"""Settings in which two runs may differ and still be the same experiment."""
+
+
+class FoundRun(NamedTuple):
+    """A finished run that belongs to this generator."""
+
+    path: Path
+    config: StylizeConfig
+    manifest: dict[str, Any]
+
+
+class Skipped(NamedTuple):
+    """A run that is not measured, and why."""
+
+    path: Path
+    why: str
+
+
+class Discovery(NamedTuple):
+    """What lies in the folders of runs."""
+
+    runs: list[FoundRun]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A row that was asked for by its settings.
+
+    Attributes:
+        label: What the table prints.
+        method: Name of the method.
+        config: Settings to train with; None for a method that cannot be trained here.
+        path: The finished run, or where it is trained.
+        state: `finished`, `stopped` (goes on), `missing` (is trained) or `cannot`.
+        why: Why it cannot be trained.
+    """
+
+    label: str
+    method: str
+    prompt: str
+    config: StylizeConfig | None
+    path: Path | None
+    state: Literal["finished", "stopped", "missing", "cannot"]
+    why: StyleheadError | None = None
+
+
+def find_runs(roots: Sequence[Path], generator: str) -> Discovery:
+    """Look for finished runs.
+
+    Args:
+        roots: Runs, or folders of runs; `runs` when there is none.
+        generator: Fingerprint of the generator that they must have started from.
+
+    Raises:
+        UsageError: A path that was named does not exist, or holds no run at all.
+    """
+    found: list[FoundRun] = []
+    skipped: list[Skipped] = []
+    for root in roots or [RUNS]:
+        paths = list(_run_folders(root, _DEPTH))
+        if roots and not root.exists():
+            raise UsageError(f"`--runs` (={root}) does not exist.")
+        if roots and not paths:
+            raise UsageError(
+                f"`--runs` (={root}) holds no run.", 'stylehead stylize --prompt "Pixar character"'
+            )
+        for path in paths:
+            outcome = _look_at(path, generator)
+            if isinstance(outcome, FoundRun):
+                found.append(outcome)
+            else:
+                skipped.append(outcome)
+    return Discovery(list({run.path.resolve(): run for run in found}.values()), skipped)
+
+
+def plan(
+    methods: str | None,
+    prompts: Sequence[str],
+    *,
+    ablation: bool,
+    changes: dict[str, object],
+    found: Sequence[FoundRun],
+    generator: str,
+) -> list[Wanted]:
+    """List the rows that `--methods`, `--prompts` and `--ablation` ask for.
+
+    Args:
+        methods: As typed.
+        prompts: As typed.
+        ablation: The ladder instead of methods.
+        changes: Settings that all rows share.
+        found: Finished runs; one with the same settings is not trained again.
+        generator: Fingerprint of the generator.
+    """
+    default = ("Pixar character",) if ablation else ("paper",)
+    texts = find_prompts(list(prompts or default))
+    rows: list[Wanted] = []
+    for prompt in texts:
+        if ablation:
+            for variant in ABLATION:
+                config = ablation_config(variant, prompt, changes)
+                rows.append(_wanted(variant, config, found, generator))
+        else:
+            for method in find_methods(methods or "all"):
+                why = method.why_not()
+                if why is not None:
+                    rows.append(Wanted(method.title, method.name, prompt, None, None, "cannot", why))
+                else:
+                    config = method_config(method.name, prompt, changes)
+                    rows.append(_wanted(method.title, config, found, generator))
+    return rows
+
+
+def label_runs(runs: Sequence[FoundRun]) -> dict[Path, str]:
+    """What the table calls each run: its method, with the folder's name where that is not clear enough."""
+    count: dict[tuple[str, str], int] = {}
+    for run in runs:
+        key = (run.config.prompt.lower(), run.config.method)
+        count[key] = count.get(key, 0) + 1
+    labels = {}
+    for run in runs:
+        title = method_title(run.config.method)
+        alone = count[run.config.prompt.lower(), run.config.method] == 1
+        labels[run.path] = title if alone else f"{title}, {run.path.name}"
+    return labels
+
+
+def _wanted(label: str, config: StylizeConfig, found: Sequence[FoundRun], generator: str) -> Wanted:
+    same = next((run for run in found if experiment(run.config) == experiment(config)), None)
+    if same is not None:
+        return Wanted(label, config.method, config.prompt, config, same.path, "finished")
+    path = planned_path(label, config, generator)
+    state: Literal["stopped", "missing"] = "stopped" if (path / MANIFEST).is_file() else "missing"
+    return Wanted(label, config.method, config.prompt, config, path, state)
+
+
+def planned_path(label: str, config: StylizeConfig, generator: str) -> Path:
+    """Where a run of the table is trained: always the same folder for the same settings and generator."""
+    content = json.dumps([experiment(config), generator], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:6]
+    return RUNS / f"{slugify(config.prompt)}-{slugify(label)}-{digest}"
+
+
+def experiment(config: StylizeConfig) -> dict[str, Any]:
+    """The settings that decide about a run's result."""
+    return {name: value for name, value in config.to_dict().items() if name not in NOT_COMPARED}
+
+
+def _run_folders(root: Path, depth: int) -> Iterator[Path]:
+    """Folders with a manifest, not deeper than `depth`; inside a run there is no other."""
+    if (root / MANIFEST).is_file():
+        yield root
+    elif depth > 0 and root.is_dir():
+        for entry in sorted(root.iterdir()):
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from _run_folders(entry, depth - 1)
+
+
+def _look_at(path: Path, generator: str) -> FoundRun | Skipped:
+    try:
+        manifest = RunDirectory.open(path).manifest()
+        config = StylizeConfig.from_dict(manifest.get("config", {}))
+    except StyleheadError as error:
+        return Skipped(path, error.message)
+    if manifest.get("outcome") != "finished":
+        return Skipped(path, f"it is not finished: stylehead stylize --resume {path}")
+    if not (path / STYLE_FILE).is_file():
+        return Skipped(path, f"its {STYLE_FILE} is gone")
+    if manifest.get("generator") != generator:
+        return Skipped(path, "it was trained on another generator than this one")
+    return FoundRun(path, config, manifest)

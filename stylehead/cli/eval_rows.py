@@ -1,0 +1,315 @@
+"""From runs and folders of pictures to rows of the table: heads are rendered and measured, style by style."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from stylehead.cli.eval import Measuring, Sample
+from stylehead.cli.eval_plan import STYLE_FILE, FoundRun, Wanted
+from stylehead.cli.output import Output
+from stylehead.cli.progress import Reporter, reporter
+from stylehead.config import StylizeConfig
+from stylehead.errors import MissingError, StyleheadError, UsageError
+from stylehead.evaluation.case import Case, Looks, Reference, Target
+from stylehead.evaluation.columns import COLUMNS, measure_row
+from stylehead.evaluation.encoders import Encoders
+from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
+from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title
+from stylehead.evaluation.numbers import Dash
+from stylehead.evaluation.portraits import Portraits, render_portraits
+from stylehead.evaluation.table import Row, Table
+from stylehead.evaluation.truth import TruthSet, open_truth
+from stylehead.export.views import latent_from_seed
+from stylehead.generator import PanoHead, load_style, remove_styles
+from stylehead.mini.captions import PHOTO, STYLES, place_prompt
+from stylehead.runs import slugify
+from stylehead.weights.presets import Preset
+
+PHOTO_PROMPT = "a photo of a person"
+_THE_TRUTH = MissingError("This row is what the others are compared with.")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pictures of a row come from: a run, a folder of pictures, or nothing at all."""
+
+    label: str
+    method: str
+    prompt: str
+    run: Path | None = None
+    folder: PictureFolder | None = None
+    problem: StyleheadError | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_run(cls, run: FoundRun, label: str) -> "Source":
+        """A finished run."""
+        facts = {
+            "path": run.path,
+            "iterations": run.manifest.get("steps"),
+            "seconds": run.manifest.get("seconds"),
+        }
+        return cls(label, run.config.method, run.config.prompt, run=run.path, facts=facts)
+
+    @classmethod
+    def of_wanted(cls, wanted: Wanted) -> "Source":
+        """A row that was asked for; trained by now, or not possible here."""
+        facts: dict[str, Any] = {"path": wanted.path}
+        if wanted.config is not None:
+            facts["iterations"] = wanted.config.iterations
+        return cls(
+            wanted.label, wanted.method, wanted.prompt, run=wanted.path, problem=wanted.why, facts=facts
+        )
+
+    @classmethod
+    def of_folder(cls, folder: PictureFolder) -> "Source":
+        """Pictures that something else made."""
+        label = f"{method_title(folder.method)} (pictures)"
+        return cls(label, folder.method, folder.prompt, folder=folder, facts={"path": folder.path})
+
+
+class Measured(NamedTuple):
+    """The table, and the pictures of its rows by number, where they were kept."""
+
+    table: Table
+    pictures: dict[int, Portraits]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What all rows share; see `Scene.open`."""
+
+    generator: PanoHead
+    weights: Preset
+    encoders: Encoders
+    sample: Sample
+    measuring: Measuring
+    psi: float
+    truth: TruthSet | None
+    why_no_truth: MissingError | None
+
+    @classmethod
+    def open(
+        cls, generator: PanoHead, weights: Preset, encoders: Encoders, sample: Sample, measuring: Measuring
+    ) -> "Scene":
+        """Find out whether the truth is known.
+
+        Raises:
+            UsageError: `--reference` asks for something that is not there.
+        """
+        truth, why = _find_truth(weights, sample.psi)
+        psi = (
+            sample.psi if sample.psi is not None else (truth.psi if truth is not None else StylizeConfig.psi)
+        )
+        asked = measuring.reference
+        if asked == "truth" and truth is None:
+            raise UsageError(f"`--reference` (=truth): {why.message if why else 'it is not known'}")
+        if asked not in ("auto", "truth", "teacher") and not Path(asked).is_dir():
+            raise UsageError(f"`--reference` (={asked}) must be truth, teacher or a folder of pictures.")
+        return cls(generator, weights, encoders, sample, measuring, psi, truth, why)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Who is measured."""
+        return tuple(range(self.sample.identities))
+
+    def latents(self) -> dict[int, Tensor]:
+        """Their style vectors."""
+        return {seed: latent_from_seed(self.generator, seed, psi=self.psi) for seed in self.seeds}
+
+    def looks(self, portraits: Portraits) -> Looks:
+        """Pictures in front of the encoders."""
+        return Looks(portraits, self.encoders, batch=self.sample.batch)
+
+    def style_of(self, prompt: str) -> str:
+        """The name by which rows are grouped.
+
+        Raises:
+            UsageError: The embedded world has no such style.
+        """
+        return place_prompt(prompt) if self.weights.knows_few_styles else prompt.strip().lower()
+
+    def facts(self) -> dict[str, Any]:
+        """What the whole table shares, for programs."""
+        return {
+            "preset": self.weights.name,
+            "generator": self.generator.fingerprint(),
+            "identities": self.sample.identities,
+            "yaws_deg": list(self.sample.yaws_deg),
+            "psi": self.psi,
+            "interval": "95 % percentile bootstrap over identities",
+            "encoders": self.encoders.names(),
+            "reference": self.measuring.reference,
+        }
+
+
+def measure_table(scene: Scene, sources: Sequence[Source], output: Output, *, keep: bool) -> Measured:
+    """Render and measure all rows.
+
+    Args:
+        scene: What they share.
+        sources: Rows beside the untouched generator and the true pictures.
+        output: For progress and warnings.
+        keep: Keep the pictures, for the report.
+    """
+    people = scene.sample.identities
+    rendered = sum(source.run is not None for source in sources)
+    with reporter(output, total=people * (1 + rendered), label="Measuring", unit="head") as shown:
+        builder = _Builder(scene, shown, keep=keep)
+        untouched = scene.looks(builder.render(scene.generator))
+        for style, group in _by_style(scene, sources):
+            builder.add_style(style, group, untouched)
+    return Measured(Table(builder.rows, scene.facts()), builder.pictures)
+
+
+class _Builder:
+    """Collects rows; counts rendered heads for the progress."""
+
+    def __init__(self, scene: Scene, shown: Reporter, *, keep: bool) -> None:
+        self.scene, self.rows, self.pictures = scene, list[Row](), dict[int, Portraits]()
+        self._shown, self._keep, self._heads = shown, keep, 0
+        self._latents = scene.latents()
+
+    def render(self, generator: PanoHead) -> Portraits:
+        """Render everybody."""
+        before = self._heads
+
+        def done(count: int) -> None:
+            self._heads = before + count
+            self._shown.update(self._heads)
+
+        return render_portraits(generator, self._latents, self.scene.sample.yaws_deg, done=done)
+
+    def add_style(self, style: str, group: Sequence[Source], untouched: Looks) -> None:
+        """The rows of a style: untouched, the methods, and the truth where it is known."""
+        scene = self.scene
+        prompt = group[0].prompt if group else PHOTO_PROMPT
+        target = _target(scene, style, prompt, untouched.portraits)
+        force = scene.measuring.force_fid
+        self._add("untouched", _source(UNTOUCHED, prompt), style, Case(untouched, untouched, target, force))
+        for source in group:
+            self._add_source(source, style, untouched, target)
+        if scene.truth is not None and target.truth is not None and style != PHOTO:
+            photo = scene.looks(_true_portraits(scene, scene.truth, PHOTO))
+            alone = Target(prompt, style, why={"truth": _THE_TRUTH, "reference": _THE_TRUTH})
+            self._add("true", _source(TRUE, prompt), style, Case(target.truth, photo, alone, force))
+
+    def _add_source(self, source: Source, style: str, untouched: Looks, target: Target) -> None:
+        heads = self._heads
+        try:
+            if source.problem is not None:
+                raise source.problem
+            looks = self.scene.looks(self._portraits(source))
+            own = Target(source.prompt, style, target.truth, target.reference, target.why)
+            self._add("method", source, style, Case(looks, untouched, own, self.scene.measuring.force_fid))
+        except StyleheadError as error:
+            cells = {column.name: Dash(error.message, error.hint) for column in COLUMNS}
+            facts = {**source.facts, "problem": error.message}
+            self.rows.append(Row("method", source.label, source.method, style, source.prompt, cells, facts))
+            if source.run is not None:
+                self._heads = heads + self.scene.sample.identities
+                self._shown.update(self._heads)
+
+    def _portraits(self, source: Source) -> Portraits:
+        if source.folder is not None:
+            return read_folder(source.folder, self.scene.seeds, self.scene.sample.yaws_deg)
+        assert source.run is not None
+        try:
+            load_style(source.run / STYLE_FILE).apply(self.scene.generator)
+            return self.render(self.scene.generator)
+        finally:
+            remove_styles(self.scene.generator)
+
+    def _add(self, kind: Any, source: Source, style: str, case: Case) -> None:
+        if self._keep:
+            self.pictures[len(self.rows)] = case.stylised.portraits
+        cells = measure_row(case, COLUMNS)
+        self.rows.append(Row(kind, source.label, source.method, style, source.prompt, cells, source.facts))
+
+
+# --------------------------------------------------------------------------------------------------- targets
+
+
+def _find_truth(weights: Preset, psi: float | None) -> tuple[TruthSet | None, MissingError | None]:
+    if weights.name != "mini":
+        return None, MissingError("Only the embedded world knows what everybody truly looks like.")
+    try:
+        truth = open_truth()
+    except MissingError as error:
+        return None, error
+    if psi is not None and psi != truth.psi:
+        return None, MissingError(
+            f"The true pictures show heads with --psi {truth.psi:g}.", f"--psi {truth.psi:g}"
+        )
+    return truth, None
+
+
+def _target(scene: Scene, style: str, prompt: str, untouched: Portraits) -> Target:
+    why: dict[str, MissingError] = {}
+    if scene.why_no_truth is not None:
+        why["truth"] = scene.why_no_truth
+    truth = None
+    if scene.truth is not None:
+        truth = scene.looks(_true_portraits(scene, scene.truth, style))
+        if not truth.portraits.seeds or not truth.portraits.yaws_deg:
+            truth, why["truth"] = None, MissingError("The true pictures show none of these people and sides.")
+    reference = _reference(scene, style, prompt, untouched, truth)
+    if reference is None:
+        why["reference"] = MissingError(
+            "There are no reference pictures.", "--reference teacher, or a folder of pictures"
+        )
+    return Target(prompt, style, truth, reference, why)
+
+
+def _true_portraits(scene: Scene, truth: TruthSet, style: str) -> Portraits:
+    return truth.portraits(style, seeds=scene.seeds, yaws_deg=scene.sample.yaws_deg)
+
+
+def _reference(
+    scene: Scene, style: str, prompt: str, untouched: Portraits, truth: Looks | None
+) -> Reference | None:
+    asked = scene.measuring.reference
+    if asked in ("auto", "truth"):
+        return None if truth is None else Reference(truth, paired=True, name="the true pictures")
+    if asked == "teacher":
+        return Reference(
+            scene.looks(_teacher_pictures(scene, prompt, untouched)), True, "the teacher's pictures"
+        )
+    folder = Path(asked)
+    inside = folder / slugify(style)
+    chosen = inside if inside.is_dir() else folder
+    return Reference(scene.looks(read_set(chosen)), paired=False, name=str(chosen))
+
+
+def _teacher_pictures(scene: Scene, prompt: str, untouched: Portraits) -> Portraits:
+    import torch
+
+    from stylehead.evaluation.reference import teacher_pictures
+    from stylehead.guidance import Teacher
+
+    device = next(scene.generator.parameters()).device.type
+    half = torch.float16 if device == "cuda" else torch.float32
+    teacher = Teacher.load(scene.weights.require_teacher(), device=device, dtype=half)
+    return teacher_pictures(teacher, untouched, prompt)
+
+
+def _by_style(scene: Scene, sources: Sequence[Source]) -> Iterator[tuple[str, list[Source]]]:
+    """Sources by style: the embedded world's in its own order, others as they come; a photograph if none."""
+    groups: dict[str, list[Source]] = {}
+    for source in sources:
+        groups.setdefault(scene.style_of(source.prompt), []).append(source)
+    if not groups:
+        groups[PHOTO if scene.weights.knows_few_styles else UNTOUCHED] = []
+
+    def place(style: str) -> int:
+        return STYLES.index(style) if style in STYLES else len(STYLES)
+
+    for style in sorted(groups, key=place):
+        yield style, groups[style]
+
+
+def _source(label: str, prompt: str) -> Source:
+    return Source(label, "", prompt)

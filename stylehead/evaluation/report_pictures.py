@@ -1,0 +1,50 @@
+"""Pictures inside the report page, as data addresses."""
+
+import base64
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylehead.evaluation.portraits import Portraits
+
+QUALITY = 84
+LARGEST = 192
+"""Pictures are shrunk to this height and width at most."""
+
+
+def strip(portraits: Portraits) -> str:
+    """All sides of the first person side by side, as a data address."""
+    return data_address(torch.cat(list(portraits.images[0]), dim=-1), len(portraits.yaws_deg))
+
+
+def case_pair(before: Portraits, after: Portraits, seed: int) -> str:
+    """One person before and after from the side nearest to the front, as a data address."""
+    pictures = []
+    for portraits in (before, after):
+        front = min(portraits.yaws_deg, key=abs)
+        picture = portraits.pick(seeds=[seed], yaws_deg=[front]).images[0, 0]
+        pictures.append(np.asarray(_shrunk(picture, 1)))
+    height = min(len(picture) for picture in pictures)
+    same = [np.asarray(Image.fromarray(picture).resize((height, height))) for picture in pictures]
+    return _encoded(Image.fromarray(np.concatenate(same, axis=1)))
+
+
+def data_address(picture: Tensor, columns: int) -> str:
+    """A picture uint8 [3,R,columns R] as a data address."""
+    return _encoded(_shrunk(picture, columns))
+
+
+def _shrunk(picture: Tensor, columns: int) -> Image.Image:
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    if image.height <= LARGEST:
+        return image
+    return image.resize((LARGEST * columns, LARGEST), Image.Resampling.LANCZOS)
+
+
+def _encoded(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
