@@ -1,71 +1,55 @@
-"""Measure finished runs on people that no model was trained on.
+"""Measure finished runs from Python: how `stylehead eval` puts a row of its table together.
 
     python examples/measure_styles.py runs/pixar-* runs/joker-*
 
-For each run: how many of the stylised heads (64 seeds, four sides) a separately trained classifier calls by
-the prompted style, and how many of them are still found among the 64 photographic heads by their face alone
-(rank-1 of the identity encoder, front views). The untouched generator is the first row.
+For each run: the share of stylised heads (seeds 0, 1, ...; four sides) that a separately trained classifier
+calls by the prompted style, the share that is still found among the photographic heads by their face alone,
+and how alike different people have become. The untouched generator is the first row. Every number comes with
+its 95 % interval. `stylehead eval` measures more, and from true pictures.
 """
 
 import argparse
 import json
-import math
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+from stylehead.evaluation.case import Case, Looks, Target
+from stylehead.evaluation.columns import find_column, measure_row
+from stylehead.evaluation.loading import load_encoders
+from stylehead.evaluation.numbers import Cell
+from stylehead.evaluation.portraits import render_portraits
+from stylehead.evaluation.table import format_cell
+from stylehead.export.views import latent_from_seed
+from stylehead.generator import PanoHead, load_style, remove_styles
+from stylehead.mini.captions import place_prompt
+from stylehead.weights.presets import mini_preset
 
-from stylehead.generator import PanoHead, load_style
-from stylehead.geometry import camera_from_angles, conditioning_camera
-from stylehead.mini.captions import STYLES, place_prompt
-from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
-from stylehead.weights.presets import MINI_WEIGHTS
-
-YAWS_DEG = (-60, 0, 60, 180)
+YAWS_DEG = (-60.0, 0.0, 60.0, 180.0)
 PSI = 0.75
+COLUMNS = [find_column(name) for name in ("style", "id_rank1", "id", "diversity_id")]
 
 
-def latents(people: int) -> torch.Tensor:
-    """What `stylehead render --seed 0`, `1`, ... start from."""
-    import numpy as np
-
-    return torch.from_numpy(
-        np.stack([np.random.RandomState(seed).randn(64) for seed in range(people)])
-    ).float()
-
-
-@torch.no_grad()
-def portraits(generator: PanoHead, z: torch.Tensor) -> torch.Tensor:
-    """[N,4,3,128,128]: every head from the four sides."""
-    cameras = torch.cat([camera_from_angles(math.radians(yaw), 0.0) for yaw in YAWS_DEG])
-    heads = []
-    for row in z:
-        ws = generator.mapping(row[None], conditioning_camera(), truncation_psi=PSI)
-        heads.append(generator.synthesis(ws, cameras, background="white").image.clamp(-1, 1))
-    return torch.stack(heads)
-
-
-@torch.no_grad()
-def measure(images: torch.Tensor, source: torch.Tensor, style: str) -> dict[str, float]:
-    """Style share per yaw and overall, identity rank-1, and the mean similarity of different people."""
-    classifier = StyleClassifier.load(MINI_WEIGHTS / "style_classifier.safetensors")
-    encoder = IdentityEncoder.load(MINI_WEIGHTS / "identity.safetensors")
-    named = classifier(images.flatten(0, 1)).argmax(dim=1).reshape(images.shape[:2]) == STYLES.index(style)
-    front = YAWS_DEG.index(0)
-    stylised, photographic = encoder(images[:, front]), encoder(source[:, front])
-    similarity = stylised @ photographic.t()
-    found = similarity.argmax(dim=1) == torch.arange(len(images))
-    others = (stylised @ stylised.t())[~torch.eye(len(images), dtype=torch.bool)]
-    return {
-        **{f"style at {yaw:+d}": float(named[:, i].float().mean()) for i, yaw in enumerate(YAWS_DEG)},
-        "style": float(named.float().mean()),
-        "id rank-1": float(found.float().mean()),
-        "id similarity": float(similarity.diagonal().mean()),
-        "alike": float(others.mean()),
-    }
+def measure(runs: Sequence[Path], people: int) -> dict[str, dict[str, Cell]]:
+    """The numbers of every run, by its name; the untouched generator first."""
+    preset = mini_preset()
+    encoders = load_encoders(preset)
+    generator = PanoHead.load(preset.require_generator())
+    latents = {seed: latent_from_seed(generator, seed, psi=PSI) for seed in range(people)}
+    untouched = Looks(render_portraits(generator, latents, YAWS_DEG), encoders)
+    photo = Target("a photo of a person", "photo")
+    table = {"(untouched, photo)": measure_row(Case(untouched, untouched, photo), COLUMNS)}
+    for run in runs:
+        prompt = json.loads((run / "run.json").read_text())["prompt"]
+        load_style(run / "style.safetensors").apply(generator)
+        stylised = Looks(render_portraits(generator, latents, YAWS_DEG), encoders)
+        remove_styles(generator)
+        target = Target(prompt, place_prompt(prompt))
+        table[run.name] = measure_row(Case(stylised, untouched, target), COLUMNS)
+    return table
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one line a run, and all figures as JSON with --json."""
+    """Print one line a run, or all figures as JSON with --json."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,24 +58,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     options = parser.parse_args(arguments)
 
-    z = latents(options.people)
-    source = portraits(PanoHead.load(MINI_WEIGHTS / "generator.safetensors"), z)
-    table = {"(untouched, photo)": measure(source, source, "photo")}
-    for run in options.runs:
-        config = json.loads((run / "run.json").read_text())["config"]
-        generator = PanoHead.load(MINI_WEIGHTS / "generator.safetensors")
-        load_style(run / "style.safetensors").apply(generator)
-        style = place_prompt(config["prompt"])
-        table[f"{run.name} ({config['method']})"] = measure(portraits(generator, z), source, style)
-
+    table = measure(options.runs, options.people)
     if options.json:
-        print(json.dumps(table, indent=2))
+        values = {name: {c: cell.value for c, cell in row.items()} for name, row in table.items()}
+        print(json.dumps(values, indent=2))
         return
-    width = max(len(name) for name in table)
-    columns = list(next(iter(table.values())))
-    print(" " * width, *columns, sep="  ")
     for name, row in table.items():
-        print(name.ljust(width), *(f"{row[c]:.2f}".rjust(len(c)) for c in columns), sep="  ")
+        print(name, *(f"{c.name} {format_cell(row[c.name], c.digits)}" for c in COLUMNS), sep="  ")
 
 
 if __name__ == "__main__":

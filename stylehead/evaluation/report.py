@@ -154,19 +154,19 @@ def _people(section: _Section, pictures: Pictures) -> str:
 
 
 def _person(seed: int, shown: Sequence[tuple[Row, Portraits]]) -> str:
+    order = sorted({yaw for _, portraits in shown for yaw in portraits.yaws_deg})
     strips = []
     for row, portraits in shown:
         if seed not in portraits.seeds:
             continue
-        order = sorted(portraits.yaws_deg)
-        sides = ", ".join(f"{yaw:g}°" for yaw in order)
+        sides = ", ".join(f"{yaw:g}°" for yaw in order if yaw in portraits.yaws_deg)
         alt = f"{row.label}: person {seed} from {sides}"
-        source = strip(portraits.pick(seeds=[seed], yaws_deg=order))
         strips.append(
-            f'<div class="strip"><span>{escape(row.label)} ({escape(sides)})</span>'
-            f'<img src="{source}" alt="{escape(alt)}" loading="lazy"></div>'
+            f'<div class="strip"><span>{escape(row.label)}</span>'
+            f'<img src="{strip(portraits, seed, order)}" alt="{escape(alt)}" loading="lazy"></div>'
         )
-    return f"<figure><figcaption>person {seed}</figcaption>{''.join(strips)}</figure>"
+    yaws = ", ".join(f"{yaw:g}°" for yaw in order)
+    return f"<figure><figcaption>person {seed}, from {escape(yaws)}</figcaption>{''.join(strips)}</figure>"
 
 
 def _cases(section: _Section, pictures: Pictures) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,9 +16,12 @@ LARGEST = 192
 """Pictures are shrunk to this height and width at most."""
 
 
-def strip(portraits: Portraits) -> str:
-    """All sides of the first person side by side, as a data address."""
-    return data_address(torch.cat(list(portraits.images[0]), dim=-1), len(portraits.yaws_deg))
+def strip(portraits: Portraits, seed: int, yaws_deg: Sequence[float]) -> str:
+    """One person from several sides, side by side, as a data address; white where a side is not known."""
+    known = portraits.pick(seeds=[seed]).images[0]
+    white = torch.full_like(known[0], 255)
+    sides = [known[portraits.yaws_deg.index(yaw)] if yaw in portraits.yaws_deg else white for yaw in yaws_deg]
+    return data_address(torch.cat(sides, dim=-1), len(sides))
 
 
 def case_pair(before: Portraits, after: Portraits, seed: int) -> str:

@@ -25,8 +25,8 @@ def test_measure_styles_gives_the_untouched_generator_first(capsys):
     load("measure_styles").main(["--people", "4", "--json"])
     table = json.loads(capsys.readouterr().out)
     (row,) = table.values()
-    assert row["id rank-1"] == 1
-    assert row["id similarity"] == pytest.approx(1, abs=1e-4)
+    assert row["id_rank1"] == 1
+    assert row["id"] == pytest.approx(1, abs=1e-4)
     assert 0 <= row["style"] <= 1
 
 

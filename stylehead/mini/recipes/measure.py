@@ -13,24 +13,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from stylehead.evaluation.id_rank1 import rank1
+from stylehead.evaluation.methods import PROMPTS
+from stylehead.evaluation.outline import outline_iou
+from stylehead.evaluation.style_share import style_share
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.guidance import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
-
-PROMPTS = {
-    "pixar": "Pixar character",
-    "joker": "Portrait of the Joker",
-    "werewolf": "Portrait of a werewolf",
-    "sketch": "pencil sketch",
-    "statue": "marble statue",
-    "zombie": "Portrait of a zombie",
-}
-
 
 _NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher")
 
@@ -58,14 +51,6 @@ def generator_figures(generator: PanoHead, photo: Views) -> dict[str, float]:
     return {"psnr": float(torch.cat(psnr).mean()), "mask_iou": float(torch.cat(iou).mean())}
 
 
-def outline_iou(mask: Tensor, truth: Tensor) -> Tensor:
-    """Intersection over union [B] of masks [B,1,r,r] (resized) and true ones [B,1,R,R], cut at 0.5."""
-    resized = functional.interpolate(mask, size=truth.shape[-1], mode="bilinear", align_corners=False)
-    ours, theirs = resized > 0.5, truth > 0.5
-    both = (ours & theirs).sum(dim=(1, 2, 3)).float()
-    return both / (ours | theirs).sum(dim=(1, 2, 3)).clamp(min=1)
-
-
 def classifier_figures(classifier: StyleClassifier, held_out: HeldOut) -> dict[str, float]:
     """Accuracy on true pictures of unseen people, per style."""
     figures = {}
@@ -75,13 +60,6 @@ def classifier_figures(classifier: StyleClassifier, held_out: HeldOut) -> dict[s
         images = image_pm1(views.images[rows].flatten(0, 1))
         figures[style] = style_share(classifier, images, style)
     return figures
-
-
-@torch.no_grad()
-def style_share(classifier: StyleClassifier, images: Tensor, style: str) -> float:
-    """Part of pictures [B,3,R,R] that the classifier calls by this style."""
-    named = torch.cat([classifier(part).argmax(dim=1) for part in images.split(64)])
-    return float((named == STYLES.index(style)).float().mean())
 
 
 def identity_figures(encoder: IdentityEncoder, held_out: HeldOut) -> dict[str, float]:
@@ -98,12 +76,6 @@ def identity_figures(encoder: IdentityEncoder, held_out: HeldOut) -> dict[str, f
         people = [photo.identities.tolist().index(seed) for seed in styled.identities[rows].tolist()]
         figures[style] = rank1(queries, gallery, torch.tensor(people))
     return figures
-
-
-def rank1(queries: Tensor, gallery: Tensor, people: Tensor | None = None) -> float:
-    """Part of the queries [N,D] whose nearest gallery vector [M,D] is of the same person (row by default)."""
-    people = torch.arange(len(queries)) if people is None else people
-    return float(((queries @ gallery.t()).argmax(dim=1) == people).float().mean())
 
 
 @torch.no_grad()
