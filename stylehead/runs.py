@@ -29,7 +29,10 @@ MANIFEST = "run.json"
 EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
-WRITTEN = ("*.json", "*.jsonl", "*.safetensors", "*.jpg", "*.mp4", "*.md", "checkpoints", "previews")
+WRITTEN = (
+    "*.json", "*.jsonl", "*.safetensors", "*.jpg", "*.mp4", "*.md", "checkpoints", "previews",
+    "latent.npz", "aligned.png",
+)  # fmt: skip
 """What a run writes, as patterns: overwriting one removes these and nothing else."""
 
 
@@ -286,9 +289,13 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{path} is not empty and is not a run.", "choose another --out")
     if overwrite:
         return
-    if RunDirectory(path).manifest().get("outcome") == "finished":
+    manifest = RunDirectory(path).manifest()
+    if manifest.get("outcome") == "finished":
         raise UsageError(f"{path} already holds a finished run.", "add --overwrite, or choose another --out")
-    raise UsageError(f"{path} already holds an unfinished run.", f"stylehead stylize --resume {path}")
+    raise UsageError(
+        f"{path} already holds an unfinished run.",
+        f"stylehead {manifest.get('job', 'stylize')} --resume {path}",
+    )
 
 
 def new_run_path(root: Path, name: str) -> Path:

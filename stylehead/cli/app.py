@@ -7,6 +7,7 @@ import typer
 from stylehead import __version__
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
+from stylehead.cli import invert as invert_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
 
@@ -18,6 +19,8 @@ EPILOG = """
   [cyan]stylehead stylize --prompt "Pixar character"[/cyan]   train a style, on any laptop
 
   [cyan]stylehead render --seed 42 --yaw-steps 36[/cyan]      see a head from all sides
+
+  [cyan]stylehead invert photo.jpg[/cyan]                     turn a photograph into a head
 
   [cyan]stylehead eval[/cyan]                                 how good is what I trained?
 
@@ -54,6 +57,7 @@ def _root(
 app.command(epilog=stylize_command.EPILOG, context_settings=CONTEXT)(stylize_command.stylize)
 app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
 app.command("eval", epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
+app.command(epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
 app.command(epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 
 

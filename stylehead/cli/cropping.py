@@ -1,0 +1,121 @@
+"""What `stylehead invert` crops out of a picture, and the camera that it knows of that crop."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from stylehead.cli.heads import check_file
+from stylehead.cli.output import Output
+from stylehead.errors import JobError, UsageError
+from stylehead.geometry import LABEL_SIZE, camera_from_angles
+from stylehead.inversion.align import Square, align_face, crop, whole_square
+from stylehead.inversion.faces import choose_face, load_face_finder
+from stylehead.inversion.invert import Camera
+from stylehead.inversion.latents import read_camera
+from stylehead.inversion.pictures import Bytes, Photo
+
+if TYPE_CHECKING:
+    from stylehead.cli.invert import Request
+
+_MOST_YAW_DEG, _MOST_PITCH_DEG = 180.0, 89.0
+_EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
+
+
+class HeadCrop(NamedTuple):
+    """The aligned picture of a head.
+
+    Attributes:
+        pixels: [R,R,3].
+        alpha: [R,R], if the picture has any.
+        camera: What is known of its camera.
+        face: Number of the face that was chosen; None for an aligned picture.
+    """
+
+    pixels: Bytes
+    alpha: Bytes | None
+    camera: Camera | None
+    face: int | None
+
+
+def find_head(request: "Request", picture: Photo, resolution: int, output: Output) -> HeadCrop:
+    """Crop the head that was asked for.
+
+    Args:
+        request: What was typed.
+        picture: The picture.
+        resolution: Edge of the crop, pixels.
+        output: For notes.
+
+    Raises:
+        MissingError: Face models are missing.
+        LicenseError: Their licence is not accepted.
+        JobError: There is no face.
+        UsageError: There is no face of that number, or the camera cannot be read.
+    """
+    face, camera = None, None
+    if request.aligned:
+        camera = None if request.camera is None else Camera(parse_camera(request.camera), fixed=True)
+        square, note = whole_square(picture.pixels)
+    else:
+        finder = load_face_finder()
+        choice = choose_face(finder.find(picture.pixels), request.face, str(request.photo))
+        aligned = align_face(choice.face)
+        square, note, face = aligned.square, choice.note, choice.number
+        if aligned.camera_label is not None:
+            camera = Camera(aligned.camera_label, fixed=False)
+    if note is not None:
+        output.note(note)
+    return HeadCrop(
+        crop(picture.pixels, square, resolution), _alpha(picture.alpha, square, resolution), camera, face
+    )
+
+
+def _alpha(alpha: Bytes | None, square: Square, resolution: int) -> Bytes | None:
+    return None if alpha is None else crop(alpha, square, resolution)
+
+
+def parse_camera(text: str) -> Tensor:
+    """Read a camera [1,25]: "YAW,PITCH" in degrees, a latent file, or a JSON file with 25 numbers.
+
+    Raises:
+        UsageError: It is none of these, or out of range.
+        JobError: The file is damaged or has no camera.
+    """
+    parts = text.split(",")
+    if len(parts) == 2:
+        try:
+            yaw, pitch = (float(part) for part in parts)
+        except ValueError:
+            raise UsageError(
+                f"`--camera` (={text}) must be YAW,PITCH in degrees or a file.", _EXAMPLE
+            ) from None
+        if not (abs(yaw) <= _MOST_YAW_DEG and abs(pitch) <= _MOST_PITCH_DEG):
+            raise UsageError(
+                f"`--camera` (={text}) must have a yaw within {_MOST_YAW_DEG:g} and a pitch within "
+                f"{_MOST_PITCH_DEG:g} degrees."
+            )
+        return camera_from_angles(math.radians(yaw), math.radians(pitch))
+    path = Path(text)
+    if path.suffix not in (".npz", ".json"):
+        raise UsageError(f"`--camera` (={text}) must be YAW,PITCH in degrees or a file.", _EXAMPLE)
+    check_file(path, "--camera")
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> Tensor:
+    if path.suffix == ".npz":
+        label = read_camera(path)
+        if label is None:
+            raise JobError(f"{path} has no `camera`.", _EXAMPLE)
+        return label
+    try:
+        label = torch.tensor(json.loads(path.read_text(encoding="utf-8")), dtype=torch.float32).reshape(-1)
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        raise JobError(f"{path} is not a list of {LABEL_SIZE} numbers.") from error
+    if label.numel() != LABEL_SIZE or not torch.isfinite(label).all():
+        raise JobError(f"{path} is not a list of {LABEL_SIZE} finite numbers.")
+    return label[None]

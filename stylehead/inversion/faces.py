@@ -1,0 +1,184 @@
+"""Faces in photographs: found by insightface's models, whose licence has to be accepted first."""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylehead.errors import JobError, LicenseError, MissingError, UsageError
+from stylehead.inversion.pictures import Bytes
+from stylehead.weights import catalogue
+
+MODELS = "insightface-buffalo_l"
+"""Entry of the catalogue that holds detector, landmarks and identity."""
+
+_TASKS = ["detection", "landmark_3d_68", "recognition"]
+_FETCH = f"stylehead weights fetch {MODELS}, or --aligned for a picture that is already cropped"
+_ACCEPT = f"stylehead weights fetch {MODELS} --accept-license insightface"
+
+Points = NDArray[np.float64]
+
+
+class Face(NamedTuple):
+    """One face in a photograph, in its pixels.
+
+    Attributes:
+        box: left, top, right, bottom.
+        score: Confidence of the detector, 0..1.
+        five: [5,2]: the eye on the picture's left, the other eye, nose, and the two mouth corners.
+        points: [68,3] landmarks in the usual order, z towards the camera; None without a landmark model.
+        mean_points: [68,3], the mean face to which `points` correspond: x right, y down, z forward.
+        embedding: Unit vector of the identity; None without a recognition model.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    five: Points
+    points: Points | None = None
+    mean_points: Points | None = None
+    embedding: Points | None = None
+
+    @property
+    def area(self) -> float:
+        """Area of the box, square pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, 0.0) * max(bottom - top, 0.0)
+
+
+class Analyser(Protocol):
+    """The part of insightface's `FaceAnalysis` that is used."""
+
+    models: Any
+
+    def get(self, img: Bytes) -> Sequence[Any]:
+        """Faces in a picture [H,W,3], blue first."""
+
+
+class FaceFinder:
+    """Finds faces.
+
+    Args:
+        analyser: insightface's `FaceAnalysis`, prepared, or anything that answers alike.
+    """
+
+    def __init__(self, analyser: Analyser) -> None:
+        self._analyser = analyser
+        landmark_model = analyser.models.get("landmark_3d_68")
+        mean = getattr(landmark_model, "mean_lmk", None)
+        self._mean = None if mean is None else np.asarray(mean, dtype=np.float64)
+
+    @classmethod
+    def load(cls, folder: Path) -> "FaceFinder":
+        """Load insightface's models from a folder of `.onnx` files.
+
+        Raises:
+            MissingError: The package insightface cannot be imported.
+            JobError: The folder does not hold the models.
+        """
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+                warnings.simplefilter("ignore")
+                from insightface.app import FaceAnalysis
+
+                analyser = FaceAnalysis(
+                    name=str(folder), allowed_modules=_TASKS, providers=["CPUExecutionProvider"]
+                )
+                analyser.prepare(ctx_id=-1, det_size=(640, 640))
+        except ImportError as error:
+            raise MissingError(
+                f"The package insightface cannot be used ({error}).", "pip install insightface onnxruntime"
+            ) from error
+        except (AssertionError, RuntimeError, ValueError, OSError) as error:
+            raise JobError(f"{folder} does not hold insightface's models.", _ACCEPT) from error
+        return cls(analyser)
+
+    def find(self, pixels: Bytes) -> list[Face]:
+        """Find all faces in a picture [H,W,3], the largest first."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numpy, inside the package
+            found = self._analyser.get(np.ascontiguousarray(pixels[..., ::-1]))
+        faces = [self._face(item) for item in found if getattr(item, "kps", None) is not None]
+        return sorted(faces, key=lambda face: -face.area)
+
+    def _face(self, item: Any) -> Face:
+        points = getattr(item, "landmark_3d_68", None)
+        usable = points is not None and self._mean is not None
+        embedding = getattr(item, "normed_embedding", None)
+        left, top, right, bottom = (float(value) for value in item.bbox)
+        return Face(
+            box=(left, top, right, bottom),
+            score=float(item.det_score),
+            five=np.asarray(item.kps, dtype=np.float64),
+            points=np.asarray(points, dtype=np.float64) if usable else None,
+            mean_points=self._mean if usable else None,
+            embedding=None if embedding is None else np.asarray(embedding, dtype=np.float64),
+        )
+
+
+def load_face_finder() -> FaceFinder:
+    """Load the models of the catalogue.
+
+    Raises:
+        MissingError: They are not on this machine.
+        LicenseError: Their licence has not been accepted.
+    """
+    folder = catalogue.local_path(MODELS)
+    if folder is None:
+        raise MissingError(f"Finding a face needs the models {MODELS}, which are not here.", _FETCH)
+    if not catalogue.accepted(MODELS):
+        entry = catalogue.find(MODELS)
+        raise LicenseError(f"{entry.title}: {entry.terms} {entry.licence_url}", _ACCEPT)
+    return FaceFinder.load(folder)
+
+
+class Choice(NamedTuple):
+    """The face that was chosen, and a sentence when there was a choice."""
+
+    face: Face
+    number: int
+    note: str | None
+
+
+def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> Choice:
+    """Choose a face.
+
+    Args:
+        faces: The largest first.
+        number: 1 for the largest, 2 for the next; None chooses the largest.
+        picture: Its name, for messages.
+
+    Raises:
+        JobError: There is no face.
+        UsageError: There is none of that number.
+    """
+    if not faces:
+        raise JobError(
+            f"No face was found in {picture}.",
+            "use a picture that shows the face larger and less turned away, or crop it to the head yourself "
+            "and add --aligned",
+        )
+    if number is not None and not 1 <= number <= len(faces):
+        raise UsageError(
+            f"`--face` (={number}) must be between 1 and {len(faces)}: "
+            f"{picture} shows {len(faces)} face{'s' * (len(faces) > 1)}."
+        )
+    chosen = number or 1
+    note = None
+    if number is None and len(faces) > 1:
+        note = (
+            f"{picture} shows {len(faces)} faces; the largest is taken, around pixel "
+            f"{_middle(faces[0])}. Others: " + ", ".join(
+                f"--face {index} at {_middle(face)}" for index, face in enumerate(faces[1:], start=2)
+            )
+        )  # fmt: skip
+    return Choice(faces[chosen - 1], chosen, note)
+
+
+def _middle(face: Face) -> str:
+    left, top, right, bottom = face.box
+    return f"({(left + right) / 2:.0f}, {(top + bottom) / 2:.0f})"

@@ -1,0 +1,135 @@
+"""The whole way from an aligned picture to a head: mask, starting points, projection."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylehead.generator import PanoHead
+from stylehead.inversion.guess import Guess
+from stylehead.inversion.judge import Judge, Target
+from stylehead.inversion.latents import LatentSpace
+from stylehead.inversion.masks import MaskSource, head_mask
+from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.pose import pose, pose_of_label
+from stylehead.inversion.project import Found, Knowns, Projection, Step
+from stylehead.inversion.search import GridConfig, PoseGrid, Start
+from stylehead.inversion.settings import InversionConfig
+
+GRID_TRUST_DEG = 8.0
+GUESS_TRUST_DEG = 4.0
+LANDMARKS_TRUST_DEG = 4.0
+
+
+class Prepared(NamedTuple):
+    """A picture ready for projection, and how its head was found."""
+
+    target: Target
+    mask_source: MaskSource
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """What is known of the camera: its label [1,25], and whether it must stay exactly so."""
+
+    label: Tensor
+    fixed: bool
+
+
+class Inverter:
+    """Inverts pictures with one generator; what does not depend on the picture is computed once.
+
+    Args:
+        generator: In evaluation mode; its parameters stop requiring gradients.
+        judge: Compares pictures.
+        guess: A learned first guess, if there is one.
+        config: Settings of the projection.
+        grid: Settings of the pose search.
+    """
+
+    def __init__(
+        self,
+        generator: PanoHead,
+        judge: Judge,
+        guess: Guess | None = None,
+        *,
+        config: InversionConfig | None = None,
+        grid: GridConfig | None = None,
+    ) -> None:
+        self.generator, self.judge = generator.requires_grad_(False).eval(), judge
+        self.config = config or InversionConfig()
+        self.space = LatentSpace.measure(generator)
+        self._guess, self._grid_config = guess, grid or GridConfig()
+        self._grid: PoseGrid | None = None
+
+    def grid(self, done: Callable[[float], None] = lambda _share: None) -> PoseGrid:
+        """The renders of the pose search, made at the first call."""
+        if self._grid is None:
+            self._grid = PoseGrid(self.generator, self.space, self._grid_config, done)
+        return self._grid
+
+    def prepare(self, pixels: Bytes, alpha: Bytes | None, camera: Camera | None = None) -> Prepared:
+        """Find the head in an aligned picture and put it on white.
+
+        Args:
+            pixels: [R,R,3].
+            alpha: [R,R] of the picture, if it has any.
+            camera: Tells where the head is expected.
+        """
+        size = pixels.shape[0]
+
+        def expected() -> np.ndarray:
+            angles = None if camera is None else pose_of_label(camera.label)[0, :2]
+            share = self.grid().expected_mask(angles)
+            return np.asarray(_resized(share, size)[0, 0].cpu().numpy(), dtype=np.float32)
+
+        found = head_mask(pixels, alpha, expected)
+        device = self.space.mean.device
+        image = torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+        mask = torch.from_numpy(found.share)[None, None].to(device)
+        return Prepared(Target.make(image, mask), found.source)
+
+    def knowns(self, target: Target, camera: Camera | None = None) -> Knowns:
+        """Where to start from: the learned guess, poses of the grid, or the camera that is known."""
+        guessed = self._guessed(target)
+        if camera is None:
+            return self._search(target, guessed)
+        angles = pose_of_label(camera.label)
+        heads = [coords for _, coords in guessed]
+        heads.append(self.grid().head_at(target, angles[0, :2]))
+        start = Start(angles.expand(len(heads), -1), torch.cat(heads))
+        trust = torch.full((len(heads),), math.radians(LANDMARKS_TRUST_DEG))
+        return Knowns(start, trust, camera.label if camera.fixed else None)
+
+    def project(
+        self, target: Target, knowns: Knowns, on_step: Callable[[Step], None] = lambda _step: None
+    ) -> Found:
+        """Run the projection; see :class:`Projection`."""
+        return Projection(self.generator, self.space, self.judge, target, self.config).run(knowns, on_step)
+
+    def _guessed(self, target: Target) -> list[tuple[Tensor, Tensor]]:
+        """Pose [1,6] and coordinates [1,A] by the learned guess, or nothing without a fitting one."""
+        if self._guess is None or self.judge.identity is None:
+            return []
+        angles, w = self._guess(self.judge.identity.trunk, target.image)
+        fits = self._guess.generator == self.generator.fingerprint()
+        coords = self.space.coords(w) if fits else self.space.mean.new_zeros(1, len(self.space.scales))
+        return [(pose(angles[:, 0], angles[:, 1]), coords)]
+
+    def _search(self, target: Target, guessed: list[tuple[Tensor, Tensor]]) -> Knowns:
+        found = self.grid().starts(target, max(1, self.config.starts - len(guessed)))
+        start = Start(
+            torch.cat([*(poses for poses, _ in guessed), found.poses]),
+            torch.cat([*(coords for _, coords in guessed), found.coords]),
+        )
+        trust = [GUESS_TRUST_DEG] * len(guessed) + [GRID_TRUST_DEG] * len(found.poses)
+        return Knowns(start, torch.deg2rad(torch.tensor(trust)))
+
+
+def _resized(share: Tensor, size: int) -> Tensor:
+    return functional.interpolate(share[None, None], size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,96 @@
+"""How alike two pictures are: pixels, features, identity and outline, each per picture of a batch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, Trunk, perceptual_features
+
+IDENTITY_FILE = "identity.safetensors"
+FEATURES_FILE = "image_text.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """The networks that compare pictures.
+
+    Attributes:
+        trunk: Feature maps for the perceptual distance; None: no such distance.
+        identity: Embeds faces; None: no identity term. It was trained on the embedded world.
+    """
+
+    trunk: Trunk | None = None
+    identity: IdentityEncoder | None = None
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Judge":
+        """Load those networks that lie in a folder of embedded models."""
+        features, identity = folder / FEATURES_FILE, folder / IDENTITY_FILE
+        return cls(
+            ImageTextEncoder.load(features).to(device).trunk if features.is_file() else None,
+            IdentityEncoder.load(identity).to(device) if identity.is_file() else None,
+        )
+
+    def perceptual(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
+        """Perceptual distances [B] between pictures [B,3,R,R] and others of the same shape (or one)."""
+        if self.trunk is None:
+            return image_pm1.new_zeros(len(image_pm1))
+        pairs = zip(
+            perceptual_features(self.trunk, image_pm1).maps,
+            perceptual_features(self.trunk, other_pm1).maps,
+            strict=True,
+        )
+        parts = [(one - two).square().sum(dim=1).mean(dim=(1, 2)) for one, two in pairs]
+        return torch.stack(parts).mean(dim=0)
+
+    def similarity(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
+        """Identity similarities [B], -1..1; 0 without an identity network."""
+        if self.identity is None:
+            return image_pm1.new_zeros(len(image_pm1))
+        return (self.identity(image_pm1) * self.identity(other_pm1)).sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The picture to be reproduced, on white.
+
+    Attributes:
+        image: [1,3,R,R] in -1..1.
+        mask: [1,1,R,R], share of each pixel that the head covers.
+    """
+
+    image: Tensor
+    mask: Tensor
+
+    @classmethod
+    def make(cls, image_pm1: Tensor, mask: Tensor) -> "Target":
+        """Put an aligned picture [1,3,R,R] on white by its mask [1,1,R,R]."""
+        return cls(image_pm1 * mask + (1 - mask), mask)
+
+    def at(self, resolution: int) -> "Target":
+        """The same, reduced to another edge."""
+        if resolution == self.image.shape[-1]:
+            return self
+        return Target(_reduced(self.image, resolution), _reduced(self.mask, resolution))
+
+
+def _reduced(picture: Tensor, resolution: int) -> Tensor:
+    return functional.interpolate(
+        picture, size=resolution, mode="bilinear", align_corners=False, antialias=True
+    )
+
+
+def pixel_distance(image: Tensor, target: Tensor) -> Tensor:
+    """Mean over a picture of squared plus a tenth of absolute differences, [B]."""
+    error = image - target
+    return error.square().mean(dim=(1, 2, 3)) + 0.1 * error.abs().mean(dim=(1, 2, 3))
+
+
+def outline_iou(mask: Tensor, target: Tensor) -> float:
+    """Intersection over union of one mask [1,1,r,r] with a target [1,1,R,R], both cut at 0.5."""
+    resized = functional.interpolate(mask, size=target.shape[-1], mode="bilinear", align_corners=False)
+    ours, theirs = resized > 0.5, target > 0.5
+    return float((ours & theirs).sum() / (ours | theirs).sum().clamp(min=1))
