@@ -182,16 +182,18 @@ def _job(config: StylizeConfig, request: Request, output: Output, *, preset: str
     """Choose weights and device, and ask the embedded teacher whether it can place the prompt."""
     weights, why = resolve_preset(preset)
     output.note(why)
-    if weights.knows_few_styles:
+    if weights.knows_few_styles and config.diffusion is None:
         from stylehead.mini.captions import place_prompt
 
         place_prompt(config.prompt)
     weights.require_generator()
-    weights.require_teacher()
     from stylehead.cli.environment import choose_device
     from stylehead.cli.training import Job
 
-    return Job(config, weights, choose_device(request.device), request.keep_checkpoints)
+    job = Job(config, weights, choose_device(request.device), request.keep_checkpoints)
+    if config.depth == "auto" and job.sources.depth_estimator is not None:
+        output.note(f"depth: {job.sources.depth_estimator.name} (--depth rendered uses the renderer's own)")
+    return job
 
 
 def _report(run: RunDirectory, files: "RunFiles", output: Output) -> None:

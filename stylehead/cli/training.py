@@ -1,27 +1,26 @@
 """A stylise job on the disk: models in, a run directory out, and everything needed to go on after a stop."""
 
 import contextlib
+import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylehead.cli import environment
+from stylehead.cli import environment, models
 from stylehead.cli.errors import StoppedError, explain
 from stylehead.cli.output import Output
 from stylehead.cli.progress import reporter
 from stylehead.cli.signals import StopRequest
 from stylehead.config import StylizeConfig
-from stylehead.distill import FeatureMaps, StepRecord, Stylizer
+from stylehead.distill import StepRecord, Stylizer
 from stylehead.errors import JobError
 from stylehead.export.card import model_card
 from stylehead.export.images import save_image
 from stylehead.export.showcase import Showcase
 from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
-from stylehead.generator import PanoHead, save_style
-from stylehead.guidance import Teacher
-from stylehead.mini.encoders import ImageTextEncoder
+from stylehead.generator import save_style
 from stylehead.runs import RunDirectory
 from stylehead.weights.presets import Preset
 
@@ -42,6 +41,16 @@ class Job:
     device: str
     keep_checkpoints: int
 
+    @functools.cached_property
+    def sources(self) -> models.Sources:
+        """Where the teacher comes from; raises MissingError or LicenseError where it cannot."""
+        return models.find_sources(self.config, self.preset)
+
+    @functools.cached_property
+    def licence(self) -> str:
+        """The terms of what the job makes."""
+        return models.licence_of(self.preset, self.sources)
+
 
 class RunFiles(NamedTuple):
     """What a finished run holds for its user."""
@@ -53,29 +62,8 @@ class RunFiles(NamedTuple):
 
 
 def load_stylizer(job: Job) -> Stylizer:
-    """Load the models of a job. The reference is loaded from the file again, so that nothing is shared."""
-    import torch
-
-    path = job.preset.require_generator()
-    half = torch.float16 if job.device == "cuda" else torch.float32
-    teacher = Teacher.load(
-        job.preset.require_teacher(), device=job.device, dtype=half, steps=job.config.ddim_steps
-    )
-    return Stylizer(
-        PanoHead.load(path, job.device),
-        PanoHead.load(path, job.device),
-        teacher,
-        job.config,
-        features=_perceptual_features(job),
-    )
-
-
-def _perceptual_features(job: Job) -> FeatureMaps | None:
-    """The feature network of the perceptual distance, if the job wants one and the preset has one."""
-    path = job.preset.companion("image_text.safetensors")
-    if job.config.perceptual_weight == 0 or path is None:
-        return None
-    return ImageTextEncoder.load(path).to(job.device).trunk.maps
+    """Load the models of a job."""
+    return models.load_stylizer(job.config, job.preset, job.sources, job.device)
 
 
 def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]:
@@ -85,11 +73,14 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
         "prompt": job.config.prompt,
         "seed": job.config.seed,
         "preset": job.preset.name,
-        "licence": job.preset.licence,
+        "licence": job.licence,
         "device": environment.device_name(job.device),
         "keep_checkpoints": job.keep_checkpoints,
         "generator": stylizer.reference.fingerprint(),
-        "weights": [file._asdict() for file in job.preset.weight_files()],
+        "teacher": {source.role: source.name for source in job.sources.listed()},
+        "precision": str(stylizer.objective.teacher.parts.unet.dtype).removeprefix("torch."),
+        "memory": stylizer.memory.name,
+        "weights": [file._asdict() for file in models.weight_facts(job.preset, job.sources)],
         "versions": environment.versions(),
         "config": job.config.to_dict(),
         "started": _now(),
@@ -224,7 +215,7 @@ class Training:
             name=str(self._run.path),
             steps=self._stylizer.iteration,
             preset=self._job.preset.name,
-            licence=self._job.preset.licence,
+            licence=self._job.licence,
         )
 
     def _recipe(self) -> dict[str, Any]:
@@ -246,7 +237,7 @@ class Training:
             "iterations": self._stylizer.iteration,
             "seed": config.seed,
             "preset": self._job.preset.name,
-            "licence": self._job.preset.licence,
+            "licence": self._job.licence,
         }
         return {f"stylehead.{key}": str(value) for key, value in facts.items()}
 

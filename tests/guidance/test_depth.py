@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+from tiny_teacher import write_tiny_depth_estimator
 
 from stylehead.errors import MissingError, UsageError
 from stylehead.guidance import DepthEstimator
@@ -10,30 +10,7 @@ from stylehead.guidance import DepthEstimator
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    backbone = Dinov2Config(
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=28,
-        patch_size=14,
-        out_features=["stage1", "stage2"],
-        reshape_hidden_states=False,
-    )
-    config = DepthAnythingConfig(
-        backbone_config=backbone,
-        reassemble_hidden_size=8,
-        reassemble_factors=[2, 1],
-        neck_hidden_sizes=[4, 8],
-        fusion_hidden_size=4,
-        head_in_index=-1,
-        head_hidden_size=4,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = DepthAnythingForDepthEstimation(config)
-    path = tmp_path_factory.mktemp("depth")
-    network.save_pretrained(path)
-    return path
+    return write_tiny_depth_estimator(tmp_path_factory.mktemp("depth"))
 
 
 def test_nearness_is_the_networks_answer_to_normalised_pixels(folder):

@@ -12,7 +12,13 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+)
 
 HIDDEN = 8
 VOCABULARY = 16
@@ -110,6 +116,32 @@ def tiny_text_encoder() -> CLIPTextModel:
             pad_token_id=1,
         )
     )
+
+
+def write_tiny_depth_estimator(folder: Path) -> Path:
+    """Write a Depth-Anything network of two narrow layers."""
+    backbone = Dinov2Config(
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+        out_features=["stage1", "stage2"],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=8,
+        reassemble_factors=[2, 1],
+        neck_hidden_sizes=[4, 8],
+        fusion_hidden_size=4,
+        head_in_index=-1,
+        head_hidden_size=4,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    return folder
 
 
 def scramble(network: nn.Module) -> None:

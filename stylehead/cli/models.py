@@ -1,0 +1,215 @@
+"""The models of a stylise job: which folders they come from, under which licences, and loading them."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylehead.config import StylizeConfig
+from stylehead.errors import MissingError
+from stylehead.guidance.sources import catalogue_entry, local_folder
+from stylehead.weights import Preset, WeightFile, catalogue
+from stylehead.weights.store import hash_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from stylehead.distill import FeatureMaps, Stylizer
+    from stylehead.guidance import DepthEstimator, TeacherPaths
+
+ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
+"""Catalogue entries that can estimate depth, the one that anybody may use first."""
+UNKNOWN_LICENCE = "not known to stylehead: see where it comes from"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that a job uses: its role, what the user would call it, its folder and its licence."""
+
+    role: str
+    name: str
+    folder: Path
+    licence: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the teacher of a job comes from; parts that the diffusion model brings along are not listed."""
+
+    diffusion: Source
+    controlnet_canny: Source | None = None
+    controlnet_depth: Source | None = None
+    vae: Source | None = None
+    depth_estimator: Source | None = None
+
+    def listed(self) -> list[Source]:
+        """Return all that are there."""
+        every = (self.diffusion, self.controlnet_canny, self.controlnet_depth, self.vae, self.depth_estimator)
+        return [source for source in every if source is not None]
+
+    def teacher_paths(self) -> "TeacherPaths":
+        """Return the folders as the teacher's loader wants them."""
+        from stylehead.guidance import TeacherPaths
+
+        folders = {
+            source.role: source.folder
+            for source in (self.controlnet_canny, self.controlnet_depth, self.vae)
+            if source is not None
+        }
+        return TeacherPaths(self.diffusion.folder, **folders)
+
+
+def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
+    """Find the folders of a job's teacher.
+
+    What the settings name comes first, then what the diffusion model's folder or the preset brings along;
+    a teacher that is not embedded is completed from the catalogue with what is on this machine.
+
+    Raises:
+        MissingError: Something that is named is not here.
+        LicenseError: Its licence is not accepted.
+    """
+    if config.diffusion is None:
+        base = Source("diffusion", f"{preset.name}/teacher", preset.require_teacher(), preset.licence)
+    else:
+        base = _named("diffusion", config.diffusion)
+    complete = config.diffusion is not None or not preset.knows_few_styles
+    return Sources(
+        base,
+        controlnet_canny=_controlnet(config, base, "canny", complete=complete),
+        controlnet_depth=_controlnet(config, base, "depth", complete=complete),
+        vae=None if config.vae is None else _named("vae", config.vae),
+        depth_estimator=_estimator(config, complete=complete),
+    )
+
+
+def _named(role: str, source: str) -> Source:
+    folder = local_folder(source, "--" + role.replace("_", "-"))
+    entry = catalogue_entry(source)
+    name = folder.name if Path(source).expanduser().is_dir() else source
+    return Source(role, name, folder, _licence_in(folder) if entry is None else entry.licence)
+
+
+def _listed(role: str, entry_id: str) -> Source | None:
+    """A catalogue entry that is here and may be used, or None."""
+    path = catalogue.local_path(entry_id) if catalogue.accepted(entry_id) else None
+    return None if path is None else Source(role, entry_id, path, catalogue.find(entry_id).licence)
+
+
+def _controlnet(config: StylizeConfig, base: Source, kind: str, *, complete: bool) -> Source | None:
+    role = f"controlnet_{kind}"
+    named: str | None = getattr(config, role)
+    if named is not None:
+        return _named(role, named)
+    wanted = config.canny if kind == "canny" else config.grid and config.depth != "none"
+    if not wanted or not complete or (base.folder / role).is_dir():
+        return None
+    return _listed(role, f"controlnet-{kind}")
+
+
+def _estimator(config: StylizeConfig, *, complete: bool) -> Source | None:
+    if not config.grid or config.depth in ("none", "rendered"):
+        return None
+    if config.depth_estimator is not None:
+        return _named("depth_estimator", config.depth_estimator)
+    if config.depth == "auto" and not complete:
+        return None
+    found = (_listed("depth_estimator", entry_id) for entry_id in ESTIMATORS)
+    source = next((source for source in found if source is not None), None)
+    if source is None and config.depth == "estimated":
+        hint = f"stylehead weights fetch {ESTIMATORS[0]}, or --depth rendered"
+        raise MissingError("There is no depth estimator on this machine.", hint)
+    return source
+
+
+def _licence_in(folder: Path) -> str:
+    """The licence that a model's card declares in its front matter, as the Hub's cards do."""
+    card = folder / "README.md"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        _, fence, rest = card.read_text(encoding="utf-8").partition("---\n")
+        lines = rest.partition("\n---")[0].splitlines() if fence else []
+        for line in lines:
+            key, _, value = line.partition(":")
+            if key.strip() in ("license", "licence") and value.strip():
+                return value.strip()
+    return UNKNOWN_LICENCE
+
+
+# ------------------------------------------------------------------------------------------------- for people
+
+
+def licence_of(preset: Preset, sources: Sources) -> str:
+    """Say under which licences a job's result stands: the preset's, and those of models from elsewhere."""
+    others = [f"{s.name}: {s.licence}" for s in sources.listed() if s.licence != preset.licence]
+    return "; ".join([preset.licence, *others])
+
+
+def weight_facts(preset: Preset, sources: Sources) -> list[WeightFile]:
+    """Hash every file that a stylise job reads, for the run manifest; ids hold no local path."""
+    generator = preset.require_generator()
+    facts = [WeightFile(f"{preset.name}/{generator.name}", hash_file(generator).sha256, preset.licence)]
+    by_role = {source.role: source for source in sources.listed()}
+    files: dict[str, Path] = sources.teacher_paths().weight_files()
+    if sources.depth_estimator is not None:
+        found = sorted(sources.depth_estimator.folder.glob("*.safetensors"))
+        files |= {f"depth_estimator/{path.name}": path for path in found}
+    for place, path in files.items():
+        role, _, name = place.partition("/")
+        source = by_role.get(role)
+        own = f"{sources.diffusion.name}/{place}" if source is None else f"{source.name}/{name}"
+        licence = (source or sources.diffusion).licence
+        facts.append(WeightFile(own, hash_file(path).sha256, licence))
+    return facts
+
+
+# -------------------------------------------------------------------------------------------------- loading
+
+
+def load_stylizer(config: StylizeConfig, preset: Preset, sources: Sources, device: str) -> "Stylizer":
+    """Load the models of a job. The reference is loaded from the file again, so that nothing is shared.
+
+    Raises:
+        StyleheadError: A model is missing, damaged, or does not fit the others.
+    """
+    from stylehead.distill import Stylizer
+    from stylehead.generator import PanoHead
+    from stylehead.guidance import Teacher
+
+    dtype = choose_dtype(config.precision, device)
+    teacher = Teacher.load(sources.teacher_paths(), device=device, dtype=dtype, steps=config.ddim_steps)
+    path = preset.require_generator()
+    return Stylizer(
+        PanoHead.load(path, device),
+        PanoHead.load(path, device),
+        teacher,
+        config,
+        features=_perceptual_features(config, preset, device),
+        depth_estimator=_load_estimator(sources, device, dtype),
+    )
+
+
+def choose_dtype(precision: str, device: str) -> "torch.dtype":
+    """The numbers of text encoder, UNet, ControlNets and depth estimator."""
+    import torch
+
+    if precision == "auto":
+        precision = "fp16" if device == "cuda" else "fp32"
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+
+
+def _load_estimator(sources: Sources, device: str, dtype: "torch.dtype") -> "DepthEstimator | None":
+    from stylehead.guidance import DepthEstimator
+
+    if sources.depth_estimator is None:
+        return None
+    return DepthEstimator.load(sources.depth_estimator.folder, device=device, dtype=dtype)
+
+
+def _perceptual_features(config: StylizeConfig, preset: Preset, device: str) -> "FeatureMaps | None":
+    """The feature network of the perceptual distance, if the job wants one and the preset has one."""
+    from stylehead.mini.encoders import ImageTextEncoder
+
+    path = preset.companion("image_text.safetensors")
+    if config.perceptual_weight == 0 or path is None:
+        return None
+    return ImageTextEncoder.load(path).to(device).trunk.maps
