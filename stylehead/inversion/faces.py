@@ -93,7 +93,7 @@ class FaceFinder:
             raise MissingError(
                 f"The package insightface cannot be used ({error}).", "pip install insightface onnxruntime"
             ) from error
-        except (AssertionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # the runtime's own classes have no common base but this
             raise JobError(f"{folder} does not hold insightface's models.", _ACCEPT) from error
         return cls(analyser)
 

@@ -62,7 +62,7 @@ def read_photo(path: Path, *, largest_edge: int = LARGEST_EDGE) -> Photo:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what decoders find odd about a file is no news to its owner
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path, formats=_readable()) as image:
                 return _read(image, path, largest_edge)
         except UnidentifiedImageError as error:
             raise JobError(f"{path} is not a picture that can be read.", _HINT) from error
@@ -74,6 +74,12 @@ def read_photo(path: Path, *, largest_edge: int = LARGEST_EDGE) -> Photo:
             raise JobError(f"{path} does not fit into memory.", "reduce it first") from error
         except _DAMAGE as error:
             raise JobError(f"{path} is damaged or cut short.", "export or download it again") from error
+
+
+def _readable() -> list[str]:
+    """Those of `FORMATS` that this build of Pillow knows."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _check_file(path: Path) -> None:

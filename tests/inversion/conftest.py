@@ -1,0 +1,34 @@
+"""A small generator with a real head-like density, and a picture that it made."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylehead.generator import PanoHead
+from stylehead.inversion import Judge
+from stylehead.inversion.latents import LatentSpace
+from stylehead.mini.encoders import IdentityEncoder, Trunk
+
+sys.path.append(str(Path(__file__).parents[1] / "generator"))
+import golden_cases
+
+
+@pytest.fixture(scope="session")
+def tiny() -> PanoHead:
+    """The tiny reference network: treat it as read-only."""
+    return golden_cases.tiny().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def space(tiny: PanoHead) -> LatentSpace:
+    return LatentSpace.measure(tiny, samples=400)
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    """Untrained networks: they compare pictures all the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Judge(Trunk().eval().requires_grad_(False), IdentityEncoder().eval().requires_grad_(False))
