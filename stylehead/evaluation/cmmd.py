@@ -15,7 +15,7 @@ SCALE = 1000.0
 
 def cmmd(features: Tensor, reference: Tensor) -> float:
     """Measure the discrepancy of unit features [n,D] and [m,D]."""
-    return SCALE * unbiased_mmd2(gaussian_kernels(features, reference))
+    return SCALE * float(unbiased_mmd2(gaussian_kernels(features, reference)))
 
 
 def gaussian_kernels(features: Tensor, reference: Tensor) -> Kernels:

@@ -6,7 +6,7 @@ from torch import Tensor
 from stylehead.errors import UsageError
 
 
-def frechet_distance(features: Tensor, reference: Tensor, *, counts: Tensor | None = None) -> float:
+def frechet_distance(features: Tensor, reference: Tensor) -> float:
     """Measure ``|m - m_r|^2 + tr(C + C_r - 2 (C C_r)^(1/2))`` of two sets of features; 0 for equal sets.
 
     Covariances are unbiased. The distance is biased upwards for few pictures, the more the fewer: compare
@@ -15,20 +15,26 @@ def frechet_distance(features: Tensor, reference: Tensor, *, counts: Tensor | No
     Args:
         features: [n,D].
         reference: [m,D].
-        counts: How often each of the n pictures counts, whole numbers [n]; once when not given.
 
     Raises:
         UsageError: A set has fewer than two pictures.
     """
+    return float(frechet_distances(features, reference, torch.ones(1, len(features))))
+
+
+def frechet_distances(features: Tensor, reference: Tensor, counts: Tensor) -> Tensor:
+    """Measure the distance R times over, with every picture counted a whole number of times [R,n]; [R]."""
     if len(features) < 2 or len(reference) < 2:
         raise UsageError("A Frechet distance needs two pictures or more on both sides.")
-    ones = torch.ones(len(features), dtype=torch.float64)
-    mean, covariance = _moments(features.double(), ones if counts is None else counts.double())
     mean_r, covariance_r = _moments(reference.double(), torch.ones(len(reference), dtype=torch.float64))
-    root = _square_root(covariance_r)
-    overlap = torch.linalg.eigvalsh(root @ covariance @ root).clamp(min=0).sqrt().sum()
-    spread = covariance.trace() + covariance_r.trace() - 2 * overlap
-    return max(float((mean - mean_r).square().sum() + spread), 0.0)
+    root, features = _square_root(covariance_r), features.double()
+    distances = []
+    for row in counts.double():
+        mean, covariance = _moments(features, row)
+        overlap = torch.linalg.eigvalsh(root @ covariance @ root).clamp(min=0).sqrt().sum()
+        spread = covariance.trace() + covariance_r.trace() - 2 * overlap
+        distances.append(((mean - mean_r).square().sum() + spread).clamp(min=0))
+    return torch.stack(distances)
 
 
 def sane_count(features: int) -> int:

@@ -15,8 +15,8 @@ RESAMPLES = 1000
 LEVEL = 0.95
 _SEED = 20_240_601
 
-Statistic = Callable[[Tensor], float]
-"""From how often each identity counts [N] (float64, whole numbers) to the metric."""
+Statistic = Callable[[Tensor], Tensor]
+"""From how often each identity counts [R,N] (float64, whole numbers), R times over, to the metric [R]."""
 
 
 class Interval(NamedTuple):
@@ -41,11 +41,10 @@ def bootstrap(statistic: Statistic, identities: int, *, resamples: int = RESAMPL
     """
     rng = torch.Generator().manual_seed(_SEED)
     draws = torch.randint(identities, (resamples, identities), generator=rng)
-    value = statistic(torch.ones(identities, dtype=torch.float64))
-    replicates = torch.tensor(
-        [statistic(torch.bincount(draw, minlength=identities).double()) for draw in draws],
-        dtype=torch.float64,
-    )
+    counts = torch.zeros(resamples, identities, dtype=torch.float64)
+    counts.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
+    value = float(statistic(torch.ones(1, identities, dtype=torch.float64)))
+    replicates = statistic(counts)
     finite = replicates[replicates.isfinite()]
     if not len(finite):
         return Interval(value, value, value)
@@ -56,14 +55,9 @@ def bootstrap(statistic: Statistic, identities: int, *, resamples: int = RESAMPL
 
 def mean_statistic(values: Tensor) -> Statistic:
     """The mean over identities of values [N]; NaN marks an identity that could not be measured."""
-    present = values.isfinite()
-    kept = torch.where(present, values, torch.zeros_like(values)).double()
-
-    def mean(counts: Tensor) -> float:
-        used = counts * present
-        return float((kept * used).sum() / used.sum())
-
-    return mean
+    present = values.isfinite().double()
+    kept = torch.where(values.isfinite(), values, torch.zeros_like(values)).double()
+    return lambda counts: (counts @ kept) / (counts @ present)
 
 
 def pair_statistic(distances: Tensor) -> Statistic:
@@ -74,8 +68,8 @@ def pair_statistic(distances: Tensor) -> Statistic:
     apart = distances.double().clone()
     apart.fill_diagonal_(0)
 
-    def mean(counts: Tensor) -> float:
-        pairs = counts.sum().square() - counts.square().sum()
-        return float(counts @ apart @ counts / pairs)
+    def mean(counts: Tensor) -> Tensor:
+        pairs = counts.sum(dim=1).square() - counts.square().sum(dim=1)
+        return ((counts @ apart) * counts).sum(dim=1) / pairs
 
     return mean

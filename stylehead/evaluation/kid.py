@@ -10,7 +10,7 @@ from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
 
 def kernel_distance(features: Tensor, reference: Tensor) -> float:
     """Measure the unbiased discrepancy of features [n,D] and [m,D] over all pictures (no random subsets)."""
-    return unbiased_mmd2(cubic_kernels(features, reference))
+    return float(unbiased_mmd2(cubic_kernels(features, reference)))
 
 
 def cubic_kernels(features: Tensor, reference: Tensor) -> Kernels:

@@ -10,14 +10,14 @@ from stylehead.evaluation import cmmd as cmmd_metric
 from stylehead.evaluation.case import Case
 from stylehead.evaluation.clip_img import clip_img
 from stylehead.evaluation.fid import SANE_PICTURES, check_count
-from stylehead.evaluation.frechet import frechet_distance, sane_count
+from stylehead.evaluation.frechet import frechet_distances, sane_count
 from stylehead.evaluation.kid import cubic_kernels
 from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
 from stylehead.evaluation.numbers import Number, Seen, mean_over_people, number, shared
 from stylehead.evaluation.style_share import named_style
 
-FRECHET_RESAMPLES = 200
-"""Fewer than elsewhere: every one takes the eigenvalues of a covariance."""
+FRECHET_RESAMPLES, LARGE_FRECHET_RESAMPLES, LARGE = 200, 50, 512
+"""Fewer than elsewhere, fewer still above so many features: each takes the eigenvalues of a covariance."""
 
 
 def measure_style(case: Case) -> Number:
@@ -81,19 +81,20 @@ def _frechet(case: Case, sets: _Sets, *, name: str, sane: int) -> Number:
     check_count(min(people * views, len(sets.reference)), sane, name, force=case.force)
     flat = sets.features.flatten(0, 1)
 
-    def statistic(counts: Tensor) -> float:
-        return frechet_distance(flat, sets.reference, counts=counts.repeat_interleave(views))
+    def statistic(counts: Tensor) -> Tensor:
+        return frechet_distances(flat, sets.reference, counts.repeat_interleave(views, dim=1))
 
     # A draw with replacement repeats pictures, which a Frechet distance takes for less variety.
     seen = sets.seen._replace(note=f"{sets.seen.note}; the interval leans upwards")
-    return number(statistic, seen, resamples=FRECHET_RESAMPLES)
+    resamples = LARGE_FRECHET_RESAMPLES if flat.shape[1] > LARGE else FRECHET_RESAMPLES
+    return number(statistic, seen, resamples=resamples)
 
 
 def _discrepancy(kernels: Kernels, sets: _Sets, *, scale: float = 1.0) -> Number:
     views = sets.features.shape[1]
 
-    def statistic(counts: Tensor) -> float:
-        return scale * unbiased_mmd2(kernels, counts=counts.repeat_interleave(views))
+    def statistic(counts: Tensor) -> Tensor:
+        return scale * unbiased_mmd2(kernels, counts=counts.repeat_interleave(views, dim=1))
 
     return number(statistic, sets.seen)
 

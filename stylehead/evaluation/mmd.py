@@ -16,14 +16,18 @@ class Kernels(NamedTuple):
     cross: Tensor
 
 
-def unbiased_mmd2(kernels: Kernels, *, counts: Tensor | None = None) -> float:
+def unbiased_mmd2(kernels: Kernels, *, counts: Tensor | None = None) -> Tensor:
     """Estimate the squared discrepancy; on average 0 for two samples of one distribution, at any size.
 
     Pairs of a picture with itself are left out, which is what makes it unbiased; it can be negative.
 
     Args:
         kernels: Kernel matrices.
-        counts: How often each of the n pictures counts, whole numbers [n]; once when not given.
+        counts: How often each of the n pictures counts, whole numbers [R,n], R times over; once when not
+            given.
+
+    Returns:
+        One estimate for each row of counts, [R] (or [1]), float64.
 
     Raises:
         UsageError: A set has fewer than two pictures.
@@ -31,10 +35,11 @@ def unbiased_mmd2(kernels: Kernels, *, counts: Tensor | None = None) -> float:
     own, reference, cross = (part.double() for part in kernels)
     if len(own) < 2 or len(reference) < 2:
         raise UsageError("A discrepancy needs two pictures or more on both sides.")
-    weights = torch.ones(len(own), dtype=torch.float64) if counts is None else counts.double()
-    pairs = weights.sum().square() - weights.square().sum()
-    among = (weights @ own @ weights - weights.square() @ own.diagonal()) / pairs
+    weights = torch.ones(1, len(own), dtype=torch.float64) if counts is None else counts.double()
+    total, squares = weights.sum(dim=1), weights.square()
+    among = ((weights @ own) * weights).sum(dim=1) - squares @ own.diagonal()
+    among = among / (total.square() - squares.sum(dim=1))
     count = len(reference)
     among_reference = (reference.sum() - reference.diagonal().sum()) / (count * (count - 1))
-    between = (weights @ cross).sum() / (weights.sum() * count)
-    return float(among + among_reference - 2 * between)
+    between = (weights @ cross).sum(dim=1) / (total * count)
+    return among + among_reference - 2 * between

@@ -1,0 +1,79 @@
+"""What the evaluation tests share: small random encoders and portraits."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylehead.evaluation.case import Case, Looks, Reference, Target
+from stylehead.evaluation.encoders import Encoders, Faces
+from stylehead.evaluation.portraits import Portraits
+
+YAWS = (-30.0, 0.0, 30.0, 180.0)
+
+
+class RandomNetwork:
+    """Every kind of encoder at once: random projections of 8 x 8 pictures, fixed by a seed."""
+
+    name = "random projection"
+    is_clip = False
+
+    def __init__(self, *, clip: bool = False, blind_to: int | None = None) -> None:
+        self.is_clip = clip
+        self.blind_to = blind_to
+        self.projection = torch.randn(3 * 8 * 8, 12, generator=torch.Generator().manual_seed(5))
+
+    def features(self, images: Tensor) -> Tensor:
+        small = functional.interpolate(images.float() / 255, size=8, mode="bilinear", antialias=True)
+        return (small.flatten(1) - 0.5) @ self.projection
+
+    def pictures(self, images: Tensor) -> Tensor:
+        return functional.normalize(self.features(images), dim=1)
+
+    def text(self, prompt: str) -> Tensor:
+        rng = torch.Generator().manual_seed(len(prompt))
+        return functional.normalize(torch.randn(12, generator=rng), dim=0)
+
+    def faces(self, images: Tensor) -> Faces:
+        found = torch.tensor(
+            [self.blind_to is None or int(image[0, 0, 0]) != self.blind_to for image in images]
+        )
+        return Faces(self.pictures(images) * found[:, None], found)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        small = functional.interpolate(images.float(), size=8, mode="bilinear", antialias=True)
+        return [small, functional.avg_pool2d(small, 2)]
+
+    def styles(self, images: Tensor) -> Tensor:
+        return self.features(images)[:, :7].argmax(dim=1)
+
+    def nearness(self, images: Tensor) -> Tensor:
+        return functional.interpolate(images.float(), size=8, mode="bilinear", antialias=True)[:, :1]
+
+
+def random_encoders(*, clip: bool = False) -> Encoders:
+    network = RandomNetwork(clip=clip)
+    return Encoders(network, network, network, network, network, network)
+
+
+def random_portraits(
+    seed: int, *, people: int = 5, yaws: tuple[float, ...] = YAWS, size: int = 16
+) -> Portraits:
+    rng = torch.Generator().manual_seed(seed)
+    views = len(yaws)
+    shape = (people, views, 1, size // 2, size // 2)
+    return Portraits(
+        torch.randint(256, (people, views, 3, size, size), generator=rng, dtype=torch.uint8),
+        tuple(range(people)),
+        yaws,
+        masks=0.92 + 0.08 * torch.rand(shape, generator=rng),
+        depths=2.7 + 0.01 * torch.rand(shape, generator=rng),
+    )
+
+
+def random_case(encoders: Encoders, *, batch: int = 16, people: int = 5, force: bool = True) -> Case:
+    """A row whose every column can be measured."""
+    stylised, untouched, truth = (
+        Looks(random_portraits(seed, people=people), encoders, batch=batch) for seed in (1, 2, 3)
+    )
+    target = Target("Pixar character", "pixar", truth, Reference(truth, True, "the true pictures"))
+    return Case(stylised, untouched, target, force)

@@ -1,0 +1,256 @@
+"""The networks that look: CLIP, ArcFace, Inception, depth and the embedded ones behind one face."""
+
+import sys
+import types
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+
+from stylehead.errors import JobError, MissingError
+from stylehead.evaluation import fid as fid_module
+from stylehead.evaluation import loading
+from stylehead.evaluation.arcface import ArcFace
+from stylehead.evaluation.case import Looks
+from stylehead.evaluation.clip import MEAN, STD, Clip
+from stylehead.evaluation.depth import MonocularDepth
+from stylehead.evaluation.encoders import Encoders
+from stylehead.evaluation.fid import Inception
+from stylehead.evaluation.loading import EncoderFiles, load_encoders
+from stylehead.evaluation.portraits import Portraits, image_pm1
+from stylehead.mini.captions import STYLES
+from stylehead.mini.tokens import write_tokenizer
+from stylehead.weights.presets import Preset, mini_preset
+
+
+def pictures(count: int, size: int = 40, seed: int = 0) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (count, 3, size, size), generator=rng, dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    write_tokenizer(folder)
+    vocab = len(CLIPTokenizer.from_pretrained(folder))
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = CLIPTextConfig(**sizes, vocab_size=vocab, max_position_embeddings=77, eos_token_id=vocab - 1)
+    vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        CLIPModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_clip_is_that_of_transformers(clip_folder: Path) -> None:
+    clip, network = Clip.load(clip_folder), CLIPModel.from_pretrained(clip_folder).eval()
+    images = pictures(3, size=32)
+    mean, std = (torch.tensor(c).reshape(1, 3, 1, 1) for c in (MEAN, STD))
+    with torch.no_grad():
+        tokens = clip.tokenizer("Pixar character", return_tensors="pt")
+        whole = network(pixel_values=(images / 255 - mean) / std, **tokens)
+    torch.testing.assert_close(clip.pictures(images), whole.image_embeds, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(clip.text("Pixar character"), whole.text_embeds[0], atol=1e-5, rtol=1e-5)
+    assert clip.name == "CLIP ViT-32/8-32"
+
+
+def test_clip_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no CLIP folder"):
+        Clip.load(tmp_path / "nothing")
+    with pytest.raises(JobError, match="does not hold a CLIP"):
+        Clip.load(tmp_path)
+
+
+@pytest.mark.parametrize("role", ["clip", "face", "image_text", "style"])
+def test_batch_size_changes_nothing(role: str, clip_folder: Path) -> None:
+    encoders = load_encoders(mini_preset(), EncoderFiles(clip=clip_folder) if role == "clip" else None)
+    images = pictures(6, size=128).unflatten(0, (2, 3))
+    portraits = Portraits(images, (0, 1), (-30.0, 0.0, 30.0))
+    what = {"clip": "meanings", "face": "faces", "image_text": "meanings", "style": "styles"}[role]
+    seen = [getattr(Looks(portraits, encoders, batch=batch), what) for batch in (1, 4, 64)]
+    for other in seen[1:]:
+        torch.testing.assert_close(other, seen[0], atol=1e-5, rtol=1e-5)
+    looks = [Looks(portraits, encoders, batch=batch).perceptual(1) for batch in (1, 64)]
+    torch.testing.assert_close(*looks, atol=1e-5, rtol=1e-5)
+
+
+class FakeAnalyser:
+    """Finds a face in bright pictures: a small one that is anybody, and the large one that counts."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def get(self, bgr: np.ndarray) -> list[SimpleNamespace]:
+        self.seen.append(bgr)
+        if bgr.mean() < 100:
+            return []
+        small = SimpleNamespace(bbox=(0, 0, 2, 2), embedding=np.ones(4, np.float32))
+        large = SimpleNamespace(bbox=(0, 0, 9, 9), embedding=np.array([3, 0, 0, 4], np.float32))
+        return [small, large]
+
+
+def test_arcface_takes_the_largest_face_and_says_when_there_is_none() -> None:
+    analyser = FakeAnalyser()
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    images[0, 0] = 250
+    images[0, 2] = 200
+    faces = ArcFace(analyser, "buffalo_l", dimension=4).faces(images)
+    assert faces.found.tolist() == [True, False]
+    torch.testing.assert_close(faces.vectors[0], torch.tensor([0.6, 0.0, 0.0, 0.8]))
+    assert faces.vectors[1].tolist() == [0, 0, 0, 0]
+    assert analyser.seen[0][0, 0].tolist() == [200, 0, 250]  # blue first
+    assert analyser.seen[0].flags["C_CONTIGUOUS"]
+
+
+def test_arcface_models_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no face models") as caught:
+        ArcFace.load(tmp_path)
+    assert caught.value.hint == "stylehead weights fetch insightface-buffalo_l"
+
+
+def test_monocular_depth_passes_what_the_estimator_sees() -> None:
+    def estimator(image_pm1_: Tensor) -> Tensor:
+        return functional.interpolate(image_pm1_, size=16)[:, :1]
+
+    network = MonocularDepth(estimator, "tiny")  # type: ignore[arg-type]
+    images = pictures(2, size=16)
+    nearness = network.nearness(images)
+    assert nearness.shape == (2, 1, 128, 128)
+    expected = functional.interpolate(image_pm1(images)[:, :1], (128, 128), mode="bilinear", antialias=True)
+    torch.testing.assert_close(nearness, expected)
+
+
+class FakeExtractor(nn.Module):
+    """What torch-fidelity's extractor does with its weights, in small."""
+
+    def __init__(self, name: str, features: list[str], feature_extractor_weights_path: str) -> None:
+        super().__init__()
+        assert (name, features) == ("inception-v3-compat", ["2048"])
+        self.scale = torch.load(feature_extractor_weights_path, weights_only=False)["scale"]
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        assert images.dtype == torch.uint8
+        return (images.float().mean(dim=(2, 3)) * self.scale,)
+
+
+@pytest.fixture
+def fidelity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the optional package, which needs torchvision."""
+    package, module = (types.ModuleType(name) for name in ("torch_fidelity", "extractor"))
+    module.FeatureExtractorInceptionV3 = FakeExtractor  # type: ignore[attr-defined]
+    package.feature_extractor_inceptionv3 = module  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch_fidelity", package)
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", module)
+
+
+def test_inception_gets_weights_that_were_read_safely(fidelity: None, tmp_path: Path) -> None:
+    torch.save({"scale": torch.tensor(2.0)}, tmp_path / "weights.pth")
+    network = Inception.load(tmp_path / "weights.pth")
+    images = pictures(2)
+    torch.testing.assert_close(network.features(images), images.float().mean(dim=(2, 3)) * 2)
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return (print, ("never",))
+
+
+def test_a_file_of_weights_can_execute_nothing(
+    fidelity: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"scale": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(JobError, match="does not hold torch-fidelity's Inception weights"):
+        Inception.load(tmp_path / "evil.pth")
+    assert "never" not in capsys.readouterr().out
+
+
+def test_inception_without_package_or_file(
+    fidelity: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MissingError, match="no Inception weights"):
+        Inception.load(tmp_path / "nothing.pth")
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    with pytest.raises(MissingError, match="need torch-fidelity") as caught:
+        Inception.load(tmp_path / "nothing.pth")
+    assert caught.value.hint == fid_module.EXTRA
+
+
+@pytest.mark.network
+def test_real_inception_features_of_fixed_pictures() -> None:
+    """Downloads 91 MB; FID of a set with itself is 0, and of two different sets it is not."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(module.URL_INCEPTION_V3).name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        torch.hub.download_url_to_file(module.URL_INCEPTION_V3, str(path), progress=False)
+    network = Inception.load(path)
+    one, other = (network.features(pictures(8, size=64, seed=seed)) for seed in (1, 2))
+    assert one.shape == (8, 2048)
+    assert fid_module.fid(one, one, force=True) == pytest.approx(0, abs=1e-4)
+    assert fid_module.fid(one, other, force=True) > 1
+
+
+# ------------------------------------------------------------------------------------------- putting together
+
+
+def test_the_embedded_encoders_are_there() -> None:
+    encoders = load_encoders(mini_preset())
+    assert set(encoders.names()) == {"face", "image_text", "perceptual", "style"}
+    assert all(name.startswith("mini ") for name in encoders.names().values())
+    with pytest.raises(MissingError, match="no depth estimator") as caught:
+        encoders.need("depth")
+    assert caught.value.hint == "--depth-model FOLDER"
+
+
+def test_the_embedded_encoders_tell_styles_and_prompts_apart() -> None:
+    from stylehead.evaluation.truth import open_truth
+
+    encoders, truth = load_encoders(mini_preset()), open_truth()
+    images = {style: truth.portraits(style, yaws_deg=[0.0]).images[:12, 0] for style in ("photo", "joker")}
+    for style, batch in images.items():
+        named = encoders.need("style").styles(batch)
+        assert (named == STYLES.index(style)).float().mean() > 0.5
+    text = encoders.need("image_text")
+    fit = {
+        style: float((text.pictures(batch) @ text.text("the joker")).mean())
+        for style, batch in images.items()
+    }
+    assert fit["joker"] > fit["photo"]
+
+
+def test_other_presets_take_what_the_catalogue_has(
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = {"clip-vit-b32": clip_folder}
+    monkeypatch.setattr(loading, "local_path", lambda entry_id: paths.get(entry_id))
+    monkeypatch.setattr(loading, "accepted", lambda _entry_id: True)
+    preset = Preset("panohead", Path("g"), Path("t"), "terms", knows_few_styles=False, repair="fetch")
+    encoders = load_encoders(preset)
+    assert set(encoders.names()) == {"image_text"}
+    with pytest.raises(MissingError, match="InsightFace") as caught:
+        encoders.need("face")
+    assert caught.value.hint == "stylehead weights fetch insightface-buffalo_l"
+    with pytest.raises(MissingError, match="embedded world"):
+        encoders.need("style")
+
+
+def test_a_licence_that_is_not_accepted_leaves_a_dash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(loading, "local_path", lambda _entry_id: tmp_path)
+    monkeypatch.setattr(loading, "accepted", lambda entry_id: False)
+    preset = Preset("panohead", Path("g"), Path("t"), "terms", knows_few_styles=False, repair="fetch")
+    with pytest.raises(MissingError, match="licence of InsightFace") as caught:
+        load_encoders(preset).need("face")
+    assert "--accept-license" in str(caught.value.hint)
+
+
+def test_a_network_that_nobody_knows_is_missing_with_its_role() -> None:
+    with pytest.raises(MissingError, match="no network for depth"):
+        Encoders().need("depth")

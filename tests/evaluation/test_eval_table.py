@@ -1,0 +1,286 @@
+"""The table as text, CSV and JSON, and the report page."""
+
+import csv
+import io
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from eval_helpers import random_case, random_encoders
+
+from stylehead.errors import UsageError
+from stylehead.evaluation.columns import COLUMNS, measure_row
+from stylehead.evaluation.methods import (
+    ABLATION,
+    METHODS,
+    PAPER_PROMPTS,
+    ablation_config,
+    find_methods,
+    find_prompts,
+    method_config,
+    method_title,
+)
+from stylehead.evaluation.numbers import Dash, Number
+from stylehead.evaluation.report import report_page
+from stylehead.evaluation.table import (
+    Row,
+    Table,
+    fits_the_paper,
+    format_cell,
+    paper_lines,
+    run_lines,
+    sample_lines,
+    to_csv,
+    to_json,
+)
+
+FACTS = {"preset": "mini", "identities": 5, "yaws_deg": [-30.0, 0.0, 30.0, 180.0], "psi": 1.0}
+
+
+def number(value: float, half: float = 0.1) -> Number:
+    return Number(value, value - half, value + half, 5, 15, (0.0,), "an encoder", per_identity=(value,) * 5)
+
+
+def row(label: str, style: str, value: float | None, kind: str = "method") -> Row:
+    dash = Dash("It is <not> there.", "fetch it")
+    cells = {column.name: dash for column in COLUMNS}
+    if value is not None:
+        cells |= {"id": number(value), "dd_geo": number(value / 10)}
+    return Row(kind, label, label.lower(), style, f"prompt of {style}", cells, {"path": "runs/x"})
+
+
+@pytest.fixture
+def table() -> Table:
+    rows = []
+    for shift, style in enumerate(("pixar", "joker")):
+        rows += [
+            row("untouched", style, 1.0, "untouched"),
+            row("SDS", style, 0.9 - shift / 10),
+            row("LD", style, 0.5 + shift / 10),
+            row("StyleCLIP", style, None),
+        ]
+    return Table(rows, FACTS)
+
+
+def test_the_paper_s_layout_has_methods_below_and_styles_side_by_side(table: Table) -> None:
+    lines = [f"{label}|{text}".rstrip() for label, text in paper_lines(table)]
+    assert lines == [
+        "id ↑|       pixar         joker   mean",
+        "  untouched|1.000 ±0.100  1.000 ±0.100  1.000",
+        "  SDS|0.900 ±0.100  0.800 ±0.100  0.850",
+        "  LD|0.500 ±0.100  0.600 ±0.100  0.550",
+        "  StyleCLIP|           –             –      –",  # noqa: RUF001
+        "|",
+        "dd_geo ↓|       pixar         joker   mean",
+        "  untouched|0.100 ±0.100  0.100 ±0.100  0.100",
+        "  SDS|0.090 ±0.100  0.080 ±0.100  0.085",
+        "  LD|0.050 ±0.100  0.060 ±0.100  0.055",
+        "  StyleCLIP|           –             –      –",  # noqa: RUF001
+    ]
+
+
+def test_the_other_layout_has_a_block_for_each_style(table: Table) -> None:
+    lines = [f"{label}|{text}".rstrip() for label, text in run_lines(table)]
+    assert lines[:3] == [
+        "pixar: the paper's columns|        id ↑      dd_geo ↓",
+        "  untouched|1.000 ±0.100  0.100 ±0.100",
+        "  SDS|0.900 ±0.100  0.090 ±0.100",
+    ]
+    assert sum(line.startswith("joker") for line in lines) == 1
+
+
+def test_no_mean_where_a_style_is_missing(table: Table) -> None:
+    some = Table([*table.rows, row("CSD", "pixar", 0.7)], FACTS)
+    line = next(text for label, text in paper_lines(some) if label == "  CSD")
+    assert line.split() == ["0.700", "±0.100", "–", "–"]  # noqa: RUF001
+
+
+def test_labels_that_come_twice_do_not_fit_the_paper(table: Table) -> None:
+    assert fits_the_paper(table)
+    assert not fits_the_paper(Table([*table.rows, table.rows[1]], FACTS))
+    assert not fits_the_paper(Table(table.rows[:4], FACTS))
+
+
+def test_a_number_never_stands_alone(table: Table) -> None:
+    assert format_cell(number(0.5), 2) == "0.50 ±0.10"
+    assert dict(sample_lines(table))["id"] == "N 5, 15 pictures, yaw 0; an encoder"
+
+
+def test_columns_without_a_number_are_left_out_and_explained(table: Table) -> None:
+    assert [column.name for column in table.measured()] == ["id", "dd_geo"]
+    assert table.reasons()["fid"] == Dash("It is <not> there.", "fetch it")
+    assert "id" not in table.reasons()
+
+
+def test_csv_has_a_line_for_every_cell(table: Table) -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert len(lines) == len(table.rows) * len(COLUMNS)
+    sds = next(line for line in lines if line["row"] == "SDS" and line["column"] == "id")
+    assert (sds["value"], sds["low"], sds["high"]) == ("0.9", "0.8", "1")
+    assert (sds["identities"], sds["pictures"], sds["encoder"]) == ("5", "15", "an encoder")
+    missing = next(line for line in lines if line["row"] == "StyleCLIP" and line["column"] == "id")
+    assert (missing["value"], missing["note"]) == ("", "It is <not> there.")
+
+
+def test_json_is_whole_and_plain(table: Table) -> None:
+    document = json.loads(json.dumps(to_json(table)))
+    assert document["preset"] == "mini"
+    assert document["rows"][1]["cells"]["id"]["low"] == pytest.approx(0.8)
+    assert document["rows"][3]["cells"]["id"] == {
+        "value": None,
+        "why": "It is <not> there.",
+        "hint": "fetch it",
+    }
+    assert document["columns"]["id"]["better"] == "higher"
+
+
+# ------------------------------------------------------------------------------------------------- the report
+
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Checker(HTMLParser):
+    """Balanced elements, unique ids, images with texts, links that lead somewhere, nothing from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        assert len(values) == len(attrs), (tag, attrs)
+        self.tags.add(tag)
+        if "id" in values:
+            self.ids.append(str(values["id"]))
+        if tag == "a":
+            self.links.append(str(values["href"]))
+        if tag == "img":
+            self.images.append(values)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+
+def check(page: str) -> Checker:
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    assert len(set(checker.ids)) == len(checker.ids)
+    assert all(link.startswith("#") and link[1:] in checker.ids for link in checker.links)
+    assert all(
+        image["alt"] and image["src"].startswith("data:image/webp;base64,") for image in checker.images
+    )
+    assert "script" not in checker.tags
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+    assert "@import" not in page
+    assert "url(" not in page
+    return checker
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything(table: Table) -> None:
+    page = report_page(table, {}, command="stylehead eval --report <x>.html")
+    checker = check(page)
+    assert page.startswith("<!DOCTYPE html>")
+    assert "prefers-color-scheme: dark" in page
+    assert {"style-pixar", "style-joker", "columns"} <= set(checker.ids)
+    assert "stylehead eval --report &lt;x&gt;.html" in page
+
+
+def test_every_number_has_its_interval_on_the_page(table: Table) -> None:
+    page = report_page(table, {})
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
+    numbers = [cell for cell in cells if re.match(r"(<b>)?-?\d", cell)]
+    assert len(numbers) == 12
+    assert all(re.search(r"<small>-?[\d.]+ to -?[\d.]+</small>", cell) for cell in numbers)
+
+
+def test_the_best_method_is_marked_by_more_than_colour(table: Table) -> None:
+    page = report_page(table, {})
+    marked = re.findall(r'<td class="best"[^>]*><b>([\d.]+)</b><span class="spoken">, the best method', page)
+    assert marked == ["0.900", "0.050", "0.800", "0.060"]  # id: higher, dd_geo: lower; never untouched
+
+
+def test_rows_that_could_not_be_measured_say_why(table: Table) -> None:
+    page = report_page(table, {})
+    assert "<li>StyleCLIP: It is &lt;not&gt; there.</li>" in page
+
+
+def test_pictures_best_and_worst_cases() -> None:
+    case = random_case(random_encoders(), people=8)
+    rows = [
+        Row("untouched", "untouched", "", "pixar", "Pixar", measure_row(case, COLUMNS), {}),
+        Row("method", "LD & co", "ld", "pixar", "Pixar", measure_row(case, COLUMNS), {}),
+    ]
+    pictures = {0: case.untouched.portraits, 1: case.stylised.portraits}
+    page = report_page(Table(rows, FACTS), pictures)
+    checker = check(page)
+    texts = [image["alt"] for image in checker.images]
+    assert texts[0] == "untouched: person 0 from -30°, 0°, 30°, 180°"
+    assert sum(text.startswith("LD & co: person") for text in texts) == 6
+    assert sum("untouched and by LD & co" in text for text in texts) == 6
+    shown = [float(value) for value in re.findall(r"person \d: id (-?[\d.]+)", page)]
+    values = sorted(rows[1].cells["id"].per_identity)
+    assert shown == pytest.approx([*values[:-4:-1], *values[:3]], abs=5e-4)
+
+
+# ---------------------------------------------------------------------------------------- methods and prompts
+
+
+def test_methods_are_in_the_paper_s_order() -> None:
+    names = [method.name for method in METHODS]
+    assert names[-1] == "ld"
+    assert [method.name for method in find_methods("all")][: len(names)] == names
+    assert [method.name for method in find_methods("ld, sds,ld")] == ["ld", "sds"]
+    assert method_title("ld") == "LD (the paper)"
+    assert method_title("somebody") == "somebody"
+
+
+def test_every_method_can_be_trained_or_says_why_not() -> None:
+    from stylehead.config import METHOD_SETTINGS
+
+    for method in find_methods("all"):
+        why = method.why_not()
+        assert (why is None) == (method.name in METHOD_SETTINGS)
+        if why is None:
+            assert method_config(method.name, "Pixar character", {"iterations": 7}).iterations == 7
+        else:
+            assert method.name in why.message
+            assert "--images" in str(why.hint)
+
+
+@pytest.mark.parametrize("names", ["", "ld,nothing", ","])
+def test_methods_that_do_not_exist(names: str) -> None:
+    with pytest.raises(UsageError, match="--methods"):
+        find_methods(names)
+
+
+def test_prompts_of_the_paper() -> None:
+    assert find_prompts(["paper"]) == tuple(PAPER_PROMPTS.values())
+    assert len(find_prompts(["all"])) == 6
+    assert find_prompts(["a cat", "Paper", "marble statue"])[0] == "a cat"
+    assert find_prompts(["marble statue", "paper"]).count("marble statue") == 1
+
+
+def test_the_ablation_changes_one_thing_at_a_time() -> None:
+    configs = [
+        ablation_config(variant, "Pixar character", {"iterations": 9}).to_dict() for variant in ABLATION
+    ]
+    steps = [
+        {name for name in before if before[name] != after[name]}
+        for before, after in itertools.pairwise(configs)
+    ]
+    assert steps == [{"canny"}, {"score"}, {"rank"}, {"grid", "grid_mode"}, {"grid_mode"}, {"mirror"}]
+    assert {config["iterations"] for config in configs} == {9}
+    default = ablation_config("+ mirror (ours)", "Pixar character", {})
+    from stylehead.config import StylizeConfig
+
+    assert default == StylizeConfig(prompt="Pixar character")
