@@ -96,12 +96,15 @@ def save_arrays(
 
 @contextlib.contextmanager
 def _safetensors_file(path: Path) -> Iterator[Path]:
-    """An atomic path whose writer may wrap the system's errors."""
+    """An atomic path whose writer may wrap the system's errors, and would let only the owner read the file."""
     from safetensors import SafetensorError
 
     with atomic_path(path) as part:
+        part.touch()
+        mode = part.stat().st_mode
         try:
             yield part
+            part.chmod(mode)
         except SafetensorError as error:
             code = re.search(r"os error (\d+)", str(error))
             if code is None:

@@ -10,6 +10,7 @@ from stylehead.cli import info as info_command
 from stylehead.cli import invert as invert_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
+from stylehead.cli import weights as weights_command
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -59,6 +60,7 @@ app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_comma
 app.command("eval", epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
 app.command(epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
 app.command(epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
+app.add_typer(weights_command.commands(CONTEXT), name="weights")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from stylehead.errors import UsageError
+from stylehead.errors import LicenseError, UsageError
 from stylehead.weights import store
 
 _FULL_COMMAND = "stylehead weights list"
@@ -247,6 +247,24 @@ def accepted(entry_id: str) -> bool:
     if not entry.acceptance_needed or entry_id in store.licences():
         return True
     return any(names(name, entry_id) for name in store.named_licences())
+
+
+def check_accepted(entry_id: str) -> None:
+    """Raise LicenseError, with the terms and the next command, unless a licence was accepted."""
+    if not accepted(entry_id):
+        entry = find(entry_id)
+        licence = f"{entry.licence}. {entry.terms} {entry.licence_url}"
+        raise LicenseError(
+            f"The licence of {entry.title} is not accepted: {licence}",
+            f"stylehead weights fetch {entry_id} --accept-license {entry_id}",
+        )
+
+
+def acceptance(entry_id: str) -> str | None:
+    """When a licence was accepted, or by which variable; None when it was not, or needs no acceptance."""
+    if not find(entry_id).acceptance_needed or not accepted(entry_id):
+        return None
+    return store.licences().get(entry_id, f"by {store.ACCEPT_VARIABLE}")
 
 
 def names(name: str, entry_id: str) -> bool:

@@ -100,12 +100,10 @@ def _kind_and_state(node: object) -> tuple[str, dict[str, Any]]:
         kind, state = _PLAIN_MODULES[node.function], node.state
     else:
         raise Refused("it has something else where a module belongs")
-    if (
-        not isinstance(kind, str)
-        or not isinstance(state, dict)
-        or not all(isinstance(key, str) for key in state)
-    ):
+    if not isinstance(kind, str) or not isinstance(state, dict):
         raise Refused("it has a module without a class")
+    if len(state) > _MOST_NAMES or not all(isinstance(name, str) for name in state):
+        raise Refused("it has a module with too many attributes, or nameless ones")
     return kind, state
 
 

@@ -1,15 +1,18 @@
 """Presets: named sets of weight files that fit together."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from stylehead.errors import MissingError, UsageError
+from stylehead.weights import catalogue, store
 
 PresetName = Literal["auto", "mini", "panohead"]
 MINI_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
 """The embedded models, part of the package."""
+
+TEACHER = "realistic-vision-v5.1"
+"""The diffusion model of the full preset."""
 
 _REINSTALL = "pip install --force-reinstall stylehead"
 
@@ -64,7 +67,9 @@ class Preset:
         root = self.generator.parent
         inside = sorted(path for path in self.teacher.rglob("*.safetensors") if path.is_file())
         return [
-            WeightFile(f"{self.name}/{path.relative_to(root).as_posix()}", _sha256(path), self.licence)
+            WeightFile(
+                f"{self.name}/{path.relative_to(root).as_posix()}", store.hash_file(path).sha256, self.licence
+            )
             for path in [self.require_generator(), *inside]
         ]
 
@@ -93,25 +98,60 @@ def mini_preset() -> Preset:
     )
 
 
+def panohead_preset() -> Preset:
+    """The full-scale preset: whatever of the catalogue is on this machine. Its paths need not exist."""
+    entry = catalogue.find("panohead")
+    generator = catalogue.local_path("panohead") or store.weights_folder("panohead") / entry.files[0]
+    return Preset(
+        name="panohead",
+        generator=generator,
+        teacher=catalogue.local_path(TEACHER) or store.weights_folder(TEACHER),
+        licence=f"{entry.licence}. {entry.terms}",
+        knows_few_styles=False,
+        repair="stylehead weights fetch",
+    )
+
+
 def resolve_preset(name: str = "auto") -> Resolved:
     """Choose the preset of a name.
 
     Args:
-        name: `mini`, `panohead`, or `auto`: the full one when its weights are registered, else mini.
+        name: `mini`, `panohead`, or `auto`: the full one when its generator is registered, its licence is
+            accepted and a GPU is there, else mini.
 
     Raises:
         UsageError: There is no such preset.
-        MissingError: Its weights are not registered on this machine.
+        MissingError: Its generator is not registered on this machine.
+        LicenseError: Its licence is not accepted.
     """
     if name not in get_args(PresetName):
         raise UsageError(f"`--preset` (={name}) must be one of {', '.join(get_args(PresetName))}.")
-    if name == "panohead":
-        raise MissingError("The panohead preset needs weights, and none are registered.", "--preset mini")
     if name == "mini":
         return Resolved(mini_preset(), "preset mini: the embedded models, as asked")
-    return Resolved(mini_preset(), "preset mini: the embedded models, as no panohead weights are registered")
+    if name == "panohead":
+        _check_panohead()
+        return Resolved(panohead_preset(), "preset panohead: the registered weights, as asked")
+    lacking = _what_panohead_lacks()
+    if lacking is None:
+        return Resolved(panohead_preset(), "preset panohead: its weights are registered and there is a GPU")
+    return Resolved(mini_preset(), f"preset mini: the embedded models, as {lacking}")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_panohead() -> None:
+    if catalogue.local_path("panohead") is None:
+        raise MissingError(
+            "The panohead preset needs PanoHead's weights, and none are registered.",
+            "stylehead weights fetch panohead (says where to get them), or --preset mini",
+        )
+    catalogue.check_accepted("panohead")
+
+
+def _what_panohead_lacks() -> str | None:
+    """Why `auto` does not choose the full preset, or None when it does."""
+    if catalogue.local_path("panohead") is None:
+        return "no panohead weights are registered"
+    if not catalogue.accepted("panohead"):
+        return "the licence of the panohead weights is not accepted"
+    import torch
+
+    return None if torch.cuda.is_available() else "there is no GPU for the panohead preset"

@@ -9,24 +9,18 @@ from typing import NamedTuple
 import numpy as np
 
 from stylehead import __version__
-from stylehead.architecture import (
-    CONFIG_KEY,
-    FORMAT_KEY,
-    GENERATOR_FORMAT,
-    UNUSED_TENSOR,
-    GeneratorConfig,
-    state_shapes,
-)
+from stylehead.architecture import CONFIG_KEY, FORMAT_KEY, GENERATOR_FORMAT, GeneratorConfig
 from stylehead.errors import JobError, UsageError
 from stylehead.files import check_parents, save_arrays
 from stylehead.weights import catalogue, store
 from stylehead.weights.modules import Module, read_network, tensors_by_name
 from stylehead.weights.options import read_options
-from stylehead.weights.pickle_machine import Budget, Refused, shown
-from stylehead.weights.torch_files import Array, StoredTensor, stored_tensor
+from stylehead.weights.pickle_machine import Budget, Refused
+from stylehead.weights.state_dicts import detect, read_arrays, read_state_dict
+from stylehead.weights.torch_files import Array, stored_tensor
 
+LICENCE_KEY = "stylehead.licence"
 _PLANE_AXES = np.eye(3)[[[0, 1, 2], [0, 2, 1], [1, 2, 0]]]
-_FILTER = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 
 
 class Imported(NamedTuple):
@@ -60,17 +54,46 @@ def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) ->
         raise UsageError(f"{target} cannot be written: it needs to be a file in a folder that exists.")
     check_parents(target)
     data = map_file(source)
-    budget = Budget()
+    kind = detect(data)
     try:
-        modules = read_network(data, budget)
-        stored = {name: stored_tensor(node, {}, budget) for name, node in tensors_by_name(modules).items()}
-        _check_axes(modules, budget)
-        config, notes = read_options(modules, {name: item.shape for name, item in stored.items()})
-        arrays = read_arrays(stored, config, size=len(data))
+        if kind == "safetensors":
+            read = _read_generator_file(source, data)
+        elif kind == "snapshot":
+            read = _read_snapshot(data)
+        else:
+            read_state_dict(source, data)
+            raise Refused("it is a state dict, which does not say how its network is built")
     except Refused as refusal:
         raise refused(source, refusal) from refusal
-    save_arrays(target, arrays, generator_header(config, source))
-    return Imported(target, config, notes, len(arrays), sum(array.size for array in arrays.values()))
+    save_arrays(target, read.arrays, _header(read, source))
+    numbers = sum(array.size for array in read.arrays.values())
+    return Imported(target, read.config, read.notes, len(read.arrays), numbers)
+
+
+class _Network(NamedTuple):
+    arrays: Mapping[str, Array]
+    config: GeneratorConfig
+    notes: tuple[str, ...]
+    licence: str
+
+
+def _read_snapshot(data: memoryview) -> _Network:
+    budget = Budget()
+    modules = read_network(data, budget)
+    tensors = {name: stored_tensor(node, {}, budget) for name, node in tensors_by_name(modules).items()}
+    _check_axes(modules, budget)
+    config, notes = read_options(modules, {name: tensor.shape for name, tensor in tensors.items()})
+    return _Network(read_arrays(tensors, config, size=len(data)), config, notes, inherited_licence())
+
+
+def _read_generator_file(path: Path, data: memoryview) -> _Network:
+    """Read a file that an earlier import made."""
+    state = read_state_dict(path, data)
+    config = state.config()
+    if config is None:
+        raise Refused("its header has no configuration of a generator")
+    licence = state.metadata.get(LICENCE_KEY, inherited_licence())
+    return _Network(read_arrays(state.tensors, config, size=len(data)), config, (), licence)
 
 
 def _check_axes(modules: Mapping[str, Module], budget: Budget) -> None:
@@ -83,52 +106,28 @@ def _check_axes(modules: Mapping[str, Module], budget: Budget) -> None:
         raise Refused("its tri-grid has other planes (`renderer.plane_axes`) than this generator")
 
 
-def generator_header(config: GeneratorConfig, source: Path) -> dict[str, str]:
-    """Header entries of a generator file that came from somebody else's file."""
-    entry = catalogue.find("panohead")
+def _header(network: _Network, source: Path) -> dict[str, str]:
     return {
         FORMAT_KEY: GENERATOR_FORMAT,
-        CONFIG_KEY: config.to_json(),
+        CONFIG_KEY: network.config.to_json(),
         "stylehead.version": __version__,
-        "stylehead.licence": f"{entry.licence}. {entry.terms}",
-        "stylehead.source": source.name.encode("utf-8", "replace").decode(),
-        "stylehead.source_sha256": store.hash_file(source).sha256,
+        LICENCE_KEY: network.licence,
+        **origin(source),
     }
 
 
-def read_arrays(
-    stored: Mapping[str, StoredTensor], config: GeneratorConfig, *, size: int
-) -> dict[str, Array]:
-    """Copy the tensors of a network out of its file, once all names and shapes are right.
+def inherited_licence() -> str:
+    """The licence note of whatever comes from PanoHead's weights."""
+    entry = catalogue.find("panohead")
+    return f"{entry.licence}. {entry.terms}"
 
-    Args:
-        stored: By state-dict name.
-        config: What the network is.
-        size: Bytes of the file; the tensors cannot have more.
 
-    Raises:
-        Refused: A tensor is missing, too many, of another shape, or holds numbers that cannot be.
-    """
-    expected = state_shapes(config)
-    found = {name: item for name, item in stored.items() if name != UNUSED_TENSOR}
-    if not config.rendering.use_torgb_raw:
-        found = {name: item for name, item in found.items() if not name.startswith("torgb.")}
-    for name in sorted(expected.keys() - found.keys()):
-        raise Refused(f"it has no tensor `{name}`")
-    for name in sorted(found.keys() - expected.keys()):
-        raise Refused(f"it has a tensor `{shown(name)}` that the generator does not have")
-    for name, item in found.items():
-        if item.shape != expected[name]:
-            raise Refused(f"its `{name}` has shape {list(item.shape)}, not {list(expected[name])}")
-    if sum(item.bytes for item in found.values()) > size:
-        raise Refused("its tensors share their numbers, which those of a network never do")
-    arrays = {name: item.read() for name, item in found.items()}
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise Refused(f"its `{name}` holds numbers that are not finite")
-        if name.endswith("resample_filter") and not np.allclose(array, _FILTER, atol=1e-4):
-            raise Refused(f"its `{name}` is not the one filter that the generator knows")
-    return arrays
+def origin(source: Path) -> dict[str, str]:
+    """Header entries that say which file something came from."""
+    return {
+        "stylehead.source": source.name.encode("utf-8", "replace").decode(),
+        "stylehead.source_sha256": store.hash_file(source).sha256,
+    }
 
 
 def map_file(path: Path) -> memoryview:
@@ -156,4 +155,4 @@ def map_file(path: Path) -> memoryview:
 
 def refused(path: Path, refusal: Refused) -> JobError:
     """The error of a file that was not accepted."""
-    return JobError(f"{path} was refused: {refusal}. Nothing in it was run.")
+    return JobError(f"{path} was refused, and nothing in it was run: {refusal}.")

@@ -280,7 +280,7 @@ def test_what_would_change_pictures_is_refused_by_name(name: str, tmp_path: Path
     path = write_snapshot(tmp_path / "a.pkl", random_generator(configured()), change=change, **options)
     with pytest.raises(JobError, match=message) as caught:
         import_snapshot(path, tmp_path / "a.safetensors")
-    assert str(caught.value).startswith(f"{path} was refused: ")
+    assert str(caught.value).startswith(f"{path} was refused, and nothing in it was run: ")
     assert not (tmp_path / "a.safetensors").exists()
 
 

@@ -1,0 +1,85 @@
+"""What `stylehead weights fetch` does, once its options are read."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from stylehead.cli.output import Output, Result
+from stylehead.cli.progress import format_bytes, reporter
+from stylehead.cli.weights import ask_for_licence
+from stylehead.errors import MissingError
+from stylehead.weights import catalogue, fetch, store
+from stylehead.weights.catalogue import Entry
+
+_MEGABYTE = 1_000_000
+
+
+def run(entries: Sequence[Entry], output: Output, *, named: bool, dry_run: bool) -> None:
+    """Fetch weights one after the other.
+
+    Args:
+        entries: What to fetch.
+        output: Where results go.
+        named: The user named them, so it is an error when one can only be had by hand.
+        dry_run: Only say what would be downloaded.
+
+    Raises:
+        LicenseError: A licence is not accepted.
+        MissingError: Something can only be had by hand, or the network is forbidden.
+        JobError: A download failed.
+    """
+    by_hand = [entry for entry in entries if entry.by_hand and catalogue.local_path(entry.id) is None]
+    if named and by_hand:
+        raise MissingError(f"{by_hand[0].title} cannot be fetched by a program.", by_hand[0].by_hand)
+    if not dry_run:
+        for entry in entries:
+            if entry not in by_hand:
+                ask_for_licence(entry, output)
+    facts = [_dry(entry) if dry_run else _fetch(entry, output) for entry in entries if entry not in by_hand]
+    facts += [{"id": entry.id, "path": None, "state": "by hand"} for entry in by_hand]
+    output.result(
+        Result(
+            primary=tuple(fact["path"] for fact in facts if fact["path"] is not None),
+            rows=tuple((fact["id"], fact["path"] or fact["state"]) for fact in facts),
+            data={"weights": facts},
+        )
+    )
+    for entry in by_hand:
+        output.warn(f"{entry.title} cannot be fetched by a program: {entry.by_hand}")
+
+
+def _dry(entry: Entry) -> dict[str, Any]:
+    """What a fetch would do; the Hub is asked."""
+    path = catalogue.local_path(entry.id)
+    if path is not None:
+        return {"id": entry.id, "path": path, "state": "here", "bytes": 0}
+    planned = fetch.plan(entry)
+    size = "size not known" if planned.bytes is None else format_bytes(planned.bytes)
+    state = f"to download: {size}, {len(planned.files)} files"
+    return {"id": entry.id, "path": None, "state": state, "bytes": planned.bytes, "revision": planned.commit}
+
+
+def _fetch(entry: Entry, output: Output) -> dict[str, Any]:
+    record = store.read_record(entry.id)
+    if record is None or not record.complete():
+        record = _download(entry, output)
+    return {"id": entry.id, "path": record.path, "state": "here", "revision": record.revision}
+
+
+def _download(entry: Entry, output: Output) -> store.Record:
+    planned = fetch.plan(entry)
+    if planned.cached:
+        output.note(f"{entry.id}: all files are in the cache; checking them.")
+        return fetch.fetch(entry, planned)
+    size = "size not known" if planned.bytes is None else format_bytes(planned.bytes)
+    output.note(
+        f"{entry.id}: {size} from {entry.repo_id or entry.url}. {entry.licence}. {entry.terms}".strip()
+    )
+    total = math.ceil((planned.bytes or _MEGABYTE) / _MEGABYTE)
+    with reporter(output, total=total, label=entry.id, unit="MB") as shown:
+
+        def progress(done: int, whole: int) -> None:
+            del whole
+            shown.update(min(total, done // _MEGABYTE))
+
+        return fetch.fetch(entry, planned, progress=progress)

@@ -1,0 +1,206 @@
+"""What `stylehead weights import` does, once its options are read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from stylehead.cli.output import Output, Result
+from stylehead.cli.weights import ask_for_licence, can_ask
+from stylehead.errors import JobError, MissingError, UsageError
+from stylehead.files import check_parents
+from stylehead.weights import catalogue
+from stylehead.weights.pickle_machine import Refused
+from stylehead.weights.snapshot import (
+    LICENCE_KEY,
+    Imported,
+    import_snapshot,
+    inherited_licence,
+    map_file,
+    origin,
+    refused,
+)
+from stylehead.weights.state_dicts import StateDict, detect, read_arrays, read_state_dict
+
+if TYPE_CHECKING:
+    from stylehead.generator import PanoHead
+
+PANOHEAD = "panohead"
+
+
+class Request(NamedTuple):
+    """The options of the command."""
+
+    file: Path
+    out: Path | None
+    base: Path | None
+    entry_id: str | None
+    overwrite: bool
+
+
+def run(request: Request, output: Output) -> None:
+    """Find out what the file is, and make of it what it can be.
+
+    Raises:
+        UsageError: The options do not go together, or there is no such file.
+        JobError: The file is refused.
+        MissingError: A style needs its generator, and none is registered.
+        LicenseError: The user was asked and did not accept the licence.
+    """
+    if request.entry_id is not None:
+        _import_folder(request, request.entry_id, output)
+        return
+    if request.file.is_dir():
+        raise UsageError(
+            f"{request.file} is a folder: `--id` must say which weights it is.", "stylehead weights list"
+        )
+    data = map_file(request.file)
+    state = None
+    if detect(data) != "snapshot":
+        try:
+            state = read_state_dict(request.file, data)
+            is_generator = state.config() is not None
+        except Refused as refusal:
+            raise refused(request.file, refusal) from refusal
+        if not is_generator:
+            _import_style(request, state, len(data), output)
+            return
+    if request.base is not None:
+        raise UsageError("`--base` is for state dicts; this file is a whole generator.", "leave it away")
+    _import_generator(request, output)
+
+
+def _import_generator(request: Request, output: Output) -> None:
+    """Register a generator for the panohead preset, or write it where `--out` says."""
+    if request.out is not None:
+        _check_free(request.out, overwrite=request.overwrite)
+        imported = import_snapshot(request.file, request.out)
+        _say_licence(output)
+        _report_generator(imported, request.out, output)
+        return
+    from stylehead.weights.register import register_generator
+
+    if can_ask(output):
+        ask_for_licence(catalogue.find(PANOHEAD), output)
+    registered = register_generator(request.file, overwrite=request.overwrite)
+    if registered.imported is None:
+        output.note("The same file was imported before.")
+    _say_licence(output)
+    _report_generator(registered.imported, registered.record.path, output)
+    if catalogue.accepted(PANOHEAD):
+        output.next("stylehead render --preset panohead --seed 42 --yaw-steps 36")
+    else:
+        output.next(f"stylehead weights fetch {PANOHEAD} --accept-license {PANOHEAD} (before it can be used)")
+
+
+def _say_licence(output: Output) -> None:
+    output.note(f"Licence: {inherited_licence()}")
+
+
+def _report_generator(imported: Imported | None, path: Path, output: Output) -> None:
+    rows: list[tuple[str, Path | str]] = [("generator", path)]
+    data: dict[str, object] = {"kind": "generator", "path": path, "licence": inherited_licence()}
+    if imported is not None:
+        for note in imported.notes:
+            output.warn(note)
+        config = imported.config
+        texels, slices = config.rendering.triplane_size, config.rendering.triplane_depth
+        rows += [
+            ("image", f"{config.img_resolution} pixels (raw {config.neural_rendering_resolution})"),
+            ("tri-grid", f"{texels} texels, {slices} slice{'s' if slices > 1 else ''}"),
+            ("tensors", f"{imported.tensors} with {imported.numbers:,} numbers"),
+        ]
+        data |= {"config": config.to_dict(), "notes": imported.notes, "tensors": imported.tensors}
+    output.result(Result(primary=(path,), rows=tuple(rows), data=data))
+
+
+def _import_style(request: Request, state: StateDict, size: int, output: Output) -> None:
+    """Write what a stylised generator changed in its base as a style file."""
+    if state.metadata.get("stylehead.format", "").startswith("style"):
+        raise UsageError(
+            f"{request.file} is a style file already.", f"stylehead render --style {request.file}"
+        )
+    base = request.base or catalogue.local_path(PANOHEAD)
+    if base is None:
+        raise MissingError(
+            f"{request.file} holds a network without its options: as a style it needs the generator that it "
+            "was trained from, and none is registered.",
+            "import PanoHead's snapshot first, or add --base GENERATOR.safetensors",
+        )
+    out = request.out or _beside(request.file)
+    _check_free(out, overwrite=request.overwrite)
+    from stylehead.generator import PanoHead, save_style
+
+    reference, generator = PanoHead.load(base), PanoHead.load(base)
+    try:
+        arrays = read_arrays(state.tensors, generator.config, size=size)
+    except Refused as refusal:
+        raise refused(request.file, refusal) from refusal
+    changed = _load(generator, arrays)
+    if not changed:
+        raise JobError(f"{request.file} is the generator {base} itself: nothing is changed.")
+    strange = sorted(name for name in changed if name.startswith(("backbone.mapping.", "decoder.")))
+    if strange:
+        output.warn(f"`{strange[0]}` differs, which stylising leaves alone: is {base.name} the right base?")
+    save_style(out, generator, reference, _style_header(request.file))
+    _say_licence(output)
+    data = {"kind": "style", "path": out, "base": base, "tensors": changed}
+    rows = (("style", out), ("base", base), ("changed", f"{len(changed)} of {len(arrays)} tensors"))
+    output.result(Result(primary=(out,), rows=rows, data=data))
+    preset = "" if request.base else "--preset panohead "
+    output.next(f"stylehead render {preset}--seed 42 --yaw-steps 36 --style {out}")
+
+
+def _load(generator: "PanoHead", arrays: Mapping[str, object]) -> list[str]:
+    """Put arrays into a network; returns the names of those that differ from what was there."""
+    import torch
+
+    changed = []
+    for name, tensor in generator.state_dict().items():
+        value = torch.as_tensor(arrays[name])
+        if not torch.equal(tensor, value):
+            tensor.copy_(value)
+            changed.append(name)
+    return changed
+
+
+def _style_header(file: Path) -> dict[str, str]:
+    header = {
+        "stylehead.prompt": file.stem,
+        "stylehead.method": "imported",
+        "stylehead.preset": PANOHEAD,
+        LICENCE_KEY: inherited_licence(),
+    }
+    return header | origin(file)
+
+
+def _import_folder(request: Request, entry_id: str, output: Output) -> None:
+    from stylehead.weights.fetch import register_folder
+
+    if request.out is not None or request.base is not None:
+        raise UsageError(
+            "`--id` registers a folder where it lies; it goes with neither `--out` nor `--base`."
+        )
+    if entry_id == PANOHEAD:
+        raise UsageError("PanoHead is imported from its snapshot file, without `--id`.")
+    entry = catalogue.find(entry_id)
+    if not request.file.is_dir():
+        raise UsageError(f"{request.file} is not a folder.")
+    ask_for_licence(entry, output)
+    record = register_folder(entry, request.file)
+    data = {"kind": "folder", "id": entry.id, "path": record.path, "files": list(record.files)}
+    output.result(Result(primary=(record.path,), rows=((entry.id, record.path),), data=data))
+
+
+def _beside(file: Path) -> Path:
+    """Name of the style in the current folder."""
+    suffix = "-style" if file.suffix == ".safetensors" else ""
+    return Path(f"{file.stem}{suffix}.safetensors")
+
+
+def _check_free(path: Path, *, overwrite: bool) -> None:
+    if path.is_dir():
+        raise UsageError(f"`--out` (={path}) is a folder.", f"--out {path / 'generator.safetensors'}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} is there already.", "add --overwrite, or choose another --out")
+    check_parents(path)
+    path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,130 @@
+"""Hostile and broken files: no code runs, little time, little memory, one clear sentence."""
+
+import contextlib
+import os
+import pickletools
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hostile_corpus import MARK, SNAPSHOT, Hostile, corpus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stylehead.errors import JobError
+from stylehead.weights import import_snapshot
+
+CORPUS = corpus()
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that code in the corpus would make."""
+    path = tmp_path / "code-has-run"
+    monkeypatch.setenv(MARK, str(path))
+    return path
+
+
+@pytest.mark.parametrize("hostile", CORPUS.values(), ids=CORPUS)
+def test_every_file_is_refused_with_one_sentence(hostile: Hostile, tmp_path: Path, mark: Path) -> None:
+    source, target = tmp_path / "a.pkl", tmp_path / "a.safetensors"
+    source.write_bytes(hostile.content)
+    before = set(sys.modules)
+    with pytest.raises(JobError, match=hostile.says) as caught:
+        import_snapshot(source, target)
+    sentence = str(caught.value).removeprefix(str(source))
+    assert re.fullmatch(r" [^\n\x1b]{5,300}\.", sentence)
+    assert not mark.exists()
+    assert not target.exists()
+    assert not {"antigravity", "dnnlib", "torch_utils", "training"} & (set(sys.modules) - before)
+
+
+def test_there_are_enough_of_them_and_all_differ() -> None:
+    assert len(CORPUS) >= 100
+    assert len({hostile.content for hostile in CORPUS.values()}) >= len(CORPUS) - 1
+
+
+def test_the_whole_corpus_takes_little_time_and_memory(tmp_path: Path) -> None:
+    for number, hostile in enumerate(CORPUS.values()):
+        (tmp_path / f"{number:03d}.pkl").write_bytes(hostile.content)
+    code = (
+        "import pathlib, resource, sys, time\n"
+        "from stylehead.errors import JobError\n"
+        "from stylehead.weights import import_snapshot\n"
+        "worst = 0\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).glob('*.pkl')):\n"
+        "    start = time.process_time()\n"
+        "    try:\n"
+        "        import_snapshot(path, path.with_suffix('.safetensors'))\n"
+        "    except JobError:\n"
+        "        worst = max(worst, time.process_time() - start)\n"
+        "print(worst, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    seconds, megabytes = map(float, result.stdout.split())
+    assert seconds < 2
+    assert megabytes < 500
+
+
+def test_other_loaders_would_have_run_the_code(tmp_path: Path, mark: Path) -> None:
+    """The corpus is not harmless: Python's own loader makes the mark."""
+    import pickle
+
+    pickle.loads(CORPUS["os.system, protocol 4"].content)
+    assert mark.exists()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_damage_anywhere_is_refused_or_harmless(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    raw = bytearray(SNAPSHOT)
+    for _ in range(data.draw(st.integers(1, 8))):
+        raw[data.draw(st.sampled_from(PROGRAM))] = data.draw(st.integers(0, 255))
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "a.pkl").write_bytes(bytes(raw))
+    start = time.process_time()
+    with contextlib.suppress(JobError):
+        import_snapshot(folder / "a.pkl", folder / "a.safetensors")
+    assert time.process_time() - start < 2
+
+
+def _program() -> list[int]:
+    """Places of the snapshot that are not inside of numbers: damage there means something."""
+    places: list[int] = []
+    last = 0
+    for _, argument, position in pickletools.genops(SNAPSHOT):
+        assert position is not None
+        places += range(last, min(position, last + 40))
+        last = position
+        del argument
+    return places
+
+
+PROGRAM = _program()
+
+
+def test_the_command_refuses_with_exit_code_1(tmp_path: Path, mark: Path) -> None:
+    source = tmp_path / "evil.pkl"
+    source.write_bytes(CORPUS["os.system, protocol 4"].content)
+    code = "from stylehead.cli.app import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "weights", "import", str(source)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "COLUMNS": "500"},
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(
+        f"error: {source} was refused, and nothing in it was run: it names posix.system"
+    )
+    assert not mark.exists()
