@@ -62,9 +62,9 @@ class Measuring(NamedTuple):
     """With what is measured: reference pictures and encoders of the user."""
 
     reference: str
-    clip: Path | None
-    faces: Path | None
-    depth: Path | None
+    clip: str | None
+    faces: str | None
+    depth: str | None
     inception: Path | None
     force_fid: bool
 
@@ -159,15 +159,18 @@ def evaluate(  # noqa: PLR0913
         ),
     ] = "auto",
     clip: Annotated[
-        Path | None, typer.Option(help="Folder of a CLIP model.", rich_help_panel=AGAINST, metavar="FOLDER")
+        str | None,
+        typer.Option(help="CLIP model, a folder or hub id.", rich_help_panel=AGAINST, metavar="FOLDER"),
     ] = None,
     faces: Annotated[
-        Path | None,
-        typer.Option(help="Folder of InsightFace models.", rich_help_panel=AGAINST, metavar="FOLDER"),
+        str | None,
+        typer.Option(help="InsightFace models, a folder.", rich_help_panel=AGAINST, metavar="FOLDER"),
     ] = None,
     depth_model: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a depth estimator.", rich_help_panel=AGAINST, metavar="FOLDER"),
+        str | None,
+        typer.Option(
+            help="Monocular depth network, a folder or hub id.", rich_help_panel=AGAINST, metavar="FOLDER"
+        ),
     ] = None,
     inception: Annotated[
         Path | None,

@@ -28,6 +28,7 @@ NOT_COMPARED = (
     "preview_every",
     "time_budget_minutes",
     "max_non_finite",
+    "memory",
     "preset",
 )
 """Settings in which two runs may differ and still be the same experiment."""

@@ -1,5 +1,6 @@
 """From runs and folders of pictures to rows of the table: heads are rendered and measured, style by style."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,12 +126,11 @@ class Scene:
         return Looks(portraits, self.encoders, batch=self.sample.batch)
 
     def style_of(self, prompt: str) -> str:
-        """The name by which rows are grouped.
-
-        Raises:
-            UsageError: The embedded world has no such style.
-        """
-        return place_prompt(prompt) if self.weights.knows_few_styles else prompt.strip().lower()
+        """The name by which rows are grouped: a style of the embedded world, or else the prompt."""
+        if self.weights.knows_few_styles:
+            with contextlib.suppress(UsageError):
+                return place_prompt(prompt)
+        return prompt.strip().lower()
 
     def facts(self) -> dict[str, Any]:
         """What the whole table shares, for programs."""
@@ -252,7 +252,9 @@ def _target(scene: Scene, style: str, prompt: str, untouched: Portraits) -> Targ
     if scene.why_no_truth is not None:
         why["truth"] = scene.why_no_truth
     truth = None
-    if scene.truth is not None:
+    if scene.truth is not None and style not in scene.truth.styles:
+        why["truth"] = MissingError("The embedded world has no such style.")
+    elif scene.truth is not None:
         truth = scene.looks(_true_portraits(scene, scene.truth, style))
         if not truth.portraits.seeds or not truth.portraits.yaws_deg:
             truth, why["truth"] = None, MissingError("The true pictures show none of these people and sides.")
@@ -287,13 +289,13 @@ def _reference(
 def _teacher_pictures(scene: Scene, prompt: str, untouched: Portraits) -> Portraits:
     import torch
 
-    from stylehead.evaluation.reference import teacher_pictures
+    from stylehead.evaluation import reference
     from stylehead.guidance import Teacher
 
     device = next(scene.generator.parameters()).device.type
     half = torch.float16 if device == "cuda" else torch.float32
     teacher = Teacher.load(scene.weights.require_teacher(), device=device, dtype=half)
-    return teacher_pictures(teacher, untouched, prompt)
+    return reference.teacher_pictures(teacher, untouched, prompt, steps=reference.STEPS)
 
 
 def _by_style(scene: Scene, sources: Sequence[Source]) -> Iterator[tuple[str, list[Source]]]:

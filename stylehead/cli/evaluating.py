@@ -30,6 +30,7 @@ from stylehead.evaluation.table import (
 )
 from stylehead.files import atomic_write
 from stylehead.generator import PanoHead
+from stylehead.guidance.sources import local_folder
 from stylehead.mini.captions import place_prompt
 from stylehead.weights.presets import Preset
 
@@ -146,7 +147,16 @@ class Evaluation:
 
     def _encoder_files(self) -> EncoderFiles:
         asked = self._measuring
-        return EncoderFiles(asked.clip, asked.faces, asked.depth, asked.inception)
+
+        def folder(source: str | None, flag: str) -> Path | None:
+            return None if source is None else local_folder(source, flag)
+
+        return EncoderFiles(
+            folder(asked.clip, "--clip"),
+            folder(asked.faces, "--faces"),
+            folder(asked.depth, "--depth-model"),
+            asked.inception,
+        )
 
     # ----------------------------------------------------------------------------------------------- results
 

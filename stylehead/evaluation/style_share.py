@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from stylehead.errors import MissingError
 from stylehead.mini.captions import STYLES
 from stylehead.mini.encoders import StyleClassifier
 
@@ -15,5 +16,11 @@ def style_share(classifier: StyleClassifier, images: Tensor, style: str) -> floa
 
 
 def named_style(named: Tensor, style: str) -> Tensor:
-    """1 where the number of a style (in the order of `STYLES`) is that of this style, else 0."""
+    """1 where the number of a style (in the order of `STYLES`) is that of this style, else 0.
+
+    Raises:
+        MissingError: The classifier knows no such style.
+    """
+    if style not in STYLES:
+        raise MissingError(f"The classifier knows no style {style!r}.")
     return (named == STYLES.index(style)).double()

@@ -16,7 +16,7 @@ from stylehead.cli.options import PANELS
 from stylehead.cli.stylize import stylize
 from stylehead.config import StylizeConfig
 
-COMMANDS = ("stylize", "render", "info")
+COMMANDS = ("stylize", "render", "eval", "invert", "info")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
