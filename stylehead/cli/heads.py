@@ -15,6 +15,7 @@ from stylehead.generator import PanoHead, Style, StyleMix, load_style, remove_st
 
 MAX_SEED = 2**32 - 1
 MAX_STRENGTH = 2.0
+_PUBLISHED = (1, 14, 512)
 
 
 class Head(NamedTuple):
@@ -67,7 +68,7 @@ def seed_heads(generator: PanoHead, seeds: Sequence[int], *, psi: float) -> list
 
 
 def latent_head(generator: PanoHead, path: Path) -> Head:
-    """Read a head from a latent file: `.npz` with `w` [1,num_ws,w_dim].
+    """Read a head from a latent file: `.npz` with `w` [1,num_ws,w_dim], or one vector for all layers.
 
     Raises:
         UsageError: There is no such file.
@@ -76,8 +77,13 @@ def latent_head(generator: PanoHead, path: Path) -> Head:
     check_file(path, "--latent")
     array = read_latent(path)
     wanted = (1, generator.num_ws, generator.config.w_dim)
+    if array.shape in ((1, 1, wanted[2]), (1, wanted[2])):
+        array = np.broadcast_to(array.reshape(1, 1, wanted[2]), wanted)
     if array.shape != wanted:
-        raise JobError(f"`w` in {path} has shape {list(array.shape)}; this generator takes {list(wanted)}.")
+        hint = "--preset panohead, whose latents have this shape" if array.shape == _PUBLISHED else None
+        raise JobError(
+            f"`w` in {path} has shape {list(array.shape)}; this generator takes {list(wanted)}.", hint
+        )
     if not np.isfinite(array).all():
         raise JobError(f"`w` in {path} holds numbers that are not finite.")
     device = next(generator.parameters()).device

@@ -101,6 +101,8 @@ def _run(path: Path) -> Facts:
     outcome = manifest.get("outcome")
     if outcome == "running" and not run.busy():
         outcome = "killed"
+    if manifest.get("job") == "invert":
+        return _inversion(path, {**manifest, "outcome": outcome})
     logged = run.events()
     steps = logged[-1].get("step", 0) if logged else manifest.get("steps", 0)
     rows = {
@@ -119,6 +121,34 @@ def _run(path: Path) -> Facts:
         "licence": manifest.get("licence"),
     }
     return Facts("run", rows, {**manifest, "outcome": outcome, "steps": steps}, _after_run(path, outcome))
+
+
+def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
+    from stylehead.cli.progress import format_duration
+
+    quality = manifest.get("quality") or {}
+    rows = {
+        "outcome": manifest["outcome"],
+        "error": manifest.get("error"),
+        "photo": manifest.get("photo"),
+        "face": manifest.get("face"),
+        "camera": f"yaw {quality['yaw_deg']:.1f}, pitch {quality['pitch_deg']:.1f} degrees"
+        if quality
+        else None,
+        "identity": quality.get("identity"),
+        "outline": quality.get("outline"),
+        "doubts": "; ".join(quality.get("warnings", ())),
+        "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
+        "preset": manifest.get("preset"),
+        "device": manifest.get("device"),
+        "started": manifest.get("started"),
+        "files": ", ".join(manifest.get("files", {}).values()),
+        "licence": manifest.get("licence"),
+    }
+    command = f"stylehead invert --resume {path}"
+    if manifest["outcome"] == "finished":
+        command = f"stylehead render --latent {path / 'latent.npz'}"
+    return Facts("inversion", rows, manifest, None if manifest["outcome"] == "running" else command)
 
 
 def _after_run(path: Path, outcome: str | None) -> str | None:
@@ -151,7 +181,15 @@ def _tensors(path: Path) -> Facts:
         rows["base"] = f"{str(rows['base'])[:12]}…"
     rows["tensors"] = f"{len(shapes)} with {numbers:,} numbers, {format_bytes(path.stat().st_size)}"
     data = {**known, "config": config, "tensors": shapes, "numbers": numbers}
-    return Facts(kind, rows, data, _render_command(path) if kind == "style" else None)
+    return Facts(kind, rows, data, _after_style(path, known) if kind == "style" else None)
+
+
+def _after_style(path: Path, metadata: Mapping[str, str]) -> str:
+    """A style is seen on any head, what one head's tuning changed on that head."""
+    latent = path.with_name("latent.npz")
+    if metadata.get("method") == "pti" and latent.is_file():
+        return f"stylehead render --latent {latent} --style {path}"
+    return _render_command(path)
 
 
 def _architecture(config: Mapping[str, Any]) -> dict[str, object]:

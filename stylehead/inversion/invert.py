@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.generator import PanoHead
-from stylehead.inversion.guess import Guess
+from stylehead.inversion.guess import Guess, features_fingerprint
 from stylehead.inversion.judge import Judge, Target
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.masks import MaskSource, head_mask
@@ -47,7 +47,7 @@ class Inverter:
     Args:
         generator: In evaluation mode; its parameters stop requiring gradients.
         judge: Compares pictures.
-        guess: A learned first guess, if there is one.
+        guess: A learned first guess, if there is one; left aside when it was fitted to other features.
         config: Settings of the projection.
         grid: Settings of the pose search.
     """
@@ -65,6 +65,10 @@ class Inverter:
         self.config = config or InversionConfig()
         self.space = LatentSpace.measure(generator)
         self._guess, self._grid_config = guess, grid or GridConfig()
+        trunks = judge.trunks
+        self._guess_fits = (
+            guess is not None and bool(trunks) and guess.features == features_fingerprint(trunks)
+        )
         self._grid: PoseGrid | None = None
 
     def grid(self, done: Callable[[float], None] = lambda _share: None) -> PoseGrid:
@@ -114,9 +118,9 @@ class Inverter:
 
     def _guessed(self, target: Target) -> list[tuple[Tensor, Tensor]]:
         """Pose [1,6] and coordinates [1,A] by the learned guess, or nothing without a fitting one."""
-        if self._guess is None or self.judge.identity is None:
+        if self._guess is None or not self._guess_fits:
             return []
-        angles, w = self._guess(self.judge.identity.trunk, target.image)
+        angles, w = self._guess(self.judge.trunks, target.image)
         fits = self._guess.generator == self.generator.fingerprint()
         coords = self.space.coords(w) if fits else self.space.mean.new_zeros(1, len(self.space.scales))
         return [(pose(angles[:, 0], angles[:, 1]), coords)]

@@ -34,6 +34,13 @@ class Judge:
             IdentityEncoder.load(identity).to(device) if identity.is_file() else None,
         )
 
+    @property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """The feature networks that a learned first guess reads; empty unless both are there."""
+        if self.trunk is None or self.identity is None:
+            return ()
+        return self.identity.trunk, self.trunk
+
     def perceptual(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
         """Perceptual distances [B] between pictures [B,3,R,R] and others of the same shape (or one)."""
         if self.trunk is None:

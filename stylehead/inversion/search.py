@@ -146,6 +146,7 @@ def _small(generator: PanoHead, ws: Tensor, labels: Tensor, resolution: int) -> 
 def _right_half(config: GridConfig) -> Tensor:
     """Angles [P,2] in radians with yaw from 0 up."""
     yaws = torch.arange(0.0, config.yaw_limit_deg + 1e-3, config.yaw_step_deg)
-    half = torch.arange(config.pitch_step_deg, config.pitch_limit_deg + 1e-3, config.pitch_step_deg)
+    steps = int(config.pitch_limit_deg / config.pitch_step_deg + 1e-6)
+    half = torch.arange(1.0, steps + 1) * config.pitch_step_deg
     pitches = torch.cat([-half.flip(0), torch.zeros(1), half])
     return torch.deg2rad(torch.cartesian_prod(yaws, pitches))

@@ -10,6 +10,7 @@ from stylehead.generator import PanoHead
 from stylehead.inversion import Judge
 from stylehead.inversion.latents import LatentSpace
 from stylehead.mini.encoders import IdentityEncoder, Trunk
+from stylehead.weights.presets import MINI_WEIGHTS
 
 sys.path.append(str(Path(__file__).parents[1] / "generator"))
 import golden_cases
@@ -24,6 +25,17 @@ def tiny() -> PanoHead:
 @pytest.fixture(scope="session")
 def space(tiny: PanoHead) -> LatentSpace:
     return LatentSpace.measure(tiny, samples=400)
+
+
+@pytest.fixture(scope="session")
+def mini() -> PanoHead:
+    """The embedded generator, for what needs real heads: treat it as read-only."""
+    return PanoHead.load(MINI_WEIGHTS / "generator.safetensors").requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def mini_space(mini: PanoHead) -> LatentSpace:
+    return LatentSpace.measure(mini, samples=1000)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import split_label
 from stylehead.inversion import Target
 
+
 def picture_of(generator: PanoHead, ws: torch.Tensor, label: torch.Tensor) -> Target:
     """The picture that a head makes, with its true mask."""
     with torch.no_grad():
@@ -69,9 +70,9 @@ class FakeAnalyser:
 
     def _face(self, label: torch.Tensor, scale: float, middle: tuple[float, float]) -> FakeFace:
         points = photographed(label, scale, middle)
-        five = np.stack(
-            [points[36:42].mean(0), points[42:48].mean(0), points[33], points[48], points[54]]
-        )[:, :2]
+        five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[33], points[48], points[54]])[
+            :, :2
+        ]
         box = np.concatenate([points[:, :2].min(0), points[:, :2].max(0)])
         face = FakeFace(bbox=box.astype(np.float32), det_score=np.float32(0.9), kps=five.astype(np.float32))
         if self.points:

@@ -55,7 +55,7 @@ def test_alpha_counts_before_everything() -> None:
 def test_a_busy_background_is_cut_away() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 110, (SIZE, SIZE, 3)).astype(np.uint8)
-    pixels[disc()] = (rng.integers(-15, 16, (int(disc().sum()), 3)) + (205, 150, 130)).astype(np.uint8)
+    pixels[disc()] = np.add(rng.integers(-15, 16, (int(disc().sum()), 3)), [205, 150, 130])
     y, x = np.mgrid[:SIZE, :SIZE]
     away = np.sqrt((x - 52.0) ** 2 + (y - 48.0) ** 2)
     expected = np.clip(1.6 - away / 30, 0, 1).astype(np.float32)  # off the truth by 6 pixels, and blurred

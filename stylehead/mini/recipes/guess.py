@@ -1,14 +1,14 @@
-"""Fit the first guess of `stylehead invert`: `python -m stylehead.mini.recipes.guess` (about two minutes).
+"""Fit the first guess of `stylehead invert`: `python -m stylehead.mini.recipes.guess` (a few minutes).
 
-One linear map from features of the identity encoder to yaw, pitch and w, by ridge regression in closed form
-over photographic renders of training people. Fit it again whenever the generator or the identity encoder
-changes: w belongs to one generator, features to one encoder.
+One linear map from features of the identity and image-text encoders to yaw, pitch and w, by ridge regression
+in closed form over photographic renders of training people. Fit it again whenever the generator or one of
+the encoders changes: w belongs to one generator, features to their networks.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,73 +17,88 @@ from torch import Tensor
 
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
-from stylehead.inversion.guess import FILE, Guess, pooled_features
+from stylehead.inversion.guess import FILE, Guess, MirrorFeatures, features_fingerprint, mirror_features
+from stylehead.inversion.judge import Judge
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
-from stylehead.mini.encoders import IdentityEncoder, Trunk
+from stylehead.mini.encoders import Trunk
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
 
 COMPONENTS = 48
 """Principal coordinates of w that are predicted."""
-RIDGE = 0.3
-"""Weight of the penalty, relative to the mean square of standardised features."""
+RIDGE_YAW, RIDGE_REST = 0.03, 0.1
+"""Weights of the penalties, relative to the mean square of standardised features."""
 MOST_YAW_DEG = 90.0
 """Views from behind are left out: nobody aligns them."""
-PICTURES = 5000
-"""Pictures that are used, spread over all people: the system has so many unknowns."""
-_ANGLE_SCALE = 5.0
+PICTURES = 4500
+"""Pictures that are used, spread over all people: the systems have so many unknowns."""
 
 
 class Examples(NamedTuple):
-    """Features [N,F] of N pictures, and what they show: angles [N,2] and coordinates of w [N,K]."""
+    """Features of N pictures, and what they show: angles [N,2] and coordinates of w [N,K]."""
 
-    features: Tensor
+    features: MirrorFeatures
     angles: Tensor
     coords: Tensor
 
 
-def fit(examples: Examples, space: LatentSpace, generator: str) -> Guess:
-    """Solve the ridge regression in its dual form, standardisation folded into the map.
+def fit(examples: Examples, space: LatentSpace, *, generator: str, features: str) -> Guess:
+    """Solve two ridge regressions in their dual form, standardisation folded into the map.
 
     Args:
         examples: What to learn from.
         space: Whose first axes the coordinates belong to.
         generator: Fingerprint of the generator.
+        features: Fingerprint of the feature networks.
     """
-    mean, spread = examples.features.mean(dim=0), examples.features.std(dim=0) + 1e-3
-    features = (examples.features - mean) / spread
-    wanted = torch.cat([examples.angles * _ANGLE_SCALE, examples.coords], dim=1)
+    even, odd = examples.features
+    mean, spread = even.mean(dim=0), even.std(dim=0) + 1e-3
+    odd_spread = odd.std(dim=0) + 1e-3
+    yaw = _ridge(odd / odd_spread, examples.angles[:, :1], RIDGE_YAW) / odd_spread[:, None]
+    wanted = torch.cat([examples.angles[:, 1:], examples.coords], dim=1)
     offset = wanted.mean(dim=0)
-    size = features.shape[1]
-    gram = features @ features.t() / size + RIDGE * torch.eye(len(features))
-    weight = features.t() @ torch.linalg.solve(gram, wanted - offset) / size / spread[:, None]
-    bias = offset - mean @ weight
-    weight[:, :2] /= _ANGLE_SCALE
-    bias[:2] /= _ANGLE_SCALE
+    rest = _ridge((even - mean) / spread, wanted - offset, RIDGE_REST) / spread[:, None]
     count = examples.coords.shape[1]
-    return Guess(weight, bias, space.axes[:count] * space.scales[:count, None], space.mean, generator)
+    return Guess(
+        torch.cat([yaw, rest], dim=1),
+        torch.cat([torch.zeros(1), offset - mean @ rest]),
+        space.axes[:count] * space.scales[:count, None],
+        space.mean,
+        generator,
+        features,
+    )
+
+
+def _ridge(features: Tensor, wanted: Tensor, penalty: float) -> Tensor:
+    """Weights [F,T] from features [N,F] to what is wanted [N,T]."""
+    size = features.shape[1]
+    gram = features @ features.t() / size + penalty * torch.eye(len(features))
+    return features.t() @ torch.linalg.solve(gram, wanted) / size
 
 
 @torch.no_grad()
-def examples_of(views: Views, trunk: Trunk, generator: PanoHead, space: LatentSpace) -> Examples:
+def examples_of(views: Views, trunks: Sequence[Trunk], generator: PanoHead, space: LatentSpace) -> Examples:
     """Features and truths of all views from the front half, at most `PICTURES` of them."""
     cameras = views.cameras.flatten(0, 1)
     angles = pose_of_label(cameras)[:, :2]
     rows = torch.nonzero(angles[:, 0].abs() < torch.deg2rad(torch.tensor(MOST_YAW_DEG)))[:, 0]
-    rows = rows[:: max(1, -(-len(rows) // PICTURES))]
+    if len(rows) > PICTURES:
+        rows = rows[torch.linspace(0, len(rows) - 1, PICTURES).long()]
     images = views.images.flatten(0, 1)
-    features = torch.cat([pooled_features(trunk, image_pm1(images[part])) for part in rows.split(64)])
+    parts = [mirror_features(trunks, image_pm1(images[part])) for part in rows.split(64)]
+    features = MirrorFeatures(*(torch.cat(half) for half in zip(*parts, strict=True)))
     z = views.z.repeat_interleave(views.images.shape[1], dim=0)[rows]
     w = generator.mapping(z, conditioning_camera())[:, 0]
     return Examples(features, angles[rows], space.coords(w)[:, :COMPONENTS])
 
 
-def figures(guess: Guess, trunk: Trunk, examples: Iterator[tuple[Tensor, Tensor]]) -> dict[str, float]:
+def figures(
+    guess: Guess, trunks: Sequence[Trunk], examples: Iterable[tuple[Tensor, Tensor]]
+) -> dict[str, float]:
     """Median errors of yaw and pitch in degrees over pictures and their cameras."""
     errors = []
     for images, cameras in examples:
-        angles, _ = guess(trunk, images)
-        errors.append((angles - pose_of_label(cameras)[:, :2]).abs())
+        errors.append((guess(trunks, images).angles - pose_of_label(cameras)[:, :2]).abs())
     medians = torch.rad2deg(torch.cat(errors)).median(dim=0).values
     return {"yaw_deg": round(float(medians[0]), 2), "pitch_deg": round(float(medians[1]), 2)}
 
@@ -97,21 +112,21 @@ def main(arguments: list[str] | None = None) -> int:
     data = Path(platformdirs.user_cache_dir("stylehead")) / "mini" / "data"
     parser = argparse.ArgumentParser(prog="python -m stylehead.mini.recipes.guess", description=__doc__)
     parser.add_argument("--data", type=Path, default=data, help="renders of the procedural heads")
-    parser.add_argument("--weights", type=Path, default=MINI_WEIGHTS, help="generator and identity encoder")
+    parser.add_argument("--weights", type=Path, default=MINI_WEIGHTS, help="generator and encoders")
     parser.add_argument("--out", type=Path, help="where to write; beside the generator by default")
     parser.add_argument("--people", type=int, help="use only so many people")
     options = parser.parse_args(arguments)
     generator = PanoHead.load(options.weights / "generator.safetensors")
-    trunk = IdentityEncoder.load(options.weights / "identity.safetensors").trunk
+    trunks = Judge.load(options.weights).trunks
     space = LatentSpace.measure(generator)
     views = load_views(options.data / "photo", limit=options.people)
-    examples = examples_of(views, trunk, generator, space)
-    guess = fit(examples, space, generator.fingerprint())
-    guess.save(options.out or options.weights / FILE, {"pictures": str(len(examples.features))})
+    examples = examples_of(views, trunks, generator, space)
+    guess = fit(examples, space, generator=generator.fingerprint(), features=features_fingerprint(trunks))
+    guess.save(options.out or options.weights / FILE, {"pictures": str(len(examples.angles))})
     held_out = load_views(options.data / "test")
     front = [column for column in range(held_out.images.shape[1]) if column in (4, 5, 6, 7, 8)]
     pairs = ((image_pm1(held_out.images[:, c]), held_out.cameras[:, c]) for c in front)
-    found = {"pictures": len(examples.features), **figures(guess, trunk, pairs)}
+    found = {"pictures": len(examples.angles), **figures(guess, trunks, pairs)}
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
