@@ -30,11 +30,14 @@ EPILOG = """
 
   [cyan]stylehead eval --images theirs --identities 20[/cyan]     pictures of another system
 
-The untouched generator is the first row of every style. In the embedded world it is known what everybody
-truly looks like in each style; these true pictures are the last row: what a perfect method would make.
+The untouched generator is the first row of every style. In the embedded world it is known how
+everybody truly looks in each style; these true pictures are the last row.
 
-Numbers come with half the width of their 95 % interval, a bootstrap over people; both ends are in --json,
---csv and --report. A dash says that something could not be measured, and a note says why.
+Numbers come with half the width of their 95 % interval, a bootstrap over people; both ends are
+in --json, --csv and --report. A dash says that something could not be measured, a note says why.
+
+A folder of pictures names them like seed-7/yaw+030.png (frames of stylehead render are fine),
+and its pictures.json holds the prompt and the method.
 """
 
 
@@ -82,12 +85,17 @@ def evaluate(  # noqa: PLR0913
     runs: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A run, or a folder of runs.", show_default="runs", rich_help_panel=WHAT, metavar="PATH"
+            help="A run, or a folder of runs; repeatable.",
+            show_default="runs",
+            rich_help_panel=WHAT,
+            metavar="PATH",
         ),
     ] = None,
     images: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder of pictures in place of a run.", rich_help_panel=WHAT, metavar="FOLDER"),
+        typer.Option(
+            help="A folder of pictures in place of a run; repeatable.", rich_help_panel=WHAT, metavar="FOLDER"
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -102,7 +110,7 @@ def evaluate(  # noqa: PLR0913
     prompts: Annotated[
         list[str] | None,
         typer.Option(
-            help="A prompt; or paper, its five styles; or all that the embedded teacher knows.",
+            help="A prompt; or paper, its five styles; or all, the embedded world's six; repeatable.",
             rich_help_panel=TRAINED,
             metavar="TEXT",
         ),

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
 
+PUBLISHED = "CLIP ViT-L/14-336"
+"""The encoder of published numbers."""
+
 SIGMA = 10.0
 SCALE = 1000.0
 

@@ -117,6 +117,9 @@ def measure_cmmd(case: Case) -> Number:
     if not network.is_clip:
         raise MissingError("CMMD needs CLIP.", "give a folder with --clip")
     sets = _sets(case, "meanings", network.name)
+    if network.name != cmmd_metric.PUBLISHED:
+        seen = sets.seen._replace(note=f"{sets.seen.note}; published numbers use {cmmd_metric.PUBLISHED}")
+        sets = sets._replace(seen=seen)
     kernels = cmmd_metric.gaussian_kernels(sets.features.flatten(0, 1), sets.reference)
     return _discrepancy(kernels, sets, scale=cmmd_metric.SCALE)
 
