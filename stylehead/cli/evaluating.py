@@ -16,6 +16,7 @@ from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder
 from stylehead.evaluation.loading import EncoderFiles, load_encoders
+from stylehead.evaluation.methods import method_order
 from stylehead.evaluation.numbers import Number
 from stylehead.evaluation.report import report_page
 from stylehead.evaluation.table import (
@@ -143,7 +144,8 @@ class Evaluation:
         if wanted is not None:
             return [Source.of_wanted(row) for row in wanted]
         labels = label_runs(discovery.runs)
-        return [Source.of_run(run, labels[run.path]) for run in discovery.runs]
+        ordered = sorted(discovery.runs, key=lambda run: method_order(run.config.method))
+        return [Source.of_run(run, labels[run.path]) for run in ordered]
 
     def _encoder_files(self) -> EncoderFiles:
         asked = self._measuring

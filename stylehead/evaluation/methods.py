@@ -88,6 +88,12 @@ def method_title(name: str) -> str:
     return next((method.title for method in METHODS if method.name == name), name)
 
 
+def method_order(name: str) -> int:
+    """Place of a method in the table; methods that it does not know come first."""
+    names = [method.name for method in METHODS]
+    return names.index(name) if name in names else -1
+
+
 def find_prompts(given: list[str]) -> tuple[str, ...]:
     """Read prompts: texts, or `paper` for its five styles, or `all` for those of the embedded teacher."""
     sets = {"paper": tuple(PAPER_PROMPTS.values()), "all": tuple(PROMPTS.values())}

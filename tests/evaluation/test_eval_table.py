@@ -20,6 +20,7 @@ from stylehead.evaluation.methods import (
     find_methods,
     find_prompts,
     method_config,
+    method_order,
     method_title,
 )
 from stylehead.evaluation.numbers import Dash, Number
@@ -242,6 +243,7 @@ def test_methods_are_in_the_paper_s_order() -> None:
     assert [method.name for method in find_methods("ld, sds,ld")] == ["ld", "sds"]
     assert method_title("ld") == "LD (the paper)"
     assert method_title("somebody") == "somebody"
+    assert sorted(["ld", "somebody", "sds"], key=method_order) == ["somebody", "sds", "ld"]
 
 
 def test_every_method_can_be_trained_or_says_why_not() -> None:

@@ -108,6 +108,39 @@ def test_overlap_keeps_the_order_of_the_first() -> None:
     assert torch.equal(both.first(one.images), one.images[[1, 4]])
 
 
+def test_held_out_renders_are_packed_as_they_are(tmp_path) -> None:
+    """Only people that are there in every style, and only sides that every style has."""
+    from stylehead.geometry import camera_from_angles
+    from stylehead.mini.recipes.data import Views
+    from stylehead.mini.recipes.reference import pack
+
+    def views(seeds, styles, yaws_deg) -> Views:
+        rows = [(seed, style) for seed in seeds for style in styles]
+        count, sides = len(rows), len(yaws_deg)
+        cameras = torch.cat([camera_from_angles(torch.deg2rad(torch.tensor(yaw))) for yaw in yaws_deg])
+        shade = torch.tensor([[seed * 10 + yaw / 10 for yaw in yaws_deg] for seed, _ in rows])
+        return Views(
+            images=(shade + 100).round().to(torch.uint8)[:, :, None, None, None].expand(-1, -1, 3, 16, 16),
+            masks=torch.full((count, sides, 16, 16), 255, dtype=torch.uint8),
+            depths=torch.zeros(count, sides, 16, 16),
+            cameras=cameras.expand(count, -1, -1),
+            z=torch.zeros(count, 4),
+            numbers=torch.zeros(count, 4),
+            styles=tuple(style for _, style in rows),
+            identities=torch.tensor([seed for seed, _ in rows]),
+        )
+
+    photo = views((0, 1, 2, 3), STYLES[:1], (-180.0, -90.0, -30.0, 0.0))
+    styled = views((1, 3, 2), STYLES[1:], (-180.0, -90.0, 0.0))
+    truth = pack(photo, styled, tmp_path, people=2)
+    assert truth.seeds == (1, 2)
+    assert truth.yaws_deg == (0.0, -90.0, 180.0)
+    for style in STYLES:
+        shown = truth.portraits(style).images[:, :, 0, 8, 8].float()
+        expected = torch.tensor([[110.0, 101.0, 92.0], [120.0, 111.0, 102.0]])
+        torch.testing.assert_close(shown, expected, atol=3, rtol=0)
+
+
 @pytest.mark.slow
 def test_the_embedded_pictures_are_what_the_procedural_world_draws_today() -> None:
     """Fails when the heads or styles changed and the set was not made again."""
