@@ -117,5 +117,5 @@ class Guess:
                 weight, bias, basis, mean = (file.get_tensor(name).float().to(device) for name in names)
         except SafetensorError as error:
             raise JobError(f"{path} is damaged.") from error
-        names = ("stylehead.generator", "stylehead.features")
-        return cls(weight, bias, basis, mean, *(header.get(name, "") for name in names))
+        facts = ("stylehead.generator", "stylehead.features")
+        return cls(weight, bias, basis, mean, *(header.get(name, "") for name in facts))

@@ -18,7 +18,11 @@ def load(name):
 
 
 def test_every_example_is_tested():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"measure_styles", "style_sheet"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "measure_inversion",
+        "measure_styles",
+        "style_sheet",
+    }
 
 
 def test_measure_styles_gives_the_untouched_generator_first(capsys):
@@ -36,3 +40,16 @@ def test_style_sheet_draws_every_person(tmp_path, capsys):
     with Image.open(tmp_path / "sheet.png") as page:
         assert page.size == (2 * 128 + 6, 26 + 2 * (128 + 6))
     assert capsys.readouterr().out.strip() == str(tmp_path / "sheet.png")
+
+
+@pytest.mark.slow
+def test_measure_inversion_prints_every_figure(tmp_path, capsys):
+    words = ["--people", "1", "--gallery", "3", "--steps", "3", "--starts", "1", "--no-guess"]
+    load("measure_inversion").main([*words, "--sheet", str(tmp_path / "people.png")])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["people"] == 1
+    assert figures["rank1_of_the_true_pictures"] in (0, 1)
+    assert 0 <= figures["pose_error_deg_median"] <= 180
+    assert figures["other_side_ratio_median"] > 0
+    with Image.open(tmp_path / "people.png") as page:
+        assert page.width > 7 * 128

@@ -7,14 +7,17 @@ the encoders changes: w belongs to one generator, features to their networks.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from stylehead.errors import MissingError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.inversion.guess import FILE, Guess, MirrorFeatures, features_fingerprint, mirror_features
@@ -22,7 +25,7 @@ from stylehead.inversion.judge import Judge
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
 from stylehead.mini.encoders import Trunk
-from stylehead.mini.recipes.data import Views, image_pm1, load_views
+from stylehead.mini.recipes.data import image_pm1, load_views
 
 COMPONENTS = 48
 """Principal coordinates of w that are predicted."""
@@ -77,18 +80,41 @@ def _ridge(features: Tensor, wanted: Tensor, penalty: float) -> Tensor:
 
 
 @torch.no_grad()
-def examples_of(views: Views, trunks: Sequence[Trunk], generator: PanoHead, space: LatentSpace) -> Examples:
-    """Features and truths of all views from the front half, at most `PICTURES` of them."""
-    cameras = views.cameras.flatten(0, 1)
-    angles = pose_of_label(cameras)[:, :2]
-    rows = torch.nonzero(angles[:, 0].abs() < torch.deg2rad(torch.tensor(MOST_YAW_DEG)))[:, 0]
-    if len(rows) > PICTURES:
-        rows = rows[torch.linspace(0, len(rows) - 1, PICTURES).long()]
-    images = views.images.flatten(0, 1)
-    parts = [mirror_features(trunks, image_pm1(images[part])) for part in rows.split(64)]
+def examples_of(
+    folder: Path,
+    trunks: Sequence[Trunk],
+    generator: PanoHead,
+    space: LatentSpace,
+    *,
+    pictures: int = PICTURES,
+) -> Examples:
+    """Features and truths of views from the front half, evenly spread over all shards of a folder.
+
+    Raises:
+        MissingError: There is no shard.
+    """
+    paths = sorted(folder.glob("shard_*.npz"))
+    if not paths:
+        raise MissingError(f"{folder} holds no renders.", "python -m stylehead.mini.recipes data")
+    parts = [_examples_of_shard(path, trunks, generator, space, -(-pictures // len(paths))) for path in paths]
+    features = MirrorFeatures(*(torch.cat(half) for half in zip(*(part[0] for part in parts), strict=True)))
+    return Examples(features, torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts]))
+
+
+def _examples_of_shard(
+    path: Path, trunks: Sequence[Trunk], generator: PanoHead, space: LatentSpace, count: int
+) -> Examples:
+    with np.load(path, allow_pickle=False) as archive:
+        images, cameras, z = (torch.from_numpy(archive[name]) for name in ("images", "cam", "z"))
+    views = images.shape[1]
+    angles = pose_of_label(cameras.flatten(0, 1))[:, :2]
+    rows = torch.nonzero(angles[:, 0].abs() < math.radians(MOST_YAW_DEG))[:, 0]
+    if len(rows) > count:
+        rows = rows[torch.linspace(0, len(rows) - 1, count).long()]
+    flat = images.flatten(0, 1)[rows].permute(0, 3, 1, 2)
+    parts = [mirror_features(trunks, image_pm1(part)) for part in flat.split(64)]
     features = MirrorFeatures(*(torch.cat(half) for half in zip(*parts, strict=True)))
-    z = views.z.repeat_interleave(views.images.shape[1], dim=0)[rows]
-    w = generator.mapping(z, conditioning_camera())[:, 0]
+    w = generator.mapping(z.repeat_interleave(views, dim=0)[rows], conditioning_camera())[:, 0]
     return Examples(features, angles[rows], space.coords(w)[:, :COMPONENTS])
 
 
@@ -114,13 +140,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=data, help="renders of the procedural heads")
     parser.add_argument("--weights", type=Path, default=MINI_WEIGHTS, help="generator and encoders")
     parser.add_argument("--out", type=Path, help="where to write; beside the generator by default")
-    parser.add_argument("--people", type=int, help="use only so many people")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="how many are used")
     options = parser.parse_args(arguments)
     generator = PanoHead.load(options.weights / "generator.safetensors")
     trunks = Judge.load(options.weights).trunks
     space = LatentSpace.measure(generator)
-    views = load_views(options.data / "photo", limit=options.people)
-    examples = examples_of(views, trunks, generator, space)
+    examples = examples_of(options.data / "photo", trunks, generator, space, pictures=options.pictures)
     guess = fit(examples, space, generator=generator.fingerprint(), features=features_fingerprint(trunks))
     guess.save(options.out or options.weights / FILE, {"pictures": str(len(examples.angles))})
     held_out = load_views(options.data / "test")
