@@ -5,11 +5,13 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
-from stylehead.files import atomic_path, atomic_write, save_tensors, write_json
+from stylehead.files import atomic_path, atomic_write, save_arrays, save_tensors, write_json
 
 
 def no_space(*_: object) -> None:
@@ -76,3 +78,12 @@ def test_a_full_disk_under_the_tensor_library_is_an_os_error(
         save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(1)})
     assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tensor_files_can_be_read_by_whoever_may_read_other_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    save_tensors(tmp_path / "a.safetensors", {"a": torch.ones(2)})
+    save_arrays(tmp_path / "b.safetensors", {"a": np.ones(2, np.float32)}, {"key": "value"})
+    for name in ("a.safetensors", "b.safetensors"):
+        assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], load_file(tmp_path / "b.safetensors")["a"])

@@ -35,12 +35,12 @@ def fetch_models(url: str, folder: Path, progress: Callable[[int, int], None] | 
     unpacked.mkdir()
     try:
         _unpack(part, unpacked)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (JobError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         part.unlink()
+        shutil.rmtree(unpacked)
+        if isinstance(error, JobError):
+            raise
         raise JobError(f"The archive from {url} is damaged.", "run the same command again") from error
-    except JobError:
-        part.unlink()
-        raise
     shutil.rmtree(folder, ignore_errors=True)
     unpacked.rename(folder)
     flush_folder(folder.parent)

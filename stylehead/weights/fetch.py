@@ -55,12 +55,12 @@ def plan(entry: Entry, *, endpoint: str | None = None) -> Plan:
         MissingError: It can only be had by hand, or the network is forbidden.
         JobError: The Hub cannot be reached, or has nothing of the kind.
     """
-    if entry.repo_id is None:
-        if entry.url is None:
-            raise MissingError(f"{entry.title} cannot be fetched by a program.", entry.by_hand)
-        return Plan(None, entry.files, entry.bytes, cached=False)
+    if entry.by_hand is not None:
+        raise MissingError(f"{entry.title} cannot be fetched by a program.", entry.by_hand)
     if is_offline():
         raise _no_network(entry)
+    if entry.repo_id is None:
+        return Plan(None, entry.files, entry.bytes, cached=False)
     import huggingface_hub
 
     record = store.read_record(entry.id)

@@ -61,7 +61,7 @@ class Persistent(NamedTuple):
 class Budget:
     """How much work pickles may still ask for; shared by all pickles of one file."""
 
-    instructions: int = 400_000  # a snapshot of the full network has about 70,000
+    instructions: int = 300_000  # a snapshot of the full network has about 100,000
     text_bytes: int = 32_000_000
 
     def spend_text(self, count: int) -> None:
