@@ -193,6 +193,8 @@ def _run_folders(root: Path, depth: int) -> Iterator[Path]:
 def _look_at(path: Path, generator: str) -> FoundRun | Skipped:
     try:
         manifest = RunDirectory.open(path).manifest()
+        if manifest.get("job") == "invert":
+            return Skipped(path, "it is an inversion, which has no style to measure")
         config = StylizeConfig.from_dict(manifest.get("config", {}))
     except StyleheadError as error:
         return Skipped(path, error.message)
