@@ -80,6 +80,8 @@ def _download(entry: Entry, output: Output) -> store.Record:
 
         def progress(done: int, whole: int) -> None:
             del whole
-            shown.update(min(total, done // _MEGABYTE))
+            shown.update(min(total - 1, done // _MEGABYTE))
 
-        return fetch.fetch(entry, planned, progress=progress)
+        record = fetch.fetch(entry, planned, progress=progress)
+        shown.update(total)
+        return record

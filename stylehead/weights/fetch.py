@@ -186,7 +186,8 @@ def _no_network(entry: Entry) -> MissingError:
 
 def _hub_error(entry: Entry, error: Exception) -> StyleheadError:
     """What the Hub's library says, as one sentence; its exceptions are known by name, not imported."""
-    names = {cls.__name__ for cls in type(error).__mro__}
+    chain = [error, error.__cause__]
+    names = {cls.__name__ for link in chain if link is not None for cls in type(link).__mro__}
     if "GatedRepoError" in names:
         return JobError(
             f"{entry.repo_id} asks you to accept its terms first.", f"https://huggingface.co/{entry.repo_id}"

@@ -1,0 +1,286 @@
+"""`stylehead weights`: what it prints, what it leaves behind, and its exit codes."""
+
+import functools
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from cli_helpers import Run
+from safetensors.torch import load_file, save_file
+from syrupy.assertion import SnapshotAssertion
+
+from stylehead.generator import PanoHead, load_style
+from stylehead.weights import catalogue, fetch, resolve_preset, store
+
+sys.path.append(str(Path(__file__).parents[1] / "weights"))
+from servers import Hub, serving
+
+SNAPSHOT = Path(__file__).parents[1] / "data" / "golden" / "tiny_snapshot_no_source.pkl"
+COMMANDS = ("list", "fetch", "import", "verify", "path")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_as_it_was(run: Run, command: str, snapshot: SnapshotAssertion) -> None:
+    outcome = run("weights", *command.split(), "--help")
+    assert outcome.code == 0
+    assert "Examples" in outcome.out
+    assert "\n".join(line.rstrip() for line in outcome.out.splitlines()) == snapshot
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    assert run("weights") == run("weights", "--help")
+
+
+def test_list_says_what_is_not_known(run: Run) -> None:
+    outcome = run("weights", "list")
+    assert outcome.code == 0
+    assert "panohead" in outcome.out
+    assert "CC BY-NC-SA 4.0" in outcome.out
+    assert "revision not pinned, sha256 not known" in outcome.out
+    assert run("weights", "list", "-q").out == ""
+    facts = json.loads(run("weights", "list", "--json").out)["weights"]
+    assert [fact["id"] for fact in facts] == list(catalogue.CATALOGUE)
+    assert facts[0]["path"] is None
+    assert facts[0]["sha256"] is None
+    assert facts[0]["accepted"] is None
+
+
+def test_an_imported_snapshot_is_what_the_preset_uses(run: Run) -> None:
+    outcome = run("weights", "import", SNAPSHOT)
+    assert outcome.code == 0, outcome
+    assert "Non-commercial" in outcome.err
+    assert "z_dim 32 (published: 512)" in outcome.err
+    path = Path(run("weights", "path", "panohead", "-q").out.strip())
+    assert path == catalogue.local_path("panohead")
+    assert PanoHead.load(path).config.img_resolution == 64
+    fact = json.loads(run("weights", "list", "--json").out)["weights"][0]
+    assert fact["path"] == str(path)
+    assert fact["sha256"] == {"generator.safetensors": store.hash_file(path).sha256}
+    assert run("weights", "list", "-q").out == "panohead\n"
+    assert run("render", "--preset", "panohead", "--seed", "1").code == 4
+    accepted = run("weights", "fetch", "panohead", "--accept-license", "panohead", "-q")
+    assert (accepted.code, accepted.out.strip()) == (0, str(path))
+    assert resolve_preset("panohead").preset.require_generator() == path
+    rendered = run("render", "--preset", "panohead", "--seed", "1", "--yaw-steps", "2", "--format", "sheet")
+    assert rendered.code == 0, rendered
+
+
+def test_json_and_quiet_are_for_programs(run: Run) -> None:
+    document = json.loads(run("weights", "import", SNAPSHOT, "--out", "a.safetensors", "--json").out)
+    assert document["kind"] == "generator"
+    assert document["path"] == "a.safetensors"
+    assert document["config"]["z_dim"] == 32
+    assert run("weights", "import", SNAPSHOT, "--out", "b.safetensors", "-q").out == "b.safetensors\n"
+    assert PanoHead.load("a.safetensors").fingerprint() == PanoHead.load("b.safetensors").fingerprint()
+    assert catalogue.local_path("panohead") is None
+
+
+def test_importing_again_changes_nothing(run: Run) -> None:
+    run("weights", "import", SNAPSHOT)
+    again = run("weights", "import", SNAPSHOT)
+    assert again.code == 0
+    assert "imported before" in again.err
+    run("weights", "import", SNAPSHOT, "--out", "other.safetensors")
+    refused = run("weights", "import", "other.safetensors")
+    assert refused.code == 2
+    assert "registered already, imported from tiny_snapshot_no_source.pkl" in refused.err
+    assert run("weights", "import", "other.safetensors", "--overwrite").code == 0
+    assert json.loads(run("weights", "list", "--json").out)["weights"][0]["path"] is not None
+
+
+def test_files_are_not_replaced_unasked(run: Run) -> None:
+    Path("a.safetensors").write_text("mine")
+    outcome = run("weights", "import", SNAPSHOT, "--out", "a.safetensors")
+    assert outcome.code == 2
+    assert "--overwrite" in outcome.err
+    assert Path("a.safetensors").read_text() == "mine"
+    assert run("weights", "import", SNAPSHOT, "--out", "a.safetensors", "--overwrite").code == 0
+
+
+@pytest.fixture
+def base(run: Run) -> Path:
+    """A generator that styles are trained from."""
+    run("weights", "import", SNAPSHOT, "--out", "base.safetensors")
+    return Path("base.safetensors")
+
+
+def stylised(base: Path) -> dict[str, torch.Tensor]:
+    """The state dict of a generator after training."""
+    state = PanoHead.load(base).state_dict()
+    for name in state:
+        if name.startswith("superresolution.") and name.endswith("conv1.weight"):
+            state[name] = state[name] + 0.25
+    return state
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors", "half", "wrapped"])
+def test_a_stylised_state_dict_becomes_a_style(run: Run, base: Path, form: str) -> None:
+    state = stylised(base)
+    path = Path("joker.safetensors" if form == "safetensors" else "joker.pth")
+    if form == "safetensors":
+        save_file(state, path)
+    elif form == "half":
+        torch.save({name: tensor.double() for name, tensor in state.items()}, path)
+    else:
+        content = {"state_dict": state, "step": 3} if form == "wrapped" else state
+        torch.save(content, path, _use_new_zipfile_serialization=form != "legacy")
+    outcome = run("weights", "import", path, "--base", base, "-q")
+    assert outcome.code == 0, outcome
+    made = Path(outcome.out.strip())
+    assert made == Path("joker-style.safetensors" if form == "safetensors" else "joker.safetensors")
+    style = load_style(made)
+    assert style.tensors.keys() == {f"superresolution.block{i}.conv1.weight" for i in (0, 1)}
+    assert "CC BY-NC-SA" in style.metadata["stylehead.licence"]
+    generator = PanoHead.load(base)
+    style.apply(generator)
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+
+
+def test_a_style_of_the_registered_generator(run: Run, base: Path) -> None:
+    torch.save(stylised(base), "joker.pth")
+    missing = run("weights", "import", "joker.pth")
+    assert missing.code == 3
+    assert "--base" in missing.err
+    run("weights", "import", base)
+    outcome = run("weights", "import", "joker.pth")
+    assert outcome.code == 0, outcome
+    assert "--preset panohead" in outcome.err
+    assert run("weights", "import", "joker.pth").code == 2
+    already = run("weights", "import", "joker.safetensors")
+    assert already.code == 2
+    assert "a style file already" in already.err
+
+
+def test_state_dicts_that_are_no_style(run: Run, base: Path) -> None:
+    state = PanoHead.load(base).state_dict()
+    torch.save(state, "same.pth")
+    assert "nothing is changed" in run("weights", "import", "same.pth", "--base", base).err
+    torch.save({**state, "torgb.bias": torch.ones(9)}, "other.pth")
+    other = run("weights", "import", "other.pth", "--base", base)
+    assert (other.code, "`torgb.bias` has shape [9], not [3]" in other.err) == (1, True)
+    torch.save({"decoder": torch.nn.Linear(2, 2)}, "module.pth")
+    module = run("weights", "import", "module.pth", "--base", base)
+    assert (module.code, "names torch.nn.modules.linear.Linear" in module.err) == (1, True)
+    changed = {**state, "decoder.net.0.bias": state["decoder.net.0.bias"] + 1}
+    torch.save(changed, "decoder.pth")
+    assert (
+        "is base.safetensors the right base?" in run("weights", "import", "decoder.pth", "--base", base).err
+    )
+    whole = run("weights", "import", SNAPSHOT, "--base", base)
+    assert (whole.code, "whole generator" in whole.err) == (2, True)
+
+
+def test_damaged_generator_files_are_refused(run: Run, base: Path) -> None:
+    tensors = load_file(base)
+    save_file(tensors, "headless.safetensors")
+    assert run("weights", "import", "headless.safetensors", "--base", base).code == 1  # nothing is changed
+    header = {"stylehead.format": "generator-1", "stylehead.config": "[" * 100_000}
+    save_file(tensors, "deep.safetensors", header)
+    outcome = run("weights", "import", "deep.safetensors")
+    assert (outcome.code, "configuration in its header is damaged" in outcome.err) == (1, True)
+    tensors["torgb.bias"] = tensors["torgb.bias"].clone().fill_(torch.nan)
+    save_file(
+        tensors, "nan.safetensors", {"stylehead.format": "generator-1", "stylehead.config": config_of(base)}
+    )
+    assert "`torgb.bias` holds numbers that are not finite" in run("weights", "import", "nan.safetensors").err
+    assert catalogue.local_path("panohead") is None
+
+
+def config_of(path: Path) -> str:
+    return PanoHead.load(path).config.to_json()
+
+
+def test_folders_are_registered_under_an_id(run: Run) -> None:
+    folder = Path("canny")
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    assert run("weights", "import", folder).code == 2
+    missing = run("weights", "import", folder, "--id", "controlnet-canny")
+    assert (missing.code, "has no diffusion_pytorch_model" in missing.err) == (1, True)
+    (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"x")
+    assert run("weights", "import", folder, "--id", "controlnet-canny").code == 0
+    assert run("weights", "path", "controlnet-canny", "-q").out == f"{folder.resolve()}\n"
+    assert run("weights", "verify").code == 0
+    (folder / "config.json").write_text("[]")
+    changed = run("weights", "verify", "controlnet-canny")
+    assert (changed.code, "changed" in changed.out) == (1, True)
+    assert json.loads(run("weights", "verify", "--json").out)["files"][0]["state"] == "changed"
+    (folder / "w600k_r50.onnx").write_bytes(b"x")
+    assert run("weights", "import", folder, "--id", "insightface-buffalo_l").code == 4
+    accept = ("--accept-license", "insightface")
+    assert run("weights", "import", folder, "--id", "insightface-buffalo_l", *accept).code == 0
+    assert set(store.licences()) == {"insightface-buffalo_l", "insightface-antelopev2"}
+
+
+def test_what_is_not_here_names_the_command(run: Run) -> None:
+    outcome = run("weights", "path", "controlnet-canny")
+    assert outcome.code == 3
+    assert "stylehead weights fetch controlnet-canny" in outcome.err
+    assert run("weights", "verify", "controlnet-canny").code == 3
+    assert run("weights", "path", "controlnet-cany").code == 2
+    assert run("weights", "path", "-q").out == f"{store.home()}\n"
+
+
+def test_fetch_asks_for_what_it_needs(run: Run) -> None:
+    by_hand = run("weights", "fetch", "panohead")
+    assert by_hand.code == 3
+    assert "easy-khair-180-gpc0.8-trans10-025000.pkl" in by_hand.err
+    assert run("weights", "fetch", "insightface-buffalo_l").code == 4
+    assert run("weights", "fetch", "--accept-license", "nonsense").code == 2
+    offline = run("weights", "fetch", "--offline")
+    assert offline.code == 3
+    assert "--offline" in offline.err
+
+
+def test_fetch_downloads_registers_and_reports(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"config.json": b"{}", "diffusion_pytorch_model.safetensors": b"x" * 2_500_000}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    with serving(Hub("lllyasviel/sd-controlnet-canny", files)) as hub:
+        for name in ("plan", "fetch"):
+            function = functools.partial(getattr(fetch, name), endpoint=hub.address)
+            monkeypatch.setattr(fetch, name, function)
+        planned = json.loads(run("weights", "fetch", "controlnet-canny", "--dry-run", "--json").out)
+        assert planned["weights"][0]["bytes"] == 2_500_002
+        assert catalogue.local_path("controlnet-canny") is None
+        outcome = run("weights", "fetch", "controlnet-canny")
+        assert outcome.code == 0, outcome
+        assert "2.5 MB from lllyasviel/sd-controlnet-canny" in outcome.err
+        assert "MB 3/3  100.0%" in outcome.err
+        path = catalogue.local_path("controlnet-canny")
+        assert str(path) in outcome.out
+        hub.requests.clear()
+        assert run("weights", "fetch", "controlnet-canny", "-q").out == f"{path}\n"
+        assert hub.requests == []
+    assert "revision 0123456789ab, sha256 recorded" in run("weights", "list").out
+
+
+def test_a_person_at_a_terminal_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylehead.cli import weights, weights_import
+
+    monkeypatch.setattr(weights, "can_ask", lambda _: True)
+    monkeypatch.setattr(weights_import, "can_ask", lambda _: True)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    declined = run("weights", "import", SNAPSHOT)
+    assert declined.code == 4
+    assert "CC BY-NC-SA 4.0" in declined.err
+    assert catalogue.local_path("panohead") is None
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
+    assert run("weights", "import", SNAPSHOT).code == 0
+    assert catalogue.accepted("panohead")
+
+
+def test_refused_files_leave_nothing(run: Run) -> None:
+    buffer = io.BytesIO()
+    torch.save(torch.nn.Linear(2, 2), buffer)
+    Path("evil.pkl").write_bytes(buffer.getvalue())
+    outcome = run("weights", "import", "evil.pkl")
+    assert outcome.code == 1
+    assert outcome.err.count("\n") == 1
+    assert store.read_record("panohead") is None
+    assert not [path for path in store.home().rglob("*") if path.is_file() and path.name != ".panohead.lock"]
+    assert run("weights", "import", "nothing.pkl").code == 2
