@@ -2,13 +2,8 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +12,7 @@ import torch
 from cli_helpers import FAST, Outcome, Run
 from PIL import Image
 
+from stylehead.cli.signals import StopRequest
 from stylehead.config import StylizeConfig
 from stylehead.evaluation.methods import ABLATION, METHODS
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
@@ -397,23 +393,21 @@ def test_the_ablation_is_a_ladder_at_equal_budget(measure: Run) -> None:
     assert len({row["path"] for row in rows}) == len(ABLATION)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_while_training_says_how_to_go_on(
-    script: Callable[..., list[str]], script_env: dict[str, str], tmp_path: Path
-) -> None:
-    words = script("eval", "--methods", "ld", "--prompts", "Pixar character", "--iterations", "500", *FEW)
-    process = subprocess.Popen(
-        words, cwd=tmp_path, env=script_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 200
-    while not list(tmp_path.glob("runs/*/events.jsonl")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 130, said
-    assert "goes on from here" in said
-    assert RunDirectory.open(next(tmp_path.glob("runs/*"))).checkpoints()
+def test_ctrl_c_while_training_says_how_to_go_on(measure: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal itself is tested with stylize, which trains in the same way."""
+    ask = StopRequest.__enter__
+
+    def stop_after_one_step(request: StopRequest) -> StopRequest:
+        request.asked = True
+        return ask(request)
+
+    monkeypatch.setattr(StopRequest, "__enter__", stop_after_one_step)
+    outcome = measure("eval", "--methods", "sds", "--prompts", "Pixar character", "--iterations", "5", *FEW)
+    assert outcome.code == 130, outcome
+    assert "Stopped after step 1 of 5" in outcome.err
+    assert "hint: stylehead eval --methods sds" in outcome.err
+    assert "goes on from here" in outcome.err
+    assert outcome.out == ""
 
 
 def test_the_fast_run_is_the_default_experiment(finished: Path) -> None:
