@@ -156,7 +156,8 @@ def render(  # noqa: PLR0913
         generator = _load(weights.generator, device)
         styles = load_styles(generator, style or [], strength or [])
         heads = _heads(generator, chosen, latent, psi)
-        rendering = Rendering(generator, heads, styles, views, {"preset": weights.name, "psi": psi})
+        made_with = {"preset": weights.name, "psi": psi, "licence": weights.licence}
+        rendering = Rendering(generator, heads, styles, views, made_with)
         result = rendering.execute(wanted, out, request, output, overwrite=overwrite)
         output.result(result)
 

@@ -22,6 +22,7 @@ from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
 from stylehead.generator import save_style
 from stylehead.runs import RunDirectory
+from stylehead.weights import catalogue
 from stylehead.weights.presets import Preset
 
 STYLE = "style.safetensors"
@@ -81,11 +82,19 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
         "precision": str(stylizer.objective.teacher.parts.unet.dtype).removeprefix("torch."),
         "memory": stylizer.memory.name,
         "weights": [file._asdict() for file in models.weight_facts(job.preset, job.sources)],
+        "licences_accepted": _licences_accepted(job),
         "versions": environment.versions(),
         "config": job.config.to_dict(),
         "started": _now(),
         "steps": 0,
     }
+
+
+def _licences_accepted(job: Job) -> dict[str, str]:
+    """When the user accepted the licences of what the job uses, by id; others need no acceptance."""
+    used = [job.preset.name, *(source.name for source in job.sources.listed())]
+    dates = {name: catalogue.acceptance(name) for name in used if name in catalogue.CATALOGUE}
+    return {name: date for name, date in dates.items() if date is not None}
 
 
 class Training:

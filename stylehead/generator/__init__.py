@@ -1,6 +1,6 @@
 """PanoHead in plain PyTorch: mapping, synthesis, tri-grid volume renderer and super-resolution."""
 
-from stylehead.generator.config import GeneratorConfig, RenderingConfig, SuperresolutionConfig
+from stylehead.architecture import GeneratorConfig, RenderingConfig, SuperresolutionConfig
 from stylehead.generator.outputs import PointSamples, RawOutput, RenderOptions, RenderOutput
 from stylehead.generator.panohead import PanoHead, trainable_parameters
 from stylehead.generator.renderer import (

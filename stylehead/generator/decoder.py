@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.generator.config import DECODER_FEATURES, DECODER_HIDDEN, DecoderActivation
+from stylehead.architecture import DECODER_FEATURES, DECODER_HIDDEN, DecoderActivation
 from stylehead.generator.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
 
 

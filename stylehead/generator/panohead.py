@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylehead.architecture import UNUSED_TENSOR
+from stylehead.architecture import DECODER_FEATURES, UNUSED_TENSOR, GeneratorConfig
 from stylehead.errors import UsageError
 from stylehead.generator import checkpoint
-from stylehead.generator.config import DECODER_FEATURES, GeneratorConfig
 from stylehead.generator.decoder import Decoder
 from stylehead.generator.layers import NoiseMode, ToRGB
 from stylehead.generator.mapping import MappingNetwork

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.generator.config import RenderingConfig
+from stylehead.architecture import RenderingConfig
 from stylehead.generator.recompute import recomputed
 from stylehead.geometry import split_label
 

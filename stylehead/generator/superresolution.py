@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from stylehead.generator.config import DECODER_FEATURES, SuperresolutionConfig
+from stylehead.architecture import DECODER_FEATURES, SuperresolutionConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
 from stylehead.generator.ops import resample_filter, resize
 from stylehead.generator.recompute import recomputed

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylehead.generator.config import DECODER_FEATURES, GeneratorConfig
+from stylehead.architecture import DECODER_FEATURES, GeneratorConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
 from stylehead.generator.mapping import MappingNetwork
 from stylehead.generator.recompute import recomputed

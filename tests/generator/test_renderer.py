@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stylehead.architecture import RenderingConfig
 from stylehead.errors import UsageError
 from stylehead.generator import DensityEdits, PanoHead, RaySamples, RenderOptions, camera_rays, march
-from stylehead.generator.config import RenderingConfig
 from stylehead.generator.renderer import importance_depths, ray_limits, ray_weights
 from stylehead.geometry import camera_from_angles, turntable
 
