@@ -1,7 +1,9 @@
 """What `stylehead invert` crops out of a picture, and the camera that it knows of that crop."""
 
+import functools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,10 +15,11 @@ from stylehead.cli.output import Output
 from stylehead.errors import JobError, UsageError
 from stylehead.geometry import LABEL_SIZE, camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
-from stylehead.inversion.faces import choose_face, load_face_finder
+from stylehead.inversion.faces import FaceFinder, Points, choose_face, load_face_finder
 from stylehead.inversion.invert import Camera
 from stylehead.inversion.latents import read_camera
 from stylehead.inversion.pictures import Bytes, Photo
+from stylehead.inversion.quality import Quality, with_face
 
 if TYPE_CHECKING:
     from stylehead.cli.invert import Request
@@ -33,12 +36,14 @@ class HeadCrop(NamedTuple):
         alpha: [R,R], if the picture has any.
         camera: What is known of its camera.
         face: Number of the face that was chosen; None for an aligned picture.
+        likeness: Adds what the face models say of a render; None when they were not used.
     """
 
     pixels: Bytes
     alpha: Bytes | None
     camera: Camera | None
     face: int | None
+    likeness: Callable[[Quality, Bytes], Quality] | None = None
 
 
 def find_head(request: "Request", picture: Photo, resolution: int, output: Output) -> HeadCrop:
@@ -56,7 +61,7 @@ def find_head(request: "Request", picture: Photo, resolution: int, output: Outpu
         JobError: There is no face.
         UsageError: There is no face of that number, or the camera cannot be read.
     """
-    face, camera = None, None
+    face, camera, likeness = None, None, None
     if request.aligned:
         camera = None if request.camera is None else Camera(parse_camera(request.camera), fixed=True)
         square, note = whole_square(picture.pixels)
@@ -64,14 +69,19 @@ def find_head(request: "Request", picture: Photo, resolution: int, output: Outpu
         finder = load_face_finder()
         choice = choose_face(finder.find(picture.pixels), request.face, str(request.photo))
         aligned = align_face(choice.face)
+        if choice.face.embedding is not None:
+            likeness = functools.partial(_with_face, finder, choice.face.embedding)
         square, note, face = aligned.square, choice.note, choice.number
         if aligned.camera_label is not None:
             camera = Camera(aligned.camera_label, fixed=False)
     if note is not None:
         output.note(note)
-    return HeadCrop(
-        crop(picture.pixels, square, resolution), _alpha(picture.alpha, square, resolution), camera, face
-    )
+    alpha = _alpha(picture.alpha, square, resolution)
+    return HeadCrop(crop(picture.pixels, square, resolution), alpha, camera, face, likeness)
+
+
+def _with_face(finder: FaceFinder, embedding: Points, quality: Quality, render: Bytes) -> Quality:
+    return with_face(quality, finder, embedding, render)
 
 
 def _alpha(alpha: Bytes | None, square: Square, resolution: int) -> Bytes | None:

@@ -254,4 +254,6 @@ def likeness(quality: dict[str, Any]) -> str:
         parts.insert(0, f"perceptual distance {quality['perceptual']:.3f}")
     if quality["identity"] is not None:
         parts.insert(0, f"identity {quality['identity']:.2f}")
+    if quality["face"] is not None:
+        parts.insert(0, f"face {quality['face']:.2f}")
     return ", ".join(parts)

@@ -234,6 +234,8 @@ class Inversion:
                 save_style(personal, generator, self._inverter.generator, self._style_metadata())
         coords = self._inverter.space.coords(found.ws)
         quality, image = assess(generator, found, target, judge=self._inverter.judge, coords=coords)
+        if self._head.likeness is not None:
+            quality = self._head.likeness(quality, to_pixels(image)[0])
         folder = self._run.path
         self._draw_sheet(generator, found, image)
         return InvertFiles(folder / LATENT, folder / SHEET, folder / ALIGNED, personal), quality

@@ -15,7 +15,7 @@ from stylehead.inversion.latents import LatentSpace, read_camera, save_latent
 from stylehead.inversion.pictures import Photo, read_photo
 from stylehead.inversion.pivotal import PivotalConfig, tune
 from stylehead.inversion.project import Found, Knowns, Projection, Step
-from stylehead.inversion.quality import Quality, assess
+from stylehead.inversion.quality import Quality, assess, with_face
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.settings import InversionConfig
 
@@ -53,4 +53,5 @@ __all__ = [
     "save_latent",
     "tune",
     "whole_square",
+    "with_face",
 ]

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from stylehead.errors import JobError
 from stylehead.generator import PanoHead, RenderOptions
@@ -181,7 +182,7 @@ class Projection:
                 distance = self._judge.perceptual(image, target.image)
                 terms["perceptual"] = config.perceptual_weight * distance
             if config.identity_weight and self._judge.identity is not None:
-                likeness = self._judge.similarity(image, target.image)
+                likeness = self._judge.similarity(_jolted(image, self._rng), target.image)
                 terms["identity"] = config.identity_weight * (1 - likeness)
         else:
             raw = generator.render_raw(grid, ws, labels, background="white", options=options)
@@ -210,11 +211,26 @@ class Projection:
         if knowns.camera_label is None:
             candidates.append(label_of_pose(state.first_poses))
         losses = []
+        state_of_rng = self._rng.get_state()
         for labels in candidates:
+            self._rng.set_state(state_of_rng)
             terms, _ = self._compare(ws, labels, "whole")
             losses.append(float(torch.stack(list(terms.values())).sum()))
         best = losses.index(min(losses))
         return Found(ws, candidates[best], losses[best])
+
+
+def _jolted(image: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures [K,3,R,R] moved by up to a sixteenth of their edge, and mirrored every other time.
+
+    So that an identity network is convinced by faces, and not by a pattern that fits one place.
+    """
+    reach = image.shape[-1] // 16
+    down, right, mirrored = torch.rand(3, generator=rng, device=rng.device).tolist()
+    padded = functional.pad(image, (reach,) * 4, mode="replicate")
+    top, left = int(down * (2 * reach + 1)), int(right * (2 * reach + 1))
+    moved = padded[..., top : top + image.shape[-2], left : left + image.shape[-1]]
+    return moved.flip(-1) if mirrored < 0.5 else moved
 
 
 class _State:

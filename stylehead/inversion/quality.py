@@ -3,25 +3,37 @@
 import math
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from stylehead.generator import PanoHead
+from stylehead.inversion.faces import FaceFinder, Points
 from stylehead.inversion.judge import Judge, Target, outline_iou
-from stylehead.inversion.pose import pose_of_label
+from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.pose import label_of_pose, pose_of_label
 from stylehead.inversion.project import Found
 
 POOR_IDENTITY = 0.6
 """Identity similarity (embedded encoder) below which an inversion is called poor."""
+POOR_FACE = 0.35
+"""Similarity of two faces (insightface) below which they are hardly one person's."""
 POOR_PSNR_DB = 16.0
 POOR_OUTLINE = 0.85
+
+_BESIDE_DEG = 15.0
+_FACE_EDGE = 512
 
 
 class Quality(NamedTuple):
     """How a found head compares with its picture, from the picture's own camera.
 
     Attributes:
-        identity: Similarity of the faces, -1..1; None without an identity network.
+        identity: Similarity to the head from 15 degrees on either side of the picture's camera (views that
+            the projection never compared), -1..1; None without an identity network.
+        face: Similarity of the faces by insightface, -1..1; None when it was not asked or found no face in
+            the render.
         perceptual: Perceptual distance, 0 = equal; None without a feature network.
         psnr_db: Of the pictures on white, in dB.
         outline: Intersection over union of the heads' outlines.
@@ -33,6 +45,7 @@ class Quality(NamedTuple):
     """
 
     identity: float | None
+    face: float | None
     perceptual: float | None
     psnr_db: float
     outline: float
@@ -64,10 +77,11 @@ def assess(
     image = out.image.clamp(-1, 1)
     mse = float((image - wanted.image).square().mean())
     yaw, pitch, roll = (math.degrees(value) for value in pose_of_label(found.camera_label)[0, :3].tolist())
-    identity = float(judge.similarity(image, wanted.image)) if judge.identity is not None else None
+    identity = _identity_beside(generator, found, wanted, judge) if judge.identity is not None else None
     perceptual = float(judge.perceptual(image, wanted.image)) if judge.trunk is not None else None
     quality = Quality(
         identity=identity,
+        face=None,
         perceptual=perceptual,
         psnr_db=-10 * math.log10(max(mse, 1e-10) / 4),
         outline=outline_iou(out.mask, wanted.mask),
@@ -78,6 +92,37 @@ def assess(
         warnings=(),
     )
     return quality._replace(warnings=_doubts(quality)), image
+
+
+def _identity_beside(generator: PanoHead, found: Found, wanted: Target, judge: Judge) -> float:
+    poses = pose_of_label(found.camera_label).repeat(2, 1)
+    poses[:, 0] += math.radians(_BESIDE_DEG) * poses.new_tensor([-1.0, 1.0])
+    views = generator.synthesis(found.ws, label_of_pose(poses), background="white").image
+    return float(judge.similarity(views.clamp(-1, 1), wanted.image).mean())
+
+
+def with_face(quality: Quality, finder: FaceFinder, embedding: Points, render: Bytes) -> Quality:
+    """Add what insightface says of a render [R,R,3], enlarged so that its detector can see the face.
+
+    Args:
+        quality: Without it.
+        finder: With a recognition model.
+        embedding: Unit vector of the face in the photograph.
+        render: From the photograph's camera, on white.
+    """
+    large = cv2.resize(render, (_FACE_EDGE, _FACE_EDGE), interpolation=cv2.INTER_CUBIC)
+    margin = _FACE_EDGE // 4
+    framed = np.pad(large, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+    found = finder.find(np.asarray(framed, dtype=np.uint8))
+    if not found or found[0].embedding is None:
+        doubt = "no face can be made out in the result"
+        return quality._replace(warnings=(*quality.warnings, doubt))
+    similarity = float(found[0].embedding @ embedding)
+    warnings = quality.warnings
+    if similarity < POOR_FACE:
+        doubt = f"it is hardly the same face (similarity {similarity:.2f}, the same person has {POOR_FACE:g})"
+        warnings = (*warnings, doubt)
+    return quality._replace(face=similarity, warnings=warnings)
 
 
 def _doubts(quality: Quality) -> tuple[str, ...]:

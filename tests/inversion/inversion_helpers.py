@@ -60,6 +60,8 @@ class FakeAnalyser:
     class _Landmarks:
         mean_lmk = mean_face()
 
+    embedding: np.ndarray | None = None
+
     def __init__(self, *faces: tuple[torch.Tensor, float, tuple[float, float]], points: bool = True) -> None:
         self.models = {"detection": object(), **({"landmark_3d_68": self._Landmarks()} if points else {})}
         self.faces, self.points, self.seen = faces, points, []
@@ -77,4 +79,6 @@ class FakeAnalyser:
         face = FakeFace(bbox=box.astype(np.float32), det_score=np.float32(0.9), kps=five.astype(np.float32))
         if self.points:
             face["landmark_3d_68"] = points.astype(np.float32)
+        if self.embedding is not None:
+            face["normed_embedding"] = self.embedding
         return face
