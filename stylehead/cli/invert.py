@@ -187,12 +187,14 @@ def _start(request: Request, output: Output, *, dry_run: bool) -> None:
     output.note(why)
     weights.require_generator()
     from stylehead.cli.cropping import find_head
-    from stylehead.cli.inverting import Inversion, InvertJob, estimate, first_manifest
+    from stylehead.cli.inverting import Inversion, InvertJob, first_manifest
 
     job = InvertJob.of(request, weights)
     head = find_head(request, picture, job.resolution(), output)
     if dry_run:
-        output.result(estimate(job, head, path, output))
+        from stylehead.cli.invert_estimate import estimate_inversion
+
+        output.result(estimate_inversion(job, head, path, output))
         return
     command = shlex.join(["stylehead", *sys.argv[1:]])
     manifest = first_manifest(job, head, request.photo, command)

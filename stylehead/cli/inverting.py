@@ -16,14 +16,15 @@ from stylehead.cli import environment
 from stylehead.cli.cropping import HeadCrop
 from stylehead.cli.errors import StoppedError, explain
 from stylehead.cli.heads import latent_head
-from stylehead.cli.output import Output, Result
-from stylehead.cli.progress import Reporter, format_duration, reporter
+from stylehead.cli.output import Output
+from stylehead.cli.progress import Reporter, reporter
 from stylehead.cli.signals import StopRequest
 from stylehead.errors import JobError, UsageError
 from stylehead.export.images import Pixels, save_image, to_pixels
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.views import render_views
 from stylehead.generator import PanoHead, save_style
+from stylehead.generator.checkpoint import read_config
 from stylehead.inversion import (
     Camera,
     Found,
@@ -91,10 +92,7 @@ class InvertJob:
 
     def resolution(self) -> int:
         """Edge of the generator's pictures, read from its header."""
-        from stylehead.generator.checkpoint import load_generator
-
-        config, _ = load_generator(self.preset.require_generator(), None)
-        return config.img_resolution
+        return read_config(self.preset.require_generator()).img_resolution
 
     def load(self) -> Inverter:
         """Load the generator and what compares pictures: the preset's networks, else the embedded ones."""
@@ -360,48 +358,6 @@ class Inversion:
         failure = None if stopped else explain(error).message
         with contextlib.suppress(OSError):  # a full disk must not hide the first error
             self._run.update({"outcome": "interrupted" if stopped else "failed", "error": failure})
-
-
-def estimate(job: InvertJob, head: HeadCrop, path: Path, output: Output) -> Result:
-    """`--dry-run`: time one step of every stage and say what the whole job would cost and write."""
-    output.note("Timing a few steps.")
-    few = dataclasses.replace(job.config, coarse_steps=1, steps=2, raw_share=0.5)
-    inverter = dataclasses.replace(job, config=few).load()
-    started = time.perf_counter()
-    prepared = inverter.prepare(head.pixels, head.alpha, head.camera)
-    knowns = inverter.knowns(prepared.target, head.camera)
-    marks = [time.perf_counter()]
-    inverter.project(prepared.target, knowns, lambda _step: marks.append(time.perf_counter()))
-    first, raw, whole = np.diff(marks)[:3]
-    config = job.config
-    raw_steps = round(config.steps * config.raw_share)
-    seconds = marks[0] - started + config.coarse_steps * first
-    seconds += raw_steps * raw + (config.steps - raw_steps) * whole
-    if job.pivotal is not None:
-        seconds += 2 * job.pivotal.steps * whole
-    files = [MANIFEST, LATENT, SHEET, ALIGNED, f"{PREVIEWS}/", *([PERSONAL] if job.pivotal else [])]
-    face = "aligned picture" if head.face is None else f"face {head.face}"
-    document = {
-        "dry_run": True,
-        "run": path,
-        "face": head.face,
-        "mask": prepared.mask_source,
-        "preset": job.preset.name,
-        "licence": job.preset.licence,
-        "device": environment.device_name(job.device),
-        "config": dataclasses.asdict(config),
-        "files": files,
-        "seconds": round(seconds, 1),
-    }
-    rows = (
-        ("would write", f"{path}/"),
-        ("files", " ".join(files)),
-        ("picture", f"{face}, head by {prepared.mask_source}"),
-        ("preset", f"{job.preset.name}  {job.preset.licence}"),
-        ("device", environment.device_name(job.device)),
-        ("time", f"about {format_duration(seconds)}"),
-    )
-    return Result(primary=(path,), rows=rows, data=document)
 
 
 def _now() -> str:

@@ -68,14 +68,35 @@ def load_generator(
     if metadata.get(FORMAT_KEY, GENERATOR_FORMAT) != GENERATOR_FORMAT:
         raise JobError(f"{path} holds `{metadata[FORMAT_KEY]}`, not a generator this version can read.")
     if config is None:
-        if CONFIG_KEY not in metadata:
-            raise JobError(f"{path} is not a generator file: its header has no configuration.")
-        try:
-            config = GeneratorConfig.from_json(metadata[CONFIG_KEY])
-        except (StyleheadError, TypeError, ValueError, AttributeError) as error:
-            raise JobError(f"The configuration in the header of {path} is wrong: {error}") from error
+        config = _config_of(metadata, path)
     tensors.pop(UNUSED_TENSOR, None)
     return config, {key: value.float() for key, value in tensors.items()}
+
+
+def read_config(path: str | os.PathLike[str]) -> GeneratorConfig:
+    """Read a generator's configuration and none of its weights.
+
+    Raises:
+        MissingError: There is no such file.
+        JobError: It is no generator file.
+    """
+    if not Path(path).is_file():
+        raise MissingError(f"There is no file {path}.")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as opened:
+            metadata = opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise JobError(f"{path} is damaged or not a safetensors file ({error}).") from error
+    return _config_of(metadata, path)
+
+
+def _config_of(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> GeneratorConfig:
+    if CONFIG_KEY not in metadata:
+        raise JobError(f"{path} is not a generator file: its header has no configuration.")
+    try:
+        return GeneratorConfig.from_json(metadata[CONFIG_KEY])
+    except (StyleheadError, TypeError, ValueError, AttributeError) as error:
+        raise JobError(f"The configuration in the header of {path} is wrong: {error}") from error
 
 
 def check_state(

@@ -1,0 +1,68 @@
+"""`invert --dry-run`: what an inversion would do and cost, from a few measured steps; nothing is written."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+from stylehead.cli import environment
+from stylehead.cli.cropping import HeadCrop
+from stylehead.cli.inverting import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET, InvertJob
+from stylehead.cli.output import Output, Result
+from stylehead.cli.progress import format_duration
+from stylehead.runs import EVENTS, MANIFEST
+
+
+def estimate_inversion(job: InvertJob, head: HeadCrop, path: Path, output: Output) -> Result:
+    """Time one step of every stage and say what the whole job would cost and write.
+
+    Args:
+        job: What would be done.
+        head: The aligned picture.
+        path: Where the run would be.
+        output: For notes.
+    """
+    output.note("Timing a few steps.")
+    source, seconds = _measure(job, head)
+    files = [MANIFEST, EVENTS, LATENT, SHEET, ALIGNED, f"{PREVIEWS}/", *([PERSONAL] if job.pivotal else [])]
+    face = "aligned picture" if head.face is None else f"face {head.face}"
+    document = {
+        "dry_run": True,
+        "run": path,
+        "face": head.face,
+        "mask": source,
+        "preset": job.preset.name,
+        "licence": job.preset.licence,
+        "device": environment.device_name(job.device),
+        "config": dataclasses.asdict(job.config),
+        "files": files,
+        "seconds": round(seconds, 1),
+    }
+    rows = (
+        ("would write", f"{path}/"),
+        ("files", " ".join(files)),
+        ("picture", f"{face}, head by {source}"),
+        ("preset", f"{job.preset.name}  {job.preset.licence}"),
+        ("device", environment.device_name(job.device)),
+        ("time", f"about {format_duration(seconds)}"),
+    )
+    return Result(primary=(path,), rows=rows, data=document)
+
+
+def _measure(job: InvertJob, head: HeadCrop) -> tuple[str, float]:
+    """How the head is separated from the background, and the seconds of the whole job."""
+    few = dataclasses.replace(job.config, coarse_steps=1, steps=2, raw_share=0.5)
+    inverter = dataclasses.replace(job, config=few).load()
+    started = time.perf_counter()
+    prepared = inverter.prepare(head.pixels, head.alpha, head.camera)
+    knowns = inverter.knowns(prepared.target, head.camera)
+    marks = [time.perf_counter()]
+    inverter.project(prepared.target, knowns, lambda _step: marks.append(time.perf_counter()))
+    first, raw, whole = np.diff(marks)[:3].tolist()
+    raw_steps = round(job.config.steps * job.config.raw_share)
+    seconds = marks[0] - started + job.config.coarse_steps * first
+    seconds += raw_steps * raw + (job.config.steps - raw_steps) * whole
+    if job.pivotal is not None:
+        seconds += 2 * job.pivotal.steps * whole  # two views a step
+    return prepared.mask_source, seconds
