@@ -59,6 +59,8 @@ TIERS: dict[str, MemoryTier] = {
 }
 """By the value of `--memory`, the most generous first."""
 
+MEASURED: dict[tuple[str, TierName], str] = {}
+"""Peaks of whole runs of the published size, by device and tier, for people; nothing else was measured."""
 SMALL_IMAGE = 128
 """Edge in pixels up to which models need no savings anywhere: the embedded ones."""
 _GB = 10**9
@@ -82,13 +84,14 @@ def device_memory(device: "torch.device | str") -> int | None:
         return None
 
 
-def choose_tier(name: str, *, device_bytes: int | None, small: bool) -> MemoryTier:
+def choose_tier(name: str, *, device_bytes: int | None, largest_image: int) -> MemoryTier:
     """Choose the tier of a name.
 
     Args:
         name: A tier, or `auto`: the first that the device has the memory for.
         device_bytes: All memory of the device, in bytes; None if nobody knows.
-        small: The models are small enough for any device, as the embedded ones are.
+        largest_image: Edge in pixels of the largest picture that the job makes or looks at; small ones need
+            no savings anywhere.
 
     Raises:
         UsageError: There is no such tier.
@@ -97,7 +100,7 @@ def choose_tier(name: str, *, device_bytes: int | None, small: bool) -> MemoryTi
         return TIERS[name]
     if name != "auto":
         raise UsageError(f"`--memory` (={name}) must be one of auto, {', '.join(TIERS)}.")
-    if small or device_bytes is None:
+    if largest_image <= SMALL_IMAGE or device_bytes is None:
         return TIERS["24"]
     # A card sold as 12 GB reports a little less than 12e9 bytes or a little more, so a tenth is forgiven.
     fitting = (tier for size, tier in TIERS.items() if device_bytes >= 0.9 * int(size) * _GB)

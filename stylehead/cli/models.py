@@ -72,18 +72,25 @@ def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
     if config.diffusion is None:
         base = Source("diffusion", f"{preset.name}/teacher", preset.require_teacher(), preset.licence)
     else:
-        base = _named("diffusion", config.diffusion)
+        base = find_source("diffusion", config.diffusion)
     complete = config.diffusion is not None or not preset.knows_few_styles
     return Sources(
         base,
         controlnet_canny=_controlnet(config, base, "canny", complete=complete),
         controlnet_depth=_controlnet(config, base, "depth", complete=complete),
-        vae=None if config.vae is None else _named("vae", config.vae),
+        vae=None if config.vae is None else find_source("vae", config.vae),
         depth_estimator=_estimator(config, complete=complete),
     )
 
 
-def _named(role: str, source: str) -> Source:
+def find_source(role: str, source: str) -> Source:
+    """Find a model by the name that a user gave it.
+
+    Raises:
+        UsageError: It is a single file.
+        MissingError: It is not here.
+        LicenseError: Its licence is not accepted.
+    """
     folder = local_folder(source, "--" + role.replace("_", "-"))
     entry = catalogue_entry(source)
     name = folder.name if Path(source).expanduser().is_dir() else source
@@ -100,7 +107,7 @@ def _controlnet(config: StylizeConfig, base: Source, kind: str, *, complete: boo
     role = f"controlnet_{kind}"
     named: str | None = getattr(config, role)
     if named is not None:
-        return _named(role, named)
+        return find_source(role, named)
     wanted = config.canny if kind == "canny" else config.grid and config.depth != "none"
     if not wanted or not complete or (base.folder / role).is_dir():
         return None
@@ -111,7 +118,7 @@ def _estimator(config: StylizeConfig, *, complete: bool) -> Source | None:
     if not config.grid or config.depth in ("none", "rendered"):
         return None
     if config.depth_estimator is not None:
-        return _named("depth_estimator", config.depth_estimator)
+        return find_source("depth_estimator", config.depth_estimator)
     if config.depth == "auto" and not complete:
         return None
     found = (_listed("depth_estimator", entry_id) for entry_id in ESTIMATORS)

@@ -12,7 +12,7 @@ from stylehead.distill.inject import surrogate
 from stylehead.distill.rank import rank_weigh
 from stylehead.distill.scores import latent_gradient
 from stylehead.distill.stages import DepthFunction, Stage, grid_stage, single_stage
-from stylehead.distill.views import Groups, Scene
+from stylehead.distill.views import Groups, Scene, reference_groups, trained_groups
 from stylehead.errors import MissingError, UsageError
 from stylehead.guidance import WITHOUT, EpsPair, Question, Teacher
 
@@ -95,27 +95,11 @@ class Objective:
 
     def groups(self) -> Groups:
         """Return the groups of views of the trained generator that the terms need."""
-        config = self.config
-        grid_final = config.grid_mode == "after_sr"
-        wanted = {
-            "single": (True, True),
-            "single_mirrored": (config.mirror and config.mirror_weight > 0, True),
-            "grid": (config.grid, grid_final),
-            "grid_mirrored": (config.grid and config.grid_mirror and config.mirror_weight > 0, grid_final),
-        }
-        return {name: final for name, (on, final) in wanted.items() if on}
+        return trained_groups(self.config)
 
     def reference_groups(self) -> Groups:
         """Return the groups of views of the reference that the terms need."""
-        config = self.config
-        depth = config.grid and config.depth != "none"
-        masks = config.mask == "reference" or config.alpha_weight > 0
-        final_single = config.canny or config.latent_weight > 0
-        wanted = {
-            "single": (masks or final_single, final_single),
-            "grid": (config.grid and (masks or depth), depth and self.depth_estimator is not None),
-        }
-        return {name: final for name, (on, final) in wanted.items() if on}
+        return reference_groups(self.config, estimated=self.depth_estimator is not None)
 
     # ----------------------------------------------------------------------------------------------- terms
 

@@ -19,7 +19,7 @@ from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead, trainable_parameters
 from stylehead.geometry import conditioning_camera
 from stylehead.guidance import Teacher
-from stylehead.memory import SMALL_IMAGE, MemoryTier, choose_tier, device_memory
+from stylehead.memory import MemoryTier, choose_tier, device_memory
 
 MAY_CHANGE_ON_RESUME = (
     "iterations",
@@ -316,8 +316,8 @@ class Stylizer:
 def _choose_tier(
     config: StylizeConfig, device: torch.device, generator: PanoHead, teacher: Teacher
 ) -> MemoryTier:
-    small = max(generator.config.img_resolution, teacher.image_size) <= SMALL_IMAGE
-    return choose_tier(config.memory, device_bytes=device_memory(device), small=small)
+    largest = max(generator.config.img_resolution, teacher.image_size)
+    return choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
 
 
 def _freeze_all_but_trained(generator: PanoHead) -> dict[str, torch.nn.Parameter]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from stylehead.config import StylizeConfig
 from stylehead.distill.backgrounds import recolour
 from stylehead.distill.draws import Draw
-from stylehead.generator import PanoHead, RawOutput, RenderOptions
+from stylehead.generator import PanoHead, RawOutput, RenderOptions, TriGrid
 
 Groups = Mapping[str, bool]
 """Which groups of `Draw.labels` to render, and whether their final images are needed."""
@@ -45,22 +45,51 @@ class Scene:
     reference_planes: Tensor
 
 
+def trained_groups(config: StylizeConfig) -> Groups:
+    """Return the groups of views of the trained generator that the terms need."""
+    grid_final = config.grid_mode == "after_sr"
+    wanted = {
+        "single": (True, True),
+        "single_mirrored": (config.mirror and config.mirror_weight > 0, True),
+        "grid": (config.grid, grid_final),
+        "grid_mirrored": (config.grid and config.grid_mirror and config.mirror_weight > 0, grid_final),
+    }
+    return {name: final for name, (on, final) in wanted.items() if on}
+
+
+def reference_groups(config: StylizeConfig, *, estimated: bool) -> Groups:
+    """Return the groups of views of the reference that the terms need.
+
+    Args:
+        config: What is switched on.
+        estimated: Depth is estimated from final images, not rendered.
+    """
+    depth = config.grid and config.depth != "none"
+    masks = config.mask == "reference" or config.alpha_weight > 0
+    final_single = config.canny or config.latent_weight > 0
+    wanted = {
+        "single": (masks or final_single, final_single),
+        "grid": (config.grid and (masks or depth), depth and estimated),
+    }
+    return {name: final for name, (on, final) in wanted.items() if on}
+
+
 def render_groups(
     generator: PanoHead,
-    planes: Tensor,
+    planes: Tensor | TriGrid,
     ws: Tensor,
     draw: Draw,
     config: StylizeConfig,
     *,
     groups: Groups,
-    rng: torch.Generator,
+    rng: torch.Generator | None,
     one_view: bool = False,
 ) -> dict[str, Views]:
     """Render groups of views of K identities.
 
     Args:
         generator: The network.
-        planes: Its tri-grids [K, 96 D, S, S].
+        planes: Its tri-grids [K, 96 D, S, S], or those prepared.
         ws: Style vectors [K, num_ws, w_dim].
         draw: Cameras and backgrounds.
         config: Background, noise and jitter.
@@ -102,7 +131,12 @@ def _split(raw: RawOutput, identities: int, counts: list[int]) -> list[RawOutput
 
 
 def _finish(
-    generator: PanoHead, parts: Mapping[str, RawOutput], ws: Tensor, *, rng: torch.Generator, one_view: bool
+    generator: PanoHead,
+    parts: Mapping[str, RawOutput],
+    ws: Tensor,
+    *,
+    rng: torch.Generator | None,
+    one_view: bool,
 ) -> dict[str, Tensor]:
     """Run super-resolution once over all groups that need it."""
     if not parts:

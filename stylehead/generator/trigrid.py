@@ -177,11 +177,11 @@ class _GatherRows(torch.autograd.Function):
             return None, None, None
         indices, weights = ctx.saved_tensors
         row, order = torch.sort(indices.reshape(-1), stable=True)
-        ends = torch.bincount(row, minlength=ctx.table_size).cumsum(0)
+        every = torch.arange(ctx.table_size, dtype=row.dtype, device=row.device)
         summed = functional.embedding_bag(
             order.div(indices.shape[1], rounding_mode="floor"),
             gradient.contiguous(),
-            functional.pad(ends[:-1], (1, 0)),
+            torch.searchsorted(row, every),
             mode="sum",
             per_sample_weights=weights.reshape(-1).index_select(0, order),
         )

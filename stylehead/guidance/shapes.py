@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
+from torch import nn
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -19,7 +20,9 @@ from transformers import (
 )
 
 from stylehead.errors import JobError
-from stylehead.guidance.parts import quiet_libraries
+from stylehead.guidance.parts import CONTROL_KINDS, TeacherParts, quiet_libraries
+from stylehead.guidance.schedule import Schedule
+from stylehead.guidance.teacher import Teacher
 
 STABLE_DIFFUSION_15: dict[str, dict[str, Any]] = {
     "unet": {"sample_size": 64, "cross_attention_dim": 768},
@@ -73,6 +76,31 @@ def teacher_skeleton(folders: Mapping[str, Path | None]) -> dict[str, Any]:
     """
     with torch.device("meta"), quiet_libraries():
         return {role: _network(role, _config(role, folder)) for role, folder in folders.items()}
+
+
+def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype) -> Teacher:
+    """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
+
+    Args:
+        folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
+        dtype: Of UNet, ControlNets and text encoder.
+    """
+    networks = teacher_skeleton(folders)
+    for role, network in networks.items():
+        nn.Module.to(
+            network, torch.float32 if role == "vae" else dtype
+        )  # without the advice of diffusers' own
+    kinds = [kind for kind in CONTROL_KINDS if f"controlnet_{kind}" in networks]
+    return Teacher(
+        TeacherParts(
+            vae=networks["vae"],
+            unet=networks["unet"],
+            text_encoder=networks["text_encoder"],
+            tokenizer=None,
+            controlnets={kind: networks[f"controlnet_{kind}"] for kind in kinds},
+            schedule=Schedule(),
+        )
+    )
 
 
 def depth_skeleton(folder: Path | None = None) -> Any:

@@ -93,17 +93,17 @@ def test_the_tier_of_a_job_reaches_its_teacher(make_stylizer, teacher):
     [(80, "24"), (25.4, "24"), (23.6, "24"), (16, "12"), (11.9, "12"), (8, "8"), (4, "8")],
 )
 def test_auto_takes_what_the_device_has_room_for(gigabytes, tier):
-    assert choose_tier("auto", device_bytes=int(gigabytes * 1e9), small=False).name == tier
-    assert choose_tier("auto", device_bytes=int(gigabytes * 1e9), small=True).name == "24"
-    assert choose_tier("8", device_bytes=int(gigabytes * 1e9), small=True).name == "8"
+    assert choose_tier("auto", device_bytes=int(gigabytes * 1e9), largest_image=512).name == tier
+    assert choose_tier("auto", device_bytes=int(gigabytes * 1e9), largest_image=128).name == "24"
+    assert choose_tier("8", device_bytes=int(gigabytes * 1e9), largest_image=128).name == "8"
 
 
 def test_unknown_tiers_are_refused():
     with pytest.raises(UsageError, match="auto, 24, 12, 8"):
-        choose_tier("16", device_bytes=None, small=False)
+        choose_tier("16", device_bytes=None, largest_image=512)
     with pytest.raises(UsageError, match="auto, 24, 12, 8"):
         StylizeConfig(prompt="x", memory="16")
-    assert choose_tier("auto", device_bytes=None, small=False).name == "24"
+    assert choose_tier("auto", device_bytes=None, largest_image=512).name == "24"
 
 
 def test_the_device_has_memory():

@@ -1,0 +1,167 @@
+"""Estimates against what really happens, at sizes where it can."""
+
+import copy
+import dataclasses
+import gc
+
+import pytest
+import torch
+from torch.nn import functional
+
+from stylehead.config import StylizeConfig
+from stylehead.cost import Blueprint, Rates, estimate, measure_rates
+from stylehead.cost.meter import Meter, fused_attention
+from stylehead.distill import Stylizer
+from stylehead.generator import GeneratorConfig, PanoHead, trainable_parameters
+from stylehead.guidance import TeacherPaths
+from stylehead.guidance.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
+from stylehead.memory import TIERS
+
+FACTOR = 1.5
+"""How far an estimate of memory may be from what an iteration really holds."""
+
+
+def tiny() -> PanoHead:
+    """A generator whose renders outweigh its weights, as in every real one."""
+    config = GeneratorConfig.tiny()
+    return PanoHead(
+        dataclasses.replace(config, rendering=dataclasses.replace(config.rendering, use_background=False))
+    )
+
+
+def on_paper(config: GeneratorConfig, folder, dtype=torch.float32, device="cpu") -> Blueprint:
+    with torch.device("meta"):
+        generator = PanoHead(config)
+    return Blueprint(generator, teacher_on_paper(TeacherPaths(folder).networks(), dtype), device=device)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize(
+    "changes", [{}, {"grid_mode": "after_sr", "batch": 2, "mirror": False, "canny": False}]
+)
+def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, tier, changes):
+    generator = tiny()
+    config = StylizeConfig.from_dict({"prompt": "a", "memory": tier, **changes})
+    stylizer = Stylizer(copy.deepcopy(generator), generator, teacher, config)
+    gc.collect()
+    with Meter() as meter, meter.phase("step"):
+        stylizer.step()
+    teacher.save_memory(TIERS["24"])
+    real = meter.phases["step"]
+    guess = estimate(on_paper(generator.config, teacher_folder), config, TIERS[tier])
+    assert real.peak_bytes / FACTOR < guess.activations + guess.optimizer < real.peak_bytes * FACTOR
+    assert sum(guess.flops.values()) == pytest.approx(sum(real.flops.values()), rel=0.1)
+    assert guess.traffic == pytest.approx(real.traffic_bytes, rel=0.2)
+
+
+def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
+    generator = tiny()
+    guess = estimate(on_paper(generator.config, teacher_folder), StylizeConfig(prompt="a"), TIERS["24"])
+
+    def size(network) -> int:
+        tensors = (*network.parameters(), *network.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    parts = teacher.parts
+    assert guess.weights["generator"] == guess.weights["reference"] == size(generator)
+    assert guess.weights["unet"] == size(parts.unet)
+    assert guess.weights["controlnet_depth"] == size(parts.controlnets["depth"])
+    assert guess.optimizer == 3 * sum(4 * p.numel() for _, p in trainable_parameters(generator))
+    assert guess.device_bytes == sum(guess.weights.values()) + guess.optimizer + guess.activations
+
+
+def test_half_precision_halves_the_denoiser_and_offloading_takes_it_away(teacher_folder):
+    config = StylizeConfig(prompt="a")
+    single = estimate(on_paper(GeneratorConfig.tiny(), teacher_folder), config, TIERS["24"])
+    half = on_paper(GeneratorConfig.tiny(), teacher_folder, torch.float16, "cuda")
+    kept, moved = (estimate(half, config, TIERS[name]) for name in ("24", "8"))
+    assert kept.weights["unet"] == single.weights["unet"] / 2
+    assert kept.weights["vae"] == single.weights["vae"]
+    assert kept.offloaded == 0
+    assert "unet" not in moved.weights
+    assert moved.offloaded == sum(v for k, v in kept.weights.items() if k not in moved.weights)
+    assert moved.device_bytes < kept.device_bytes
+
+
+def test_switches_change_the_work(teacher_folder):
+    def work(**settings) -> float:
+        paper = on_paper(GeneratorConfig.tiny(), teacher_folder)
+        config = StylizeConfig.from_dict({"prompt": "a", **settings})
+        return sum(estimate(paper, config, TIERS["24"]).flops.values())
+
+    full = work()
+    assert work(grid=False) < full
+    assert work(mirror=False) < full
+    assert work(canny=False) < full
+    assert work(tweedie_weight=0.0) < full
+    assert work(latent_weight=0.0) < full
+    assert work(memory="12") == full  # the tier is an argument of its own
+
+
+def test_an_estimator_on_paper_costs_its_final_pictures(teacher_folder):
+    from stylehead.guidance import DepthEstimator
+
+    paper, config = on_paper(GeneratorConfig.tiny(), teacher_folder), StylizeConfig(prompt="a")
+    without = estimate(paper, config, TIERS["24"])
+    seeing = dataclasses.replace(paper, depth_estimator=DepthEstimator(depth_skeleton(), size=28))
+    with_it = estimate(seeing, config, TIERS["24"])
+    assert with_it.weights["depth_estimator"] == 4 * 24_785_089
+    assert sum(with_it.flops.values()) > sum(without.flops.values())
+
+
+def test_stable_diffusion_on_paper_has_its_size():
+    networks = teacher_skeleton(dict.fromkeys(STABLE_DIFFUSION_15))
+    count = {role: sum(p.numel() for p in network.parameters()) for role, network in networks.items()}
+    assert count == {
+        "unet": 859_520_964,
+        "vae": 83_653_863,
+        "text_encoder": 123_060_480,
+        "controlnet_canny": 361_279_120,
+        "controlnet_depth": 361_279_120,
+    }
+    assert all(p.device.type == "meta" for network in networks.values() for p in network.parameters())
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_meter_counts_what_is_alive(device):
+    kernel = torch.ones(8, 4, 3, 3, device=device, requires_grad=True)
+    with Meter() as meter:
+        with meter.phase("forward"):
+            x = torch.ones(2, 4, 16, 16, device=device)
+            y = functional.conv2d(x, kernel, padding=1)
+            view = y[:1]
+            del y
+        assert meter.live_bytes == 4 * (x.numel() + 2 * view.numel())
+        with meter.phase("backward"):
+            view.sum().backward()
+        del x, view
+        assert meter.live_bytes == 4 * kernel.numel()
+    assert meter.phases["forward"].flops == {torch.float32: 2 * 2 * 8 * 16 * 16 * 4 * 9}
+    assert meter.phases["backward"].peak_bytes > meter.phases["forward"].peak_bytes
+
+
+def test_fused_attention_keeps_no_scores_but_counts_its_products():
+    shape, seen = (1, 2, 64, 8), {}
+    for name in ("plain", "fused"):
+        query, key, value = (torch.empty(shape, device="meta", requires_grad=True) for _ in range(3))
+        meter = Meter()
+        with meter, meter.phase("all"):
+            if name == "fused":
+                with fused_attention(meter):
+                    out = functional.scaled_dot_product_attention(query, key, value)
+            else:
+                out = (query @ key.mT).softmax(-1) @ value
+            out.sum().backward()
+        assert query.grad.shape == key.grad.shape == value.grad.shape == shape
+        seen[name] = meter.phases["all"]
+    assert seen["fused"].peak_bytes < seen["plain"].peak_bytes / 2
+    assert sum(seen["fused"].flops.values()) == pytest.approx(sum(seen["plain"].flops.values()), rel=0.2)
+
+
+def test_time_is_work_over_rates_plus_traffic_over_another(teacher_folder):
+    guess = estimate(on_paper(GeneratorConfig.tiny(), teacher_folder), StylizeConfig(prompt="a"), TIERS["24"])
+    rates = Rates({torch.float32: 1e9}, 1e8)
+    assert guess.seconds(rates) == pytest.approx(guess.flops[torch.float32] / 1e9 + guess.traffic / 1e8)
+    measured = measure_rates("cpu", (torch.float32,))
+    assert 1e8 < measured.flops[torch.float32] < 1e14
+    assert 1e7 < measured.traffic < 1e13
