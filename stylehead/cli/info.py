@@ -64,6 +64,8 @@ def describe(path: Path) -> Facts:
         return _latent(path)
     if suffix in (*PICTURES, *FILMS, *MESHES):
         return _recipe(path)
+    if suffix in (".pkl", ".pth", ".pt", ".ckpt"):
+        raise UsageError(f"{path} was not made by stylehead.", f"stylehead weights import {path}")
     raise UsageError(f"{path} is no kind of file that stylehead makes.")
 
 

@@ -62,7 +62,12 @@ def _dry(entry: Entry) -> dict[str, Any]:
 def _fetch(entry: Entry, output: Output) -> dict[str, Any]:
     record = store.read_record(entry.id)
     if record is None or not record.complete():
-        record = _download(entry, output)
+        found = catalogue.local_path(entry.id)
+        if found is not None and (entry.repo_id is None or fetch.is_offline()):
+            output.note(f"{entry.id}: another program left it in {found}; recording its hashes.")
+            record = fetch.register_folder(entry, found)
+        else:
+            record = _download(entry, output)
     return {"id": entry.id, "path": record.path, "state": "here", "revision": record.revision}
 
 

@@ -158,7 +158,10 @@ def _register(
 def _check_patterns(entry: Entry, names: list[str]) -> None:
     missing = [pattern for pattern in entry.files if not any(fnmatch(name, pattern) for name in names)]
     if missing:
-        raise JobError(f"{entry.repo_id} has no {', '.join(missing)} any more.", "pip install -U stylehead")
+        raise JobError(
+            f"{entry.repo_id} has no {', '.join(missing)}, which {entry.title} needs.",
+            "put the files into a folder yourself, then: stylehead weights import FOLDER --id " + entry.id,
+        )
 
 
 def _check_hashes(entry: Entry, folder: Path, files: dict[str, FileFacts]) -> None:

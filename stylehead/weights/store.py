@@ -17,9 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
-import platformdirs
-
 from stylehead.errors import JobError
 from stylehead.files import write_json
 
@@ -71,8 +68,11 @@ class Record:
 
 def home() -> Path:
     """The folder; it need not exist."""
-    named = os.environ.get(HOME_VARIABLE)
-    return Path(named).expanduser() if named else platformdirs.user_data_path("stylehead", appauthor=False)
+    if named := os.environ.get(HOME_VARIABLE):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("stylehead", appauthor=False)
 
 
 def weights_folder(entry_id: str) -> Path:
@@ -92,6 +92,8 @@ def locked(entry_id: str) -> Iterator[None]:
     Raises:
         JobError: Another process is at it.
     """
+    import filelock
+
     folder = home() / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f".{entry_id}.lock")

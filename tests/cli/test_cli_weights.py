@@ -259,6 +259,25 @@ def test_fetch_downloads_registers_and_reports(run: Run, monkeypatch: pytest.Mon
     assert "revision 0123456789ab, sha256 recorded" in run("weights", "list").out
 
 
+def test_what_other_programs_left_is_registered_without_a_download(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / ".insightface" / "models" / "buffalo_l"
+    folder.mkdir(parents=True)
+    (folder / "det_10g.onnx").write_bytes(b"x")
+    accept = ("--accept-license", "insightface")
+    assert run("weights", "verify", "insightface-buffalo_l").code == 2
+    assert run("weights", "fetch", "insightface-buffalo_l", *accept, "-q").out == f"{folder}\n"
+    assert run("weights", "verify", "insightface-buffalo_l").code == 0
+
+
+def test_info_sends_foreign_files_to_the_import(run: Run) -> None:
+    outcome = run("info", SNAPSHOT)
+    assert outcome.code == 2
+    assert f"stylehead weights import {SNAPSHOT}" in outcome.err
+
+
 def test_a_person_at_a_terminal_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from stylehead.cli import weights, weights_import
 
