@@ -60,12 +60,14 @@ class StylizeConfig:
     """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
     memory: Memory = "auto"
     """GPU gigabytes to fit in: less costs time, never quality; auto goes by what the device has."""
-    iterations: int = 150
+    iterations: int = 120
     """Number of optimiser steps."""
     time_budget_minutes: float | None = None
     """Stop after this many minutes even if iterations are left."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     """Adam's learning rate."""
+    learning_rate_end: float = 0.1
+    """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""
     batch: int = 1
     """Identities drawn in every iteration."""
     views: int = 1
@@ -140,9 +142,9 @@ class StylizeConfig:
     """Smallest reference distance that counts, as a fraction of the mean one."""
     relative_distance_limit: float = 10.0
     """Largest distance ratio that counts; 0 for no limit."""
-    alpha_weight: float = 10.0
+    alpha_weight: float = 3.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 1.0
+    latent_weight: float = 0.1
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
 
     background: Literal["random", "white", "bare"] = "random"
@@ -250,7 +252,8 @@ def setting_help() -> dict[str, str]:
 _PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {
-        "iterations": 10_000, "learning_rate": 1e-4, "checkpoint_every": 250, "preview_every": 250,
+        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
+        "checkpoint_every": 250, "preview_every": 250,
         "score": "paper", "rank": "both", "rank_renormalise": False,
         "canny_channel": "red",
         "tweedie_weight": 0.1, "perceptual_weight": 0.05,
@@ -259,7 +262,8 @@ _PROFILES: dict[str, dict[str, Any]] = {
         "background": "bare", "conditioning_pitch_deg": math.degrees(0.2),
     },
     "release": {
-        "iterations": 10_000, "learning_rate": 1e-4, "checkpoint_every": 250, "preview_every": 250,
+        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
+        "checkpoint_every": 250, "preview_every": 250,
         "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
         "rank": "single", "rank_renormalise": True,
         "mask": "generator", "canny_channel": "red",
@@ -275,11 +279,12 @@ _PROFILES: dict[str, dict[str, Any]] = {
 _BASELINE = {
     "mirror": False, "grid": False, "rank": "none",
     "tweedie_weight": 0.0, "perceptual_weight": 0.0, "relative_distance_weight": 0.0,
+    "alpha_weight": 0.0, "latent_weight": 0.0,
 }  # fmt: skip
 
 METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "ld": {},
-    "sds": {**_BASELINE, "score": "sds"},
+    "sds": {**_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48)},  # as DreamFusion's
     "csd": {**_BASELINE, "score": "classifier"},
 }
 """What a method changes in the profile it is run with."""
@@ -310,7 +315,7 @@ _AT_LEAST: dict[str, float] = {
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "gradient_scale", "gradient_clamp", "time_budget_minutes")
 _BETWEEN: dict[str, tuple[float, float]] = {
-    "relative_distance_floor": (0, 1), "psi": (0, 1),
+    "learning_rate_end": (0, 1), "relative_distance_floor": (0, 1), "psi": (0, 1),
     "yaw_deg": (0, 180), "grid_yaw_deg": (0, 180), "pitch_deg": (0, 89), "conditioning_pitch_deg": (-89, 89),
     "ddim_steps": (1, 999), "seed": (0, 2**63 - 1),
 }  # fmt: skip

@@ -31,6 +31,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "iterations",
         "time_budget_minutes",
         "learning_rate",
+        "learning_rate_end",
         "batch",
         "views",
         "precision",

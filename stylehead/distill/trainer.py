@@ -1,6 +1,7 @@
 """The stylise job: moves a generator towards a prompt, one optimiser step at a time."""
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -244,8 +245,16 @@ class Stylizer:
         norm = torch.nn.utils.get_total_norm(gradients).item()
         usable = norm < float("inf")
         if usable:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate()
             self.optimizer.step()
         return norm, usable
+
+    def _learning_rate(self) -> float:
+        """Half a cosine from the full rate down to the part of it that the settings leave at the end."""
+        done = min(1.0, self.iteration / self.config.iterations)
+        left = self.config.learning_rate_end
+        return self.config.learning_rate * (left + (1 - left) * 0.5 * (1 + math.cos(math.pi * done)))
 
     def _record(
         self, draw: Draw, terms: Terms, norm: float, *, applied: bool, seconds: dict[str, float]

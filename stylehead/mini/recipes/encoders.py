@@ -155,10 +155,14 @@ def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def degraded(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Blur half of the pictures a little and add a little noise, so that sharpness is no clue."""
-    blurred = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    amount = (torch.rand(len(images), 1, 1, 1, generator=rng) * 2 - 1).clamp(min=0)
-    return images.lerp(blurred, amount) + 0.05 * torch.randn(images.shape, generator=rng)
+    """Blur half of the pictures a little, a third much, and add noise, so that sharpness is no clue."""
+    count = len(images)
+    for size, part in ((3, 0.5), (9, 0.35)):
+        around = functional.pad(images, (size // 2,) * 4, mode="replicate")
+        amount = torch.rand(count, 1, 1, 1, generator=rng)
+        amount = amount * (torch.rand(count, 1, 1, 1, generator=rng) < part)
+        images = images.lerp(functional.avg_pool2d(around, size, stride=1), amount)
+    return images + 0.05 * torch.randn(images.shape, generator=rng)
 
 
 def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
