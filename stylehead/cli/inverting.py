@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +40,10 @@ from stylehead.inversion import (
     save_latent,
     tune,
 )
+from stylehead.inversion.faces import MODELS as FACE_MODELS
 from stylehead.inversion.guess import FILE as GUESS_FILE
 from stylehead.runs import MANIFEST, RunDirectory
-from stylehead.weights import presets
+from stylehead.weights import catalogue, presets, store
 from stylehead.weights.presets import Preset
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def first_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str) ->
         "job": JOB,
         "command": command,
         "photo": str(photo),
-        "photo_sha256": hashlib.sha256(photo.read_bytes()).hexdigest(),
+        "photo_sha256": store.hash_file(photo).sha256,
         "face": head.face,
         "start_camera": None if camera is None else camera.label[0].tolist(),
         "camera_fixed": camera is not None and camera.fixed,
@@ -127,6 +127,7 @@ def first_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str) ->
         "licence": job.preset.licence,
         "device": environment.device_name(job.device),
         "weights": [weights_entry(job.preset)],
+        "licences_accepted": _licences_accepted(job, head),
         "versions": environment.versions(),
         "config": dataclasses.asdict(job.config),
         "started": _now(),
@@ -136,9 +137,15 @@ def first_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str) ->
 def weights_entry(preset: Preset) -> dict[str, str]:
     """The generator as run manifests list weights."""
     path = preset.require_generator()
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = store.hash_file(path).sha256
     return {"id": f"{preset.name}/{path.name}", "sha256": sha256, "licence": preset.licence}
+
+
+def _licences_accepted(job: InvertJob, head: HeadCrop) -> dict[str, str]:
+    """When the user accepted the licences of what the job uses, by id; others need no acceptance."""
+    used = [job.preset.name] if head.face is None else [job.preset.name, FACE_MODELS]
+    dates = {name: catalogue.acceptance(name) for name in used if name in catalogue.CATALOGUE}
+    return {name: date for name, date in dates.items() if date is not None}
 
 
 def reopen(run: RunDirectory, request: "Request") -> tuple[InvertJob, HeadCrop]:
@@ -337,6 +344,7 @@ class Inversion:
             "command": JOB,
             "photo": Path(self._photo).name,
             "preset": self._job.preset.name,
+            "licence": self._job.preset.licence,
             "steps": self._job.config.steps,
             "seed": self._job.config.seed,
         }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stylehead.errors import JobError, LicenseError, MissingError, UsageError
+from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.inversion.pictures import Bytes
 from stylehead.weights import catalogue
 
@@ -130,9 +130,7 @@ def load_face_finder() -> FaceFinder:
     folder = catalogue.local_path(MODELS)
     if folder is None:
         raise MissingError(f"Finding a face needs the models {MODELS}, which are not here.", _FETCH)
-    if not catalogue.accepted(MODELS):
-        entry = catalogue.find(MODELS)
-        raise LicenseError(f"{entry.title}: {entry.terms} {entry.licence_url}", _ACCEPT)
+    catalogue.check_accepted(MODELS)
     return FaceFinder.load(folder)
 
 
