@@ -76,6 +76,8 @@ class RenderingConfig:
         _check_types(self)
         if (self.ray_start == "auto") != (self.ray_end == "auto"):
             raise UsageError("`ray_start` and `ray_end` must both be numbers or both be 'auto'.")
+        if self.box_warp <= 0:
+            raise UsageError(f"`box_warp` (={self.box_warp:g}) must be positive.")
         if self.depth_resolution < 2:
             raise UsageError(f"`depth_resolution` (={self.depth_resolution}) must be at least 2.")
         if self.depth_resolution_importance > 0 and self.depth_resolution < 4:

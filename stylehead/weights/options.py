@@ -77,6 +77,11 @@ _TRAINING_ONLY = {
     "avg_camera_radius",
     "avg_camera_pivot",
 }
+_LARGEST = {
+    "depth_resolution": 2000,
+    "depth_resolution_importance": 2000,
+    "neural_rendering_resolution": 1024,
+}
 
 
 class Options(NamedTuple):
@@ -102,29 +107,33 @@ def read_options(modules: Mapping[str, Module], shapes: Mapping[str, tuple[int, 
     if root.get("_init_args"):
         raise Refused("its generator was made with arguments without names")
     _check_told(told)
-    rendering = _mapping(root, "rendering_kwargs") or _mapping(told, "rendering_kwargs")
     notes = ["Blocks in half precision run in single precision here."] if told.get("num_fp16_res") else []
-    values: dict[str, Any] = {name: root[name] for name in _READ if name in root}
-    values = {name: told[name] for name in _READ if name in told} | values
-    for name, value in values.items():
-        _check_simple(name, value)
-    values |= {
+    rendering = _mapping(root, "rendering_kwargs") or _mapping(told, "rendering_kwargs")
+    values = _sizes(root, told) | {
         "mapping_num_layers": _count_layers(shapes, "backbone.mapping"),
         "camera_mapping_num_layers": _count_layers(shapes, "t_mapping"),
         "mapping_lr_mul": _learning_rate(modules, "backbone.mapping.fc0"),
         "conv_clamp": _one_clamp(modules, ("backbone.", "bcg_synthesis.")),
-        "neural_rendering_resolution": _required(root, "neural_rendering_resolution"),
         "superresolution": _superresolution(modules, shapes),
         "rendering": _rendering(modules, shapes, rendering, notes),
     }
-    if values.get("c_dim") != 25 or values.get("img_channels") != 3:
-        raise Refused("it has no cameras of 25 numbers (`c_dim`) or no 3 colours (`img_channels`)")
     try:
         config = GeneratorConfig.from_dict(values)
     except (UsageError, TypeError, ValueError) as error:
         raise Refused(str(error).removesuffix(".")) from error
     _check_parts(modules, config)
     return Options(config, (*notes, *_differences(config)))
+
+
+def _sizes(root: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes of the network: what it is counts before what it was told to be."""
+    values = {name: source[name] for source in (told, root) for name in _READ if name in source}
+    values["neural_rendering_resolution"] = _required(root, "neural_rendering_resolution")
+    for name, value in values.items():
+        _check_simple(name, value)
+    if values.get("c_dim") != 25 or values.get("img_channels") != 3:
+        raise Refused("it has no cameras of 25 numbers (`c_dim`) or no 3 colours (`img_channels`)")
+    return values
 
 
 def _check_classes(modules: Mapping[str, Module]) -> None:
@@ -134,7 +143,7 @@ def _check_classes(modules: Mapping[str, Module]) -> None:
                 f"its part `{shown(path)}` is of class {shown(module.kind)}, which no generator has"
             )
     if modules[""].kind != "TriPlaneGenerator":
-        raise Refused(f"its G_ema is of class {modules[''].kind}, not TriPlaneGenerator")
+        raise Refused(f"its G_ema is of class {shown(modules[''].kind)}, not TriPlaneGenerator")
 
 
 def _check_told(told: Mapping[str, Any]) -> None:
@@ -332,8 +341,13 @@ def _required(values: Mapping[str, Any], name: str) -> Any:
 
 
 def _check_simple(name: str, value: object) -> None:
+    """Pass numbers and words that can be meant; others would fail, or fill the memory, when rendering."""
     if not (value is None or isinstance(value, str | int | float)):
         raise Refused(f"its option `{name}` is {shown(value)}, not a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Refused(f"its option `{name}` is not a finite number")
+    if isinstance(value, int) and value > _LARGEST.get(name, value):
+        raise Refused(f"its option `{name}` (={value}) is more than {_LARGEST[name]}")
 
 
 def _inputs(module: Module, name: str) -> float:

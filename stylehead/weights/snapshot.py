@@ -62,7 +62,9 @@ def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) ->
             read = _read_snapshot(data)
         else:
             read_state_dict(source, data)
-            raise Refused("it is a state dict, which does not say how its network is built")
+            raise Refused(
+                "it is a state dict, which does not say how its network is built (a style needs its --base)"
+            )
     except Refused as refusal:
         raise refused(source, refusal) from refusal
     save_arrays(target, read.arrays, _header(read, source))
@@ -155,4 +157,6 @@ def map_file(path: Path) -> memoryview:
 
 def refused(path: Path, refusal: Refused) -> JobError:
     """The error of a file that was not accepted."""
-    return JobError(f"{path} was refused, and nothing in it was run: {refusal}.")
+    whole = "cut short" not in str(refusal)
+    hint = "stylehead weights import --help says what can be imported" if whole else "download it again"
+    return JobError(f"{path} was refused, and nothing in it was run: {refusal}.", hint)

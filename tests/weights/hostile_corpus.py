@@ -248,6 +248,13 @@ def networks() -> dict[str, Hostile]:
             "class of escapes": (lambda n: setattr(n, "class_name", "\x1b[31mX"), r"class \?\[31mX"),
             "enormous size": (lambda n: n.state.update(z_dim=2**100), "shape"),
             "negative size": (lambda n: n.state.update(z_dim=-5), "z_dim"),
+            "endless rays": (_rendering(depth_resolution=10**9), "depth_resolution` .* more than 2000"),
+            "endless raw picture": (
+                lambda n: n.state.update(neural_rendering_resolution=10**6),
+                "neural_rendering_resolution` .* more than 1024",
+            ),
+            "no number as box": (_rendering(box_warp=float("nan")), "box_warp` is not a finite number"),
+            "no box": (_rendering(box_warp=0), "box_warp` .* must be positive"),
             "infinite gain": (_attribute("bias_gain", float("inf")), "bias_gain"),
             "text as gain": (_attribute("bias_gain", "x"), "bias_gain"),
             "text as width": (_attribute("in_features", "x"), "in_features"),
@@ -350,6 +357,10 @@ def _bias(value: object) -> Callable[[Persistent], None]:
 
 def _attribute(name: str, value: object) -> Callable[[Persistent], None]:
     return lambda network: child(network, "decoder.net.0").state.update({name: value})
+
+
+def _rendering(**options: Any) -> Callable[[Persistent], None]:
+    return lambda network: network.state["rendering_kwargs"].update(options)
 
 
 def _share_everything(network: Persistent) -> None:
