@@ -21,6 +21,7 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,6 +181,21 @@ def ceilings(setting: Setting) -> dict[str, float]:
     }
 
 
+def inverted(setting: Setting, people: int) -> list[tuple[Measured, np.ndarray]]:
+    """Invert people 0 .. people - 1, with a line to stderr for each."""
+    done = []
+    for person in range(people):
+        done.append(measure(setting, person))
+        row = done[-1][0]
+        print(
+            f"seed {person}: pose off by {row.pose_error_deg:.1f} degrees, rank {row.rank}, other side "
+            f"{row.other_side_ratio:.2f}, {row.psnr_db:.1f} dB, {row.cpu_seconds:.0f} CPU seconds",
+            file=sys.stderr,
+            flush=True,
+        )
+    return done
+
+
 def share_first(ranks: Sequence[int]) -> float:
     """Part of the ranks that are 1."""
     return sum(rank == 1 for rank in ranks) / len(ranks)
@@ -247,7 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
     started = time.process_time()
     setting.inverter.grid()
     search = time.process_time() - started
-    rows, cells = zip(*(measure(setting, person) for person in range(options.people)), strict=True)
+    rows, cells = zip(*inverted(setting, options.people), strict=True)
     figures = {**summary(rows, options.style), "pose_grid_cpu_seconds": search, **ceilings(setting)}
     if options.sheet:
         sheet = [SheetRow(f"seed {person}", pictures) for person, pictures in enumerate(cells)]
