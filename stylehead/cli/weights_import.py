@@ -79,9 +79,11 @@ def _import_generator(request: Request, output: Output) -> None:
         return
     from stylehead.weights.register import register_generator
 
-    if can_ask(output):
-        ask_for_licence(catalogue.find(PANOHEAD), output)
-    registered = register_generator(request.file, overwrite=request.overwrite)
+    def agree() -> None:
+        if can_ask(output):
+            ask_for_licence(catalogue.find(PANOHEAD), output)
+
+    registered = register_generator(request.file, overwrite=request.overwrite, agree=agree)
     if registered.imported is None:
         output.note("The same file was imported before.")
     _say_licence(output)

@@ -1,9 +1,11 @@
 """Making a generator the one of the panohead preset."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from stylehead.errors import UsageError
+from stylehead.files import atomic_path
 from stylehead.weights import catalogue, store
 from stylehead.weights.snapshot import Imported, import_snapshot, map_file
 from stylehead.weights.store import Record
@@ -18,12 +20,15 @@ class Registered(NamedTuple):
     imported: Imported | None
 
 
-def register_generator(source: Path, *, overwrite: bool = False) -> Registered:
+def register_generator(
+    source: Path, *, overwrite: bool = False, agree: Callable[[], None] = lambda: None
+) -> Registered:
     """Import a generator and register it, so that `--preset panohead` finds it.
 
     Args:
         source: A snapshot, or a generator file of an earlier import.
         overwrite: Take the place of another generator.
+        agree: Called once the file has been read and found good; what it raises leaves everything as it was.
 
     Raises:
         UsageError: There is no such file, or another generator is registered.
@@ -42,11 +47,14 @@ def register_generator(source: Path, *, overwrite: bool = False) -> Registered:
                 "add --overwrite to replace it, or --out FILE.safetensors to write another file",
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        imported = import_snapshot(source, target)
-        facts = store.hash_file(target)
-        record = Record(GENERATOR, target, {name: facts}, _source(source), None, store.now())
+        with atomic_path(target) as part:
+            imported = import_snapshot(source, part)
+            agree()
+        record = Record(
+            GENERATOR, target, {name: store.hash_file(target)}, _source(source), None, store.now()
+        )
         store.write_record(record)
-        return Registered(record, imported)
+        return Registered(record, imported._replace(path=target))
 
 
 def _source(path: Path) -> str:

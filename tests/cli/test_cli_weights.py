@@ -284,10 +284,13 @@ def test_a_person_at_a_terminal_is_asked(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(weights, "can_ask", lambda _: True)
     monkeypatch.setattr(weights_import, "can_ask", lambda _: True)
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    Path("evil.pkl").write_bytes(b"cos\nsystem\n.")
+    assert "names os.system" in run("weights", "import", "evil.pkl").err  # before any question
     declined = run("weights", "import", SNAPSHOT)
     assert declined.code == 4
     assert "CC BY-NC-SA 4.0" in declined.err
     assert catalogue.local_path("panohead") is None
+    assert list((store.home() / "weights" / "panohead").iterdir()) == []
     monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
     assert run("weights", "import", SNAPSHOT).code == 0
     assert catalogue.accepted("panohead")
