@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from pathlib import Path
 
@@ -187,6 +188,17 @@ def test_many_non_finite_steps_in_a_row_end_the_job(make_stylizer, monkeypatch):
         stylizer.run()
     assert error.value.hint == "--learning-rate 0.0005"
     assert stylizer.iteration == 3
+
+
+def test_the_learning_rate_falls_along_a_cosine(make_stylizer):
+    stylizer = make_stylizer(iterations=4, learning_rate=1e-3, learning_rate_end=0.2)
+    rates = []
+    stylizer.run(lambda _record: rates.append(stylizer.optimizer.param_groups[0]["lr"]))
+    expected = [1e-3 * (0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi * done / 4))) for done in range(4)]
+    assert rates == pytest.approx(expected)
+    constant = make_stylizer(iterations=2, learning_rate_end=1.0)
+    constant.run()
+    assert constant.optimizer.param_groups[0]["lr"] == constant.config.learning_rate
 
 
 def test_running_out_of_memory_names_the_flags(make_stylizer, monkeypatch):
