@@ -234,6 +234,11 @@ def setting_of(options: argparse.Namespace) -> Setting:
         steps=options.steps, starts=options.starts, identity_weight=options.identity_weight
     )
     inverter = Inverter(generator, judge, guess, config=config)
+    if guess is not None and not inverter.guess_fits:
+        print("the first guess was fitted to other encoders and is left aside", file=sys.stderr)
+    for style in options.style:  # before hours of work: is it a style of this generator?
+        load_style(style).apply(generator)
+        remove_styles(generator)
     people = draw_people(options.people, options.gallery, options.seed)
     with torch.no_grad():
         gallery = torch.cat([judge.identity(part) for part in image_pm1(people.fronts).split(32)])

@@ -59,6 +59,11 @@ _MINI_NOTE = (
     "not a likeness."
 )
 
+_STALE_NOTE = (
+    "The first guess beside the generator was fitted to other encoders and is left aside: "
+    "python -m stylehead.mini.recipes.guess fits it again."
+)
+
 
 class InvertFiles(NamedTuple):
     """What a finished run holds for its user."""
@@ -227,6 +232,8 @@ class Inversion:
     def _invert(self) -> tuple[InvertFiles, Quality]:
         if self._job.preset.knows_few_styles and self._head.face is not None:
             self._output.warn(_MINI_NOTE)
+        if self._job.preset.companion(GUESS_FILE) is not None and not self._inverter.guess_fits:
+            self._output.note(_STALE_NOTE)
         self._write_aligned()
         stop = StopRequest(lambda: self._output.note("Stopping; Ctrl-C again stops at once."))
         with stop:

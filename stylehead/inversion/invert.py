@@ -66,7 +66,7 @@ class Inverter:
         self.space = LatentSpace.measure(generator)
         self._guess, self._grid_config = guess, grid or GridConfig()
         trunks = judge.trunks
-        self._guess_fits = (
+        self.guess_fits = (
             guess is not None and bool(trunks) and guess.features == features_fingerprint(trunks)
         )
         self._grid: PoseGrid | None = None
@@ -118,7 +118,7 @@ class Inverter:
 
     def _guessed(self, target: Target) -> list[tuple[Tensor, Tensor]]:
         """Pose [1,6] and coordinates [1,A] by the learned guess, or nothing without a fitting one."""
-        if self._guess is None or not self._guess_fits:
+        if self._guess is None or not self.guess_fits:
             return []
         angles, w = self._guess(self.judge.trunks, target.image)
         fits = self._guess.generator == self.generator.fingerprint()
