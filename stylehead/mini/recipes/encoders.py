@@ -34,7 +34,7 @@ class IdentityRecipe:
 
     def __init__(self, views: Views, *, people: int = 48) -> None:
         torch.manual_seed(0)
-        self.model: nn.Module = IdentityEncoder().to(memory_format=torch.channels_last)
+        self.model = _channels_last(IdentityEncoder())
         self.views = views
         self.people = people
 
@@ -72,7 +72,7 @@ class StyleRecipe:
 
     def __init__(self, source: PictureSource, *, batch: int = 48) -> None:
         torch.manual_seed(1)
-        self.model: nn.Module = StyleClassifier().to(memory_format=torch.channels_last)
+        self.model = _channels_last(StyleClassifier())
         self.source = source
         self.batch = batch
 
@@ -108,7 +108,7 @@ class ImageTextRecipe:
         write_tokenizer(work / "tokenizer")
         self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer", local_files_only=True)
         torch.manual_seed(2)
-        self.model: nn.Module = ImageTextEncoder(len(self.tokenizer)).to(memory_format=torch.channels_last)
+        self.model = _channels_last(ImageTextEncoder(len(self.tokenizer)))
         self.source = source
         self.batch = batch
 
@@ -145,6 +145,11 @@ class ImageTextRecipe:
         """Write image_text.safetensors."""
         assert isinstance(averaged, ImageTextEncoder)
         averaged.save(folder / "image_text.safetensors", dict(metadata))
+
+
+def _channels_last(network: nn.Module) -> nn.Module:
+    """The memory layout in which a CPU convolves a third faster."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:

@@ -42,7 +42,8 @@ def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     for module in reader.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     reader.conv_out.weight.data.mul_(3)  # to the size of the latents' own embedding
     return controlnet.to(memory_format=torch.channels_last)
 
