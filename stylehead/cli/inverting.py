@@ -230,8 +230,6 @@ class Inversion:
         return files
 
     def _invert(self) -> tuple[InvertFiles, Quality]:
-        if self._job.preset.knows_few_styles and self._head.face is not None:
-            self._output.warn(_MINI_NOTE)
         if self._job.preset.companion(GUESS_FILE) is not None and not self._inverter.guess_fits:
             self._output.note(_STALE_NOTE)
         self._write_aligned()
@@ -259,6 +257,9 @@ class Inversion:
         self._run.update({"mask": prepared.mask_source})
         if prepared.mask_source == "cut out":
             self._output.note("The background is not plain: the head is cut out by its colours, roughly.")
+        photograph = self._head.face is not None or prepared.mask_source == "cut out"
+        if photograph and self._job.preset.knows_few_styles:
+            self._output.warn(_MINI_NOTE)
         return prepared.target
 
     def _project(self, target: Target, stop: StopRequest) -> Found:

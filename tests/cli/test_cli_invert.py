@@ -23,6 +23,7 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion import FaceFinder
 from stylehead.inversion import invert as invert_module
+from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.search import GridConfig
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder
 from stylehead.runs import RunDirectory
@@ -127,7 +128,15 @@ def test_networks_beside_the_generator_judge(
         IdentityEncoder().save(tmp_path / "other" / "identity.safetensors", {})
         ImageTextEncoder().save(tmp_path / "other" / "image_text.safetensors", {})
     monkeypatch.setattr(presets, "MINI_WEIGHTS", tmp_path / "other")
-    quality = json.loads(run("invert", head, "--aligned", *FAST, "--json").out)["quality"]
+    count = sum(
+        width * size**2 for _ in range(2) for width, size in zip((24, 48, 96, 128), POOLED, strict=True)
+    )
+    guess = Guess(torch.zeros(count, 3), torch.zeros(3), torch.zeros(1, 32), torch.zeros(32), "", "other")
+    guess.save(tmp_path / "other" / "guess.safetensors", {})
+    outcome = run("invert", head, "--aligned", *FAST, "--json")
+    assert "The first guess beside the generator was fitted to other encoders" in outcome.err
+    assert "procedural heads only" not in outcome.err  # a plain background: it may be one of those
+    quality = json.loads(outcome.out)["quality"]
     assert -1 <= quality["identity"] <= 1
     assert quality["perceptual"] >= 0
 
