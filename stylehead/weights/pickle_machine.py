@@ -105,7 +105,10 @@ class PickleMachine:
             self.budget.instructions -= 1
             if self.budget.instructions < 0:
                 raise Refused("it has more instructions than any snapshot")
-            code = self._take(1)[0]
+            if self.position >= len(self.data):
+                raise Refused("it is cut short")
+            code = self.data[self.position]
+            self.position += 1
             if code == _STOP:
                 break
             instruction = _INSTRUCTIONS.get(code)
@@ -194,8 +197,11 @@ class PickleMachine:
 
     def tuple_of(self, count: int) -> None:
         """Push a tuple of the last values."""
-        values = [self._pop() for _ in range(count)]
-        self.push(tuple(reversed(values)))
+        if len(self._stack) < count:
+            raise Refused("it takes a value where there is none")
+        values = tuple(self._stack[-count:])
+        del self._stack[-count:]
+        self.push(values)
 
     def append(self, values: list[Any]) -> None:
         """Add values to the list on the stack."""
