@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from stylehead import __version__
+from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
 from stylehead.cli import invert as invert_command
@@ -26,6 +27,8 @@ EPILOG = """
   [cyan]stylehead eval[/cyan]                                 how good is what I trained?
 
   [cyan]stylehead info runs/pixar-character-3f9c[/cyan]       what is this file or run?
+
+  [cyan]stylehead doctor[/cyan]                               does everything work here?
 
 [bold]Exit codes[/bold]
 
@@ -60,6 +63,7 @@ app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_comma
 app.command("eval", epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
 app.command(epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
 app.command(epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
+app.command(epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
 app.add_typer(weights_command.commands(CONTEXT), name="weights")
 
 

@@ -1,4 +1,8 @@
-"""`stylize --dry-run`: what a job would do and cost, from a few measured steps; nothing is written."""
+"""`stylize --dry-run`: what a job needs, would write and would cost; nothing is written.
+
+The cost is measured in a few real steps where models are small or `--probe` asks for it, and estimated from
+the shapes of the networks otherwise, whether their weights are here or not.
+"""
 
 import time
 from pathlib import Path
@@ -6,18 +10,23 @@ from typing import NamedTuple
 
 from stylehead.cli import environment
 from stylehead.cli.output import Output, Result
+from stylehead.cli.plan import Forecast, Need, Plan, blueprint, forecast
 from stylehead.cli.progress import format_bytes, format_duration
 from stylehead.cli.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job, load_stylizer
 from stylehead.config import StylizeConfig, flag
+from stylehead.cost import COST_METHODS, measure_rates
 from stylehead.distill import Stylizer
+from stylehead.errors import UsageError
+from stylehead.memory import choose_tier, device_memory
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 
 WARM_UP_STEPS = 1
 MEASURED_STEPS = 2
+FILES = (MANIFEST, CONFIG, EVENTS, STYLE, SHEET, TURNTABLE, CARD, f"{PREVIEWS}/", f"{CHECKPOINTS}/")
 
 
 class Cost(NamedTuple):
-    """Measured cost of a job."""
+    """Cost of a job, measured."""
 
     seconds_per_step: float
     training_seconds: float
@@ -26,28 +35,133 @@ class Cost(NamedTuple):
     checkpoint_bytes: int
 
 
-def estimate_job(job: Job, path: Path, output: Output) -> Result:
+def measure_job(plan: Plan, job: Job, path: Path, output: Output) -> Result:
     """Time a few steps and say what the whole job would cost and write.
 
     Args:
+        plan: Its weights, all of which are here.
         job: What would be trained.
         path: Where the run would be.
         output: For notes.
     """
     output.note(f"Timing {MEASURED_STEPS} steps.")
     cost = _measure(job, load_stylizer(job))
-    files = [MANIFEST, CONFIG, EVENTS, STYLE, SHEET, TURNTABLE, CARD, f"{PREVIEWS}/", f"{CHECKPOINTS}/"]
+    config = job.config
+    memory = ", ".join(f"{name} {format_bytes(used)}" for name, used in cost.peak_memory_bytes.items())
+    rows = (
+        ("steps", f"{config.iterations} x {cost.seconds_per_step:.2f} s, measured"),
+        ("training time", format_duration(cost.training_seconds)),
+        ("peak memory", f"{memory}, measured"),
+        ("disk", _disk(cost.style_bytes, job.keep_checkpoints)),
+    )
+    return _result(plan, job.device, path, rows, {"measured": True, **cost._asdict()})
+
+
+def estimate_job(plan: Plan, device: str, path: Path, keep_checkpoints: int) -> Result:
+    """Say what a job would cost and write, from the shapes of its networks alone.
+
+    Args:
+        plan: Its weights, here or not.
+        device: Where it would run.
+        path: Where the run would be.
+        keep_checkpoints: How many checkpoints would stay.
+
+    Raises:
+        UsageError: Nobody knows what an iteration of this method costs.
+    """
+    config = plan.config
+    if config.method not in COST_METHODS:
+        known = ", ".join(COST_METHODS)
+        raise UsageError(
+            f"The cost of `--method {config.method}` is not known, only of {known}.", "add --probe"
+        )
+    networks = blueprint(plan, device)
+    largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
+    tier = choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
+    rates = measure_rates(device, (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype))
+    found = forecast(networks, config, tier, rates)
+    style_bytes = found.estimate.optimizer // 3
+    assert found.seconds is not None, "rates were measured"
+    rows = (
+        *forecast_rows(found),
+        ("training time", f"about {format_duration(found.seconds * config.iterations)}, estimated"),
+        ("disk", _disk(style_bytes, keep_checkpoints)),
+    )
+    data = {"measured": False, "style_bytes": style_bytes, "checkpoint_bytes": 3 * style_bytes}
+    return _result(plan, device, path, rows, data | {"estimate": found.to_dict()})
+
+
+def forecast_rows(found: Forecast) -> tuple[tuple[str, str], ...]:
+    """Say for people what a tier needs, part by part."""
+    parts = found.estimate
+    summed = {
+        "weights": sum(parts.weights.values()),
+        "optimiser": parts.optimizer,
+        "activations": parts.activations,
+    }
+    rest = found.total_bytes - sum(summed.values())
+    named = [f"{name} {format_bytes(size)}" for name, size in {**summed, "libraries": rest}.items() if size]
+    per_step = (
+        "unknown without the device" if found.seconds is None else f"about {found.seconds:.3g} s, estimated"
+    )
+    return (
+        (f"memory {found.tier.name}", ", ".join(found.tier.words())),
+        ("peak memory", f"about {format_bytes(found.total_bytes)}, estimated: {', '.join(named)}"),
+        ("measured peak", found.measured),
+        ("one step", per_step),
+    )
+
+
+def need_rows(plan: Plan) -> list[tuple[str, str]]:
+    """Say for people which weights are needed, and which are here."""
+    return [(need.role.replace("_", " "), _said(need)) for need in plan.needs.values()]
+
+
+def _said(need: Need) -> str:
+    size = "size not known" if need.bytes is None else format_bytes(need.bytes)
+    if need.folder is not None:
+        return f"{need.name}  {size}, here"
+    return f"{need.name}  {size} to fetch: {need.fetch}" if need.fetch else f"{need.name}  {size}, not here"
+
+
+def need_data(plan: Plan) -> list[dict[str, object]]:
+    """Return the same for programs."""
+    return [{**need._asdict(), "here": need.folder is not None} for need in plan.needs.values()]
+
+
+def _result(
+    plan: Plan, device: str, path: Path, rows: tuple[tuple[str, str], ...], data: dict[str, object]
+) -> Result:
+    config, preset = plan.config, plan.preset
+    common = [
+        ("would write", f"{path}/"),
+        ("files", " ".join(FILES)),
+        ("prompt", config.prompt),
+        ("preset", f"{preset.name}  {preset.licence}"),
+        *need_rows(plan),
+        ("device", environment.device_name(device)),
+        *rows,
+        ("settings", f"{config.method}, {_changes(config) or 'all at their defaults'}"),
+    ]
     document = {
         "dry_run": True,
         "run": path,
-        "preset": job.preset.name,
-        "licence": job.preset.licence,
-        "device": environment.device_name(job.device),
-        "config": job.config.to_dict(),
-        "files": files,
-        **cost._asdict(),
+        "preset": preset.name,
+        "licence": preset.licence,
+        "device": environment.device_name(device),
+        "config": config.to_dict(),
+        "files": list(FILES),
+        "weights": need_data(plan),
+        **data,
     }
-    return Result(primary=(path,), rows=_rows(job, path, cost, files), data=document)
+    return Result(primary=(path,), rows=tuple(common), data=document)
+
+
+def _disk(style_bytes: int, keep: int) -> str:
+    checkpoint = 3 * style_bytes  # weights and Adam's two moments
+    return (
+        f"{format_bytes(style_bytes + keep * checkpoint)}  ({keep} checkpoints of {format_bytes(checkpoint)})"
+    )
 
 
 def _measure(job: Job, stylizer: Stylizer) -> Cost:
@@ -66,24 +180,6 @@ def _measure(job: Job, stylizer: Stylizer) -> Cost:
         peak_memory_bytes=environment.peak_memory(job.device),
         style_bytes=size,
         checkpoint_bytes=3 * size,  # weights and Adam's two moments
-    )
-
-
-def _rows(job: Job, path: Path, cost: Cost, files: list[str]) -> tuple[tuple[str, str], ...]:
-    config, keep = job.config, job.keep_checkpoints
-    memory = ", ".join(f"{name} {format_bytes(used)}" for name, used in cost.peak_memory_bytes.items())
-    disk = cost.style_bytes + keep * cost.checkpoint_bytes
-    return (
-        ("would write", f"{path}/"),
-        ("files", " ".join(files)),
-        ("prompt", config.prompt),
-        ("preset", f"{job.preset.name}  {job.preset.licence}"),
-        ("device", environment.device_name(job.device)),
-        ("steps", f"{config.iterations} x {cost.seconds_per_step:.2f} s"),
-        ("training time", format_duration(cost.training_seconds)),
-        ("peak memory", memory),
-        ("disk", f"{format_bytes(disk)}  ({keep} checkpoints of {format_bytes(cost.checkpoint_bytes)})"),
-        ("settings", f"{config.method}, {_changes(config) or 'all at their defaults'}"),
     )
 
 

@@ -10,7 +10,8 @@ import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, Result, reporting
-from stylehead.errors import JobError, UsageError
+from stylehead.cli.progress import format_bytes, format_duration
+from stylehead.errors import JobError, StyleheadError, UsageError
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -21,6 +22,9 @@ EPILOG = """
 
   [cyan]stylehead info renders/seed-42/turntable.mp4[/cyan]   pictures, films and meshes remember too
 """
+
+
+_OF_A_RUN = ("run.json", "config.json", "events.jsonl", "README.md")
 
 
 class Facts(NamedTuple):
@@ -34,7 +38,10 @@ class Facts(NamedTuple):
 
 def info(
     path: Annotated[
-        Path, typer.Argument(help="A run, style, generator, latent, picture, film or mesh.", metavar="FILE")
+        Path,
+        typer.Argument(
+            help="A run, style, generator, latent, picture, film, mesh or model folder.", metavar="FILE"
+        ),
     ],
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,6 +64,8 @@ def describe(path: Path) -> Facts:
         return _folder(path)
     if not path.exists():
         raise UsageError(f"{path} does not exist.")
+    if path.name in _OF_A_RUN and (path.parent / "run.json").is_file():
+        return _run(path.parent)
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _tensors(path)
@@ -79,6 +88,7 @@ def _show(facts: Facts, path: Path, output: Output) -> None:
 
 
 def _folder(path: Path) -> Facts:
+    from stylehead.cli.info_models import describe_model, is_model
     from stylehead.runs import MANIFEST
 
     if (path / MANIFEST).is_file():
@@ -90,11 +100,31 @@ def _folder(path: Path) -> Facts:
         except ValueError as error:
             raise JobError(f"{rendered} is damaged: {error}.") from error
         return Facts("render", _words(content), content)
-    raise UsageError(f"{path} is a folder, but neither a run nor a render.", "ls runs renders")
+    if (path / "state.json").is_file() and (path.parent.parent / MANIFEST).is_file():
+        return _checkpoint(path)
+    if is_model(path):
+        return Facts(*describe_model(path))
+    raise UsageError(f"{path} is a folder, but neither a run nor a render nor a model.", "ls runs renders")
+
+
+def _checkpoint(path: Path) -> Facts:
+    from stylehead.runs import RunDirectory
+
+    run = path.parent.parent
+    whole = {item.path.name: item.step for item in RunDirectory.open(run).checkpoints()}
+    step = whole.get(path.name)
+    size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    rows = {
+        "run": run,
+        "step": step,
+        "size": format_bytes(size),
+        "state": "whole" if path.name in whole else "damaged",
+    }
+    data = {"run": run, "step": step, "bytes": size, "whole": path.name in whole}
+    return Facts("checkpoint", rows, data, f"stylehead stylize --resume {run}")
 
 
 def _run(path: Path) -> Facts:
-    from stylehead.cli.progress import format_duration
     from stylehead.runs import RunDirectory
 
     run = RunDirectory.open(path)
@@ -116,7 +146,10 @@ def _run(path: Path) -> Facts:
         "steps": f"{steps} of {config.get('iterations')}",
         "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
         "preset": manifest.get("preset"),
+        "teacher": ", ".join(manifest.get("teacher", {}).values()),
         "device": manifest.get("device"),
+        "precision": manifest.get("precision"),
+        "peak memory": _memory(manifest.get("peak_memory_bytes", {})),
         "started": manifest.get("started"),
         "checkpoints": ", ".join(str(item.step) for item in run.checkpoints()),
         "files": ", ".join(manifest.get("files", {}).values()),
@@ -142,7 +175,10 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
         "doubts": "; ".join(quality.get("warnings", ())),
         "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
         "preset": manifest.get("preset"),
+        "teacher": ", ".join(manifest.get("teacher", {}).values()),
         "device": manifest.get("device"),
+        "precision": manifest.get("precision"),
+        "peak memory": _memory(manifest.get("peak_memory_bytes", {})),
         "started": manifest.get("started"),
         "files": ", ".join(manifest.get("files", {}).values()),
         "licence": manifest.get("licence"),
@@ -151,6 +187,10 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
     if manifest["outcome"] == "finished":
         command = f"stylehead render --latent {path / 'latent.npz'}"
     return Facts("inversion", rows, manifest, None if manifest["outcome"] == "running" else command)
+
+
+def _memory(peaks: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {format_bytes(size)}" for name, size in peaks.items())
 
 
 def _after_run(path: Path, outcome: str | None) -> str | None:
@@ -166,8 +206,6 @@ def _render_command(style: Path) -> str:
 def _tensors(path: Path) -> Facts:
     from safetensors import SafetensorError, safe_open
 
-    from stylehead.cli.progress import format_bytes
-
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -177,10 +215,13 @@ def _tensors(path: Path) -> Facts:
     numbers = sum(math.prod(shape) for shape in shapes.values())
     known = {key.removeprefix("stylehead."): value for key, value in metadata.items()}
     kind = {"style-1": "style", "generator-1": "generator"}.get(known.pop("format", ""), "safetensors file")
-    config = json.loads(known.pop("config", "{}"))
+    config = _config(known.pop("config", "{}"), path)
     rows: dict[str, object] = {**known, **_architecture(config)}
-    if "base" in rows:
-        rows["base"] = f"{str(rows['base'])[:12]}…"
+    if kind == "generator":
+        rows["fingerprint"] = known["fingerprint"] = _fingerprint(path)
+    for name in ("base", "fingerprint"):
+        if name in rows:
+            rows[name] = f"{str(rows[name])[:12]}…"
     rows["tensors"] = f"{len(shapes)} with {numbers:,} numbers, {format_bytes(path.stat().st_size)}"
     data = {**known, "config": config, "tensors": shapes, "numbers": numbers}
     return Facts(kind, rows, data, _after_style(path, known) if kind == "style" else None)
@@ -192,6 +233,24 @@ def _after_style(path: Path, metadata: Mapping[str, str]) -> str:
     if metadata.get("method") == "pti" and latent.is_file():
         return f"stylehead render --latent {latent} --style {path}"
     return _render_command(path)
+
+
+def _config(text: str, path: Path) -> dict[str, Any]:
+    from stylehead.architecture import GeneratorConfig
+
+    if text == "{}":
+        return {}
+    try:
+        return GeneratorConfig.from_json(text).to_dict()
+    except (StyleheadError, TypeError, ValueError, AttributeError) as error:
+        raise JobError(f"The configuration in the header of {path} is wrong: {error}") from error
+
+
+def _fingerprint(path: Path) -> str:
+    """What styles call their base: a hash of the weights, however the file was written."""
+    from stylehead.generator.checkpoint import fingerprint, load_generator
+
+    return fingerprint(load_generator(path, None)[1])
 
 
 def _architecture(config: Mapping[str, Any]) -> dict[str, object]:
@@ -243,7 +302,3 @@ def _words(recipe: Mapping[str, Any]) -> dict[str, object]:
         else:
             words[key.replace("_", " ")] = ", ".join(map(str, value)) if isinstance(value, list) else value
     return words
-
-
-def _product(shape: list[int]) -> int:
-    return math.prod(shape)

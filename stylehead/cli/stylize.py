@@ -46,6 +46,7 @@ class Request(NamedTuple):
     resume: Path | None
     overwrite: bool
     keep_checkpoints: int
+    probe: bool
 
 
 @with_settings
@@ -81,7 +82,16 @@ def stylize(  # noqa: PLR0913
         bool,
         typer.Option(
             "--dry-run",
-            help="Time a few steps, print settings, files and cost, write nothing.",
+            help="Print settings, weights, files, memory and time, write nothing.",
+            rich_help_panel=THE_RUN,
+            metavar="",
+        ),
+    ] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Let --dry-run time a few steps of large models, too, not estimate.",
             rich_help_panel=THE_RUN,
             metavar="",
         ),
@@ -92,7 +102,7 @@ def stylize(  # noqa: PLR0913
 ) -> None:
     """Train the generator towards a prompt: every head restyled, every person still the same."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        request = Request(profile_name, device, out, resume, overwrite, keep_checkpoints)
+        request = Request(profile_name, device, out, resume, overwrite, keep_checkpoints, probe)
         given = given_settings(context, settings)
         if request.resume is not None:
             _check_alone(request, dry_run=dry_run)
@@ -104,14 +114,16 @@ def stylize(  # noqa: PLR0913
 def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: bool) -> None:
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
+    if request.probe and not dry_run:
+        raise UsageError("`--probe` goes with `--dry-run`.", f"{EXAMPLE} --dry-run --probe")
     method = given.get("method", StylizeConfig.method)
     config = StylizeConfig(**(profile(request.profile, method=method) | given))
     path = request.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=request.overwrite)
-    job = _job(config, request, output, preset=config.preset)
     if dry_run:
-        _estimate(job, path, output)
+        _dry_run(config, request, path, output)
         return
+    job = _job(config, request, output, preset=config.preset)
     from stylehead.cli.training import Training, first_manifest, load_stylizer
 
     stylizer = load_stylizer(job)
@@ -130,6 +142,7 @@ def _check_alone(request: Request, *, dry_run: bool) -> None:
         "--overwrite": request.overwrite,
         "--profile": request.profile != "default",
         "--dry-run": dry_run,
+        "--probe": request.probe,
     }
     for name, given in others.items():
         if given:
@@ -214,7 +227,23 @@ def _report(run: RunDirectory, files: "RunFiles", output: Output) -> None:
     output.next(f"stylehead render --seed 42 --yaw-steps 36 --style {shlex.quote(str(files.style))}")
 
 
-def _estimate(job: "Job", path: Path, output: Output) -> None:
+def _dry_run(config: StylizeConfig, request: Request, path: Path, output: Output) -> None:
+    """Measure where that is quick or asked for, estimate otherwise."""
+    from stylehead.cli.environment import choose_device
+    from stylehead.cli.plan import choose_preset, plan_job
+
+    preset, why = choose_preset(config.preset)
+    embedded = preset.knows_few_styles and config.diffusion is None
+    if embedded or request.probe:
+        job = _job(config, request, output, preset=config.preset)
+        from stylehead.cli.estimate import measure_job
+
+        output.result(measure_job(plan_job(config, preset), job, path, output))
+        return
+    output.note(why)
+    plan, device = plan_job(config, preset), choose_device(request.device)
     from stylehead.cli.estimate import estimate_job
 
-    output.result(estimate_job(job, path, output))
+    output.result(estimate_job(plan, device, path, request.keep_checkpoints))
+    for need in plan.missing:
+        output.next(need.fetch or f"bring {need.name} here")

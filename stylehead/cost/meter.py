@@ -15,10 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 _BAG = "aten::_embedding_bag"
+_ELEMENTWISE = (
+    "add", "sub", "mul", "div", "neg", "square", "sqrt", "rsqrt", "exp", "sigmoid", "clamp", "silu",
+    "silu_backward", "gelu", "gelu_backward", "softplus", "softplus_backward", "leaky_relu",
+    "leaky_relu_backward",
+)  # fmt: skip
+"""Operations whose result has the shape of their operands together, and the type that these share."""
 
 
 @dataclass
@@ -64,13 +69,15 @@ class Meter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and count it."""
         kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        out = _shape_only(func, args)
+        if out is None:
+            out = func(*args, **kwargs)
+        outputs = _tensors(out)
         for tensor in outputs:
             self._watch(tensor)
         self._note_peak()
         if not func.is_view:
-            inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+            inputs = _tensors((*args, *kwargs.values()))
             self._current.traffic_bytes += _traffic(func, inputs, outputs)
             formula = flop_registry.get(func._overloadpacket)
             if formula is not None and outputs:
@@ -118,7 +125,7 @@ def fused_attention(meter: Meter) -> Iterator[None]:
         return shapes
 
     # A function mode would be the tidier way in, but PyTorch leaves those during a backward pass.
-    functional.scaled_dot_product_attention = attend  # type: ignore[assignment]
+    functional.scaled_dot_product_attention = attend
     try:
         yield
     finally:
@@ -141,6 +148,33 @@ class _Fused(torch.autograd.Function):
         query, key, value, _ = ctx.saved_tensors
         ctx.meter.add_flops(query.dtype, 5 * ctx.product)
         return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value), None
+
+
+def _shape_only(func: Any, args: Any) -> Tensor | None:
+    """Do a plain elementwise operation on the meta device, where its own way is slow; None for all others."""
+    name = func._overloadpacket.__name__
+    if name.rstrip("_") not in _ELEMENTWISE:
+        return None
+    tensors = [arg for arg in args if isinstance(arg, Tensor)]
+    first = tensors[0]
+    if not first.is_floating_point() or any(
+        t.device.type != "meta" or t.dtype != first.dtype for t in tensors
+    ):
+        return None
+    if name.endswith("_"):
+        return first
+    same = all(tensor.shape == first.shape for tensor in tensors)
+    shape = first.shape if same else torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+    return torch.empty(shape, dtype=first.dtype, device=first.device)
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    """All tensors in the arguments or results of an operation."""
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, tuple | list):
+        return [tensor for value in values for tensor in _tensors(value)]
+    return []
 
 
 def _traffic(func: Any, inputs: list[Tensor], outputs: list[Tensor]) -> int:

@@ -16,7 +16,7 @@ from stylehead.cli.options import PANELS
 from stylehead.cli.stylize import stylize
 from stylehead.config import StylizeConfig
 
-COMMANDS = ("stylize", "render", "eval", "invert", "info")
+COMMANDS = ("stylize", "render", "eval", "invert", "info", "doctor")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -37,7 +37,7 @@ def test_version(run: Run) -> None:
 
 def test_every_command_ends_with_examples(run: Run) -> None:
     for command in COMMANDS:
-        assert f"  stylehead {command} " in run(command, "--help").out.rpartition("Examples")[2]
+        assert f"  stylehead {command}" in run(command, "--help").out.rpartition("Examples")[2]
 
 
 def test_defaults_on_the_command_line_are_those_of_the_dataclass() -> None:

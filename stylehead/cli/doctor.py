@@ -1,0 +1,138 @@
+"""`stylehead doctor`: what this machine has, whether it works, and what a preset would need."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from stylehead.cli.options import JsonOption, QuietOption
+from stylehead.cli.output import Output, Result, reporting
+from stylehead.weights.presets import PresetName
+
+if TYPE_CHECKING:
+    from stylehead.cli.checks import Check
+    from stylehead.cli.plan import Forecast, Plan
+
+EPILOG = """
+[bold]Examples[/bold]
+
+  [cyan]stylehead doctor[/cyan]
+
+  [cyan]stylehead doctor --preset panohead[/cyan]   what full scale needs: downloads, memory, time
+
+  [cyan]stylehead doctor --json --no-smoke[/cyan]   quick, for scripts
+
+Exit code 0 when everything that was looked at works, 1 when something does not, 3 when weights that
+--preset needs are missing.
+"""
+PROMPT = "Portrait of a werewolf"
+
+
+def doctor(
+    preset: Annotated[
+        PresetName, typer.Option(help="Also say what this preset needs on this machine.")
+    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it would compute.")] = "auto",
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke/--no-smoke", help="Train, save, apply and render a style in one step.", metavar=""
+        ),
+    ] = True,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Look at this machine: packages, GPU, weights and licences; write a film, and train one step."""
+    with reporting(as_json=as_json, quiet=quiet) as output:
+        checks = list(_examine(smoke=smoke, output=output))
+        plan = _plan(preset, output) if preset != "auto" else None
+        forecasts = [] if plan is None else _forecasts(plan, device, output)
+        code = _exit_code(checks, plan)
+        _show(checks, plan, forecasts, output, code)
+        if code:
+            raise typer.Exit(code)
+
+
+def _examine(*, smoke: bool, output: Output) -> Iterator["Check"]:
+    from stylehead.cli import checks
+
+    yield from checks.machine()
+    yield checks.guarded("gpu", checks.gpu)
+    yield checks.guarded("preset mini", checks.embedded_weights)
+    yield from checks.catalogued()
+    yield checks.guarded("film", checks.encode)
+    if smoke:
+        output.note("Training one step of the embedded models (--no-smoke leaves it out).")
+        yield checks.guarded("smoke", checks.smoke)
+
+
+def _plan(preset: str, output: Output) -> "Plan":
+    from stylehead.cli.plan import choose_preset, plan_job
+    from stylehead.config import StylizeConfig
+
+    chosen, why = choose_preset(preset)
+    output.note(why)
+    return plan_job(StylizeConfig(prompt=PROMPT, preset=preset), chosen)
+
+
+def _forecasts(plan: "Plan", device: str, output: Output) -> "list[tuple[str, Forecast]]":
+    """Estimate every tier on a GPU, and on a machine without one what it would do itself."""
+    from stylehead.cli.environment import choose_device
+    from stylehead.cli.plan import blueprint, forecast
+    from stylehead.cost import measure_rates
+    from stylehead.memory import TIERS, choose_tier, device_memory
+
+    output.note("Estimating memory and time from the shapes of the networks.")
+    here = choose_device(device)
+    found = []
+    for place in dict.fromkeys(("cuda", here)):
+        networks = blueprint(plan, place)
+        kinds = (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype)
+        rates = measure_rates(place, kinds) if place == here else None
+        largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
+        own = choose_tier("auto", device_bytes=device_memory("cpu"), largest_image=largest)
+        tiers = list(TIERS.values()) if place == "cuda" else [own]
+        found += [(place, forecast(networks, plan.config, tier, rates)) for tier in tiers]
+    return found
+
+
+def _exit_code(checks: "list[Check]", plan: "Plan | None") -> int:
+    if any(check.state == "failed" for check in checks):
+        return 1
+    return 3 if plan is not None and plan.missing else 0
+
+
+def _show(
+    checks: "list[Check]",
+    plan: "Plan | None",
+    forecasts: "list[tuple[str, Forecast]]",
+    output: Output,
+    code: int,
+) -> None:
+    marks = {"ok": "ok", "note": "--", "failed": "FAILED", "missing": "MISSING"}
+    rows = [(check.name, f"{marks[check.state]:<7} {check.said}") for check in checks]
+    data: dict[str, Any] = {
+        "ok": code == 0,
+        "exit_code": code,
+        "checks": [check._asdict() for check in checks],
+    }
+    if plan is not None:
+        from stylehead.cli.estimate import forecast_rows, need_data, need_rows
+
+        rows += [(f"{plan.preset.name}: {name}", said) for name, said in need_rows(plan)]
+        for place, found in forecasts:
+            words = " | ".join(said for name, said in forecast_rows(found)[1:])
+            rows.append((f"--memory {found.tier.name}, {place}", words))
+        data["preset"] = {
+            "name": plan.preset.name,
+            "licence": plan.preset.licence,
+            "weights": need_data(plan),
+            "estimates": [{"device": place, **found.to_dict()} for place, found in forecasts],
+        }
+    verdict = "works" if code == 0 else "missing weights" if code == 3 else "does not work"
+    output.result(Result(primary=(verdict,), rows=tuple(rows), data=data))
+    for check in checks:
+        if check.state == "failed" and check.hint:
+            output.next(check.hint)
+    for need in plan.missing if plan is not None else []:
+        output.next(need.fetch or f"bring {need.name} here")

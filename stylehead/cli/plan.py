@@ -1,0 +1,221 @@
+"""What a stylise job needs before it can start: which weights, how many bytes, how much memory and time.
+
+Nothing is loaded and nothing has to be there: sizes come from configurations, of the files that are here and
+of the catalogue's models for those that are not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stylehead.cli.models import ESTIMATORS, choose_dtype, find_source
+from stylehead.config import StylizeConfig
+from stylehead.errors import LicenseError, MissingError
+from stylehead.memory import MEASURED, MemoryTier
+from stylehead.weights import Preset, catalogue, resolve_preset
+from stylehead.weights.presets import TEACHER, mini_preset, panohead_preset
+
+if TYPE_CHECKING:
+    from stylehead.cost import Blueprint, Estimate, Rates
+
+_PARTS = ("unet", "vae", "text_encoder")
+LIBRARIES = 600_000_000
+"""Bytes of a process that has loaded PyTorch and diffusers and nothing else, on a CPU; measured."""
+NOT_MEASURED = "not measured"
+
+
+class Need(NamedTuple):
+    """Weights that a job needs.
+
+    Attributes:
+        role: What for.
+        name: As in the catalogue, or as the user named them.
+        folder: Where they are, or None when they are not here.
+        bytes: On the disk, or to download; None when nobody knows.
+        licence: Terms.
+        fetch: The command that brings them, when they are not here.
+    """
+
+    role: str
+    name: str
+    folder: Path | None
+    bytes: int | None
+    licence: str
+    fetch: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job, and the weights that it needs, by role: `generator`, `diffusion`, and what is beside those."""
+
+    config: StylizeConfig
+    preset: Preset
+    needs: Mapping[str, Need]
+
+    @property
+    def missing(self) -> list[Need]:
+        """Return what has to be brought here first."""
+        return [need for need in self.needs.values() if need.folder is None]
+
+
+def choose_preset(name: str) -> tuple[Preset, str]:
+    """Choose a preset, its weights here or not, and say why."""
+    try:
+        return resolve_preset(name)
+    except (MissingError, LicenseError) as error:
+        preset = panohead_preset() if name == "panohead" else mini_preset()
+        return preset, f"preset {preset.name}, as asked: {error.message}"
+
+
+def plan_job(config: StylizeConfig, preset: Preset) -> Plan:
+    """List the weights that a job needs, here or not."""
+    roles: dict[str, tuple[str | None, str | None]] = {"diffusion": (config.diffusion, TEACHER)}
+    if config.canny:
+        roles["controlnet_canny"] = (config.controlnet_canny, "controlnet-canny")
+    if config.grid and config.depth != "none":
+        roles["controlnet_depth"] = (config.controlnet_depth, "controlnet-depth")
+    if config.vae is not None:
+        roles["vae"] = (config.vae, None)
+    needs = {"generator": _generator(preset)}
+    embedded = preset.knows_few_styles and config.diffusion is None
+    if embedded:
+        needs["diffusion"] = _here("diffusion", f"{preset.name}/teacher", preset.teacher, preset.licence)
+    for role, (named, entry_id) in roles.items():
+        base = needs.get("diffusion")
+        inside = base is not None and base.folder is not None and (base.folder / role).is_dir()
+        if role not in needs and (named is not None or not inside):
+            needs[role] = _look(role, named or str(entry_id))
+    estimator = _estimator(config, embedded=embedded)
+    return Plan(config, preset, needs | ({} if estimator is None else {"depth_estimator": estimator}))
+
+
+def _estimator(config: StylizeConfig, *, embedded: bool) -> Need | None:
+    if not config.grid or config.depth in ("none", "rendered") or (config.depth == "auto" and embedded):
+        return None
+    if config.depth_estimator is not None:
+        return _look("depth_estimator", config.depth_estimator)
+    found = [_look("depth_estimator", entry_id) for entry_id in ESTIMATORS]
+    here = next((need for need in found if need.folder is not None), None)
+    return here or (found[0] if config.depth == "estimated" else None)
+
+
+def _generator(preset: Preset) -> Need:
+    if preset.generator.is_file():
+        return _here("generator", f"{preset.name}/generator", preset.generator, preset.licence)
+    entry = catalogue.CATALOGUE.get(preset.name)
+    size = None if entry is None else entry.bytes
+    fetch = preset.repair if entry is None else f"{preset.repair} {entry.id}"
+    return Need("generator", preset.name, None, size, preset.licence, fetch)
+
+
+def _look(role: str, name: str) -> Need:
+    """Look for weights by their name."""
+    try:
+        source = find_source(role, name)
+    except (MissingError, LicenseError) as error:
+        entry = catalogue.CATALOGUE.get(name)
+        size, licence = (None, "") if entry is None else (entry.bytes, entry.licence)
+        return Need(role, name, None, size, licence, error.hint)
+    return _here(role, source.name, source.folder, source.licence)
+
+
+def _here(role: str, name: str, path: Path, licence: str) -> Need:
+    return Need(role, name, path, _weights_size(role, path), licence, None)
+
+
+def _weights_size(role: str, path: Path) -> int:
+    """Bytes of the weight files that are read."""
+    if path.is_file():
+        return path.stat().st_size
+    from stylehead.guidance import TeacherPaths
+    from stylehead.guidance.parts import weight_files
+
+    files = TeacherPaths(path).weight_files().values() if role == "diffusion" else weight_files(path)
+    return sum(file.stat().st_size for file in files)
+
+
+# ------------------------------------------------------------------------------------------- what it costs
+
+
+def blueprint(plan: Plan, device: str) -> "Blueprint":
+    """Build the networks of a job without numbers."""
+    import torch
+
+    from stylehead.architecture import GeneratorConfig
+    from stylehead.cost import Blueprint
+    from stylehead.generator import PanoHead
+    from stylehead.generator.checkpoint import read_config
+    from stylehead.guidance import DepthEstimator
+    from stylehead.guidance.shapes import depth_skeleton, teacher_on_paper
+
+    generator = plan.needs["generator"].folder
+    config = GeneratorConfig.full() if generator is None else read_config(generator)
+    with torch.device("meta"):
+        network = PanoHead(config).eval()
+    dtype = choose_dtype(plan.config.precision, device)
+    estimator = None
+    if "depth_estimator" in plan.needs:
+        skeleton = depth_skeleton(plan.needs["depth_estimator"].folder).to(dtype)
+        estimator = DepthEstimator(skeleton)
+    return Blueprint(network, teacher_on_paper(_folders(plan), dtype), estimator, device)
+
+
+def _folders(plan: Plan) -> dict[str, Path | None]:
+    """The folder of every network of the teacher, None for those of Stable Diffusion 1.5's size."""
+    needs, base = plan.needs, plan.needs["diffusion"].folder
+    folders: dict[str, Path | None] = {role: None if base is None else base / role for role in _PARTS}
+    for kind in ("canny", "depth"):
+        role = f"controlnet_{kind}"
+        if role in needs:
+            folders[role] = needs[role].folder
+        elif base is not None and (base / role).is_dir():
+            folders[role] = base / role
+    return folders | ({"vae": needs["vae"].folder} if "vae" in needs else {})
+
+
+class Forecast(NamedTuple):
+    """What a tier would need on a device: estimates, and what was measured before, if anything was.
+
+    Attributes:
+        tier: What is traded for memory.
+        estimate: Its parts.
+        total_bytes: Their sum, with the process itself on a CPU.
+        seconds: Of one iteration on an otherwise idle machine, or None when the device is not here.
+        measured: What a run of this size once needed, for people.
+    """
+
+    tier: MemoryTier
+    estimate: "Estimate"
+    total_bytes: int
+    seconds: float | None
+    measured: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        found = self.estimate
+        parts = {"weights": found.weights, "optimizer": found.optimizer, "activations": found.activations}
+        return {
+            "memory": self.tier.name,
+            "does": self.tier.words(),
+            "parts_bytes": parts,
+            "offloaded_bytes": found.offloaded,
+            "total_bytes": self.total_bytes,
+            "seconds_per_iteration": self.seconds,
+            "flops": {str(dtype).removeprefix("torch."): number for dtype, number in found.flops.items()},
+            "measured_peak": self.measured,
+        }
+
+
+def forecast(
+    networks: "Blueprint", config: StylizeConfig, tier: MemoryTier, rates: "Rates | None"
+) -> Forecast:
+    """Estimate what a job would need on the blueprint's device."""
+    from stylehead.cost import estimate
+
+    found = estimate(networks, config, tier)
+    total = found.device_bytes + (LIBRARIES if networks.device == "cpu" else 0)
+    full = networks.generator.config.img_resolution >= 512
+    known = MEASURED.get((networks.device, tier.name)) if full else None
+    seconds = None if rates is None else found.seconds(rates)
+    return Forecast(tier, found, total, seconds, known or NOT_MEASURED)

@@ -1,0 +1,165 @@
+"""What `doctor` finds, and what it says when something is broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from cli_helpers import Outcome, Run
+
+from stylehead.cli import checks, plan
+from stylehead.cli.plan import LIBRARIES
+from stylehead.cost import Blueprint
+from stylehead.export import video
+from stylehead.generator import PanoHead
+from stylehead.generator.checkpoint import read_config
+from stylehead.guidance import TeacherPaths
+from stylehead.guidance.shapes import teacher_on_paper
+from stylehead.weights import presets
+
+
+def found(outcome: Outcome) -> dict[str, dict]:
+    """The checks of a JSON report, by name."""
+    return {check["name"]: check for check in json.loads(outcome.out)["checks"]}
+
+
+def test_a_healthy_machine(run: Run, tmp_path: Path) -> None:
+    outcome = run("doctor", "--json")
+    assert outcome.code == 0, outcome
+    report = found(outcome)
+    assert {
+        "stylehead",
+        "python",
+        "packages",
+        "memory",
+        "disk",
+        "gpu",
+        "preset mini",
+        "film",
+        "smoke",
+    } <= set(report)
+    assert report["film"]["state"] == "ok"
+    assert "h264" in report["film"]["said"]
+    assert report["smoke"]["state"] == "ok"
+    assert "trained, saved, applied and rendered" in report["smoke"]["said"]
+    assert report["weights panohead"]["state"] == "note"
+    assert "not accepted" in report["weights panohead"]["said"]
+    assert report["network"]["state"] == "note"  # the tests are offline
+    assert json.loads(outcome.out)["ok"] is True
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_for_people_and_for_scripts(run: Run) -> None:
+    outcome = run("doctor", "--no-smoke")
+    assert outcome.code == 0, outcome
+    lines = {line.split("  ")[0]: line for line in outcome.out.splitlines()}
+    assert "written and read back" in lines["film"]
+    assert "smoke" not in lines
+    assert run("doctor", "--no-smoke", "-q").out == "works\n"
+
+
+@pytest.mark.parametrize("how", ["raises", "blank"])
+def test_a_film_that_cannot_be_written_fails_the_report(
+    run: Run, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    real = video.write_mp4
+
+    def broken(path: Path, frames: object, recipe: object) -> None:
+        if how == "raises":
+            raise OSError(28, "No space left on device", str(path))
+        real(path, frames * 0, recipe)  # type: ignore[operator]
+
+    monkeypatch.setattr(video, "write_mp4", broken)
+    outcome = run("doctor", "--no-smoke", "--json")
+    assert outcome.code == 1
+    film = found(outcome)["film"]
+    assert film["state"] == "failed"
+    assert ("disk is full" if how == "raises" else "other pictures") in film["said"]
+    assert json.loads(outcome.out)["ok"] is False
+
+
+def test_broken_embedded_weights_name_the_repair(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(presets, "MINI_WEIGHTS", tmp_path / "nowhere")
+    outcome = run("doctor")
+    assert outcome.code == 1
+    assert "FAILED" in outcome.out
+    assert "next: pip install --force-reinstall stylehead" in outcome.err
+
+
+def test_a_style_that_changes_nothing_fails_the_smoke(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylehead.generator import Style
+
+    monkeypatch.setattr(Style, "apply", lambda *_, **__: None)
+    assert found(run("doctor", "--json"))["smoke"]["said"] == "a trained style changed nothing"
+
+
+def test_missing_extras_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checks.importlib.util.find_spec
+    monkeypatch.setattr(
+        checks.importlib.util, "find_spec", lambda name: None if name == "skimage" else real(name)
+    )
+    extras = {check.name: check for check in checks.machine()}
+    assert extras["extra mesh"].hint == 'pip install "stylehead[mesh]"'
+    assert extras["extra mesh"].state == "note"
+
+
+def panohead_report(run: Run) -> dict:
+    """What the report says about the full preset, none of whose weights are here."""
+    outcome = run("doctor", "--preset", "panohead", "--no-smoke", "--json")
+    assert outcome.code == 3, outcome
+    assert "next:" not in outcome.err  # --json prints no advice
+    preset = json.loads(outcome.out)["preset"]
+    assert all(need["fetch"].startswith("stylehead weights fetch") for need in preset["weights"])
+    for guess in preset["estimates"]:
+        parts = guess["parts_bytes"]
+        libraries = LIBRARIES if guess["device"] == "cpu" else 0
+        summed = sum(parts["weights"].values()) + parts["optimizer"] + parts["activations"] + libraries
+        assert summed == guess["total_bytes"]
+        assert (guess["seconds_per_iteration"] is None) == (guess["device"] == "cuda")
+        if guess["device"] == "cuda":
+            assert guess["measured_peak"] == "not measured"
+    return preset
+
+
+@pytest.fixture
+def small(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the networks that are missing be estimated at a size where that takes no time."""
+
+    def blueprint(_plan: plan.Plan, device: str) -> Blueprint:
+        config = read_config(world / "generator.safetensors")
+        with torch.device("meta"):
+            generator = PanoHead(config)
+        folders = TeacherPaths(world / "teacher").networks()
+        return Blueprint(generator, teacher_on_paper(folders, torch.float32), device=device)
+
+    monkeypatch.setattr(plan, "blueprint", blueprint)
+
+
+@pytest.mark.usefixtures("small")
+def test_what_full_scale_needs_without_any_of_its_weights(run: Run) -> None:
+    """Bytes, memory by part and tier, time on this machine."""
+    preset = panohead_report(run)
+    sizes = {need["role"]: need["bytes"] for need in preset["weights"]}
+    assert sizes["generator"] == 4 * (53_741_548 + 874_963)
+    assert sizes["diffusion"] > 4e9
+    tiers = [(guess["device"], guess["memory"]) for guess in preset["estimates"]]
+    assert tiers == [("cuda", "24"), ("cuda", "12"), ("cuda", "8"), ("cpu", "24")]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_same_for_people(run: Run) -> None:
+    outcome = run("doctor", "--preset", "panohead", "--no-smoke")
+    assert outcome.code == 3
+    for words in ("panohead: generator", "to fetch: stylehead weights fetch panohead", "--memory 8, cuda"):
+        assert words in outcome.out
+    assert "next: stylehead weights fetch controlnet-depth" in outcome.err
+
+
+@pytest.mark.slow
+def test_every_tier_at_the_published_size_fits_its_gigabytes(run: Run) -> None:
+    guesses = [guess for guess in panohead_report(run)["estimates"] if guess["device"] == "cuda"]
+    totals = [guess["total_bytes"] for guess in guesses]
+    assert totals == sorted(totals, reverse=True)
+    assert all(total < 0.9e9 * int(g["memory"]) for total, g in zip(totals, guesses, strict=True))

@@ -1,0 +1,76 @@
+"""What a job would cost: measured where it is small, estimated where it is not, and never written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_helpers import LIGHT, Run
+
+from stylehead.cli import models
+from stylehead.guidance import Teacher
+
+HAMSTER = ("stylize", "--prompt", "a hamster", "--iterations", "10")
+
+
+def test_full_scale_without_weights_is_planned_not_refused(run: Run, tmp_path: Path) -> None:
+    outcome = run(*HAMSTER, "--preset", "panohead", "--dry-run", "--no-grid", "--memory", "24")
+    assert outcome.code == 0, outcome
+    assert list(tmp_path.iterdir()) == []
+    for words in (
+        "218 MB to fetch: stylehead weights fetch panohead",
+        "4.3 GB to fetch: stylehead weights fetch realistic-vision-v5.1",
+        "1.4 GB to fetch: stylehead weights fetch controlnet-canny",
+        "estimated: weights",
+        "not measured",
+        "everything stays in memory",
+    ):
+        assert words in outcome.out
+    assert "controlnet-depth" not in outcome.out
+    assert "next: stylehead weights fetch panohead" in outcome.err
+
+
+def test_a_folder_of_ones_own_is_planned_by_its_sizes(run: Run, world: Path) -> None:
+    command = (*HAMSTER, "--diffusion", world / "teacher", "--dry-run", "--json")
+    document = json.loads(run(*command).out)
+    assert document["measured"] is False
+    guess = document["estimate"]
+    assert guess["parts_bytes"]["weights"]["unet"] > 0
+    assert guess["memory"] == "24"  # small networks need no savings
+    assert guess["seconds_per_iteration"] > 0
+    assert document["checkpoint_bytes"] == 3 * document["style_bytes"]
+    needs = {need["role"]: need for need in document["weights"]}
+    assert needs["diffusion"]["here"] is True
+    assert "controlnet_canny" not in needs  # the folder brings its own
+
+
+def test_probing_measures_what_would_be_estimated(run: Run, world: Path, teacher: Teacher) -> None:
+    command = (*LIGHT, "--prompt", "a hamster", "--diffusion", world / "teacher", "--dry-run", "--json")
+    document = json.loads(run("stylize", *command, "--probe").out)
+    assert document["measured"] is True
+    assert document["training_seconds"] == pytest.approx(4 * document["seconds_per_step"])
+    assert document["peak_memory_bytes"]["process"] > 1e7
+
+
+def test_probing_without_a_dry_run_is_refused(run: Run) -> None:
+    outcome = run(*HAMSTER, "--probe")
+    assert outcome.code == 2
+    assert "--dry-run" in outcome.err
+
+
+def test_missing_weights_cannot_be_probed(run: Run) -> None:
+    assert run(*HAMSTER, "--preset", "panohead", "--dry-run", "--probe").code == 3
+
+
+def test_a_depth_estimator_counts_when_it_is_asked_for(run: Run) -> None:
+    from stylehead.cli.plan import choose_preset, plan_job
+    from stylehead.config import StylizeConfig
+
+    def roles(**settings: object) -> list[str]:
+        config = StylizeConfig.from_dict({"prompt": "x", "preset": "panohead", **settings})
+        return [need.name for need in plan_job(config, choose_preset("panohead")[0]).missing]
+
+    assert models.ESTIMATORS[0] not in roles()
+    assert models.ESTIMATORS[0] in roles(depth="estimated")
+    assert "some/where" in roles(depth_estimator="some/where")
+    assert "controlnet-depth" not in roles(depth="none")
+    assert roles(vae="some/vae")[-1] == "some/vae"
