@@ -96,7 +96,7 @@ def save_arrays(
 
 @contextlib.contextmanager
 def _safetensors_file(path: Path) -> Iterator[Path]:
-    """An atomic path whose writer may wrap the system's errors, and would let only the owner read the file."""
+    """An atomic path; its writer may wrap the errors of the system, and would let only the owner read it."""
     from safetensors import SafetensorError
 
     with atomic_path(path) as part:
