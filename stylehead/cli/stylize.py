@@ -127,6 +127,8 @@ def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: 
     from stylehead.cli.training import Training, first_manifest, load_stylizer
 
     stylizer = load_stylizer(job)
+    if config.memory != "auto" or stylizer.memory.name != "24":
+        output.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
     manifest = first_manifest(job, stylizer, shlex.join(["stylehead", *sys.argv[1:]]))
     run = RunDirectory.create(path, manifest, overwrite=request.overwrite)
     with run.lock():

@@ -140,8 +140,9 @@ class Teacher:
         """Trade time for memory from now on; encodings, predictions and gradients stay the same."""
         self.memory = tier
         self.autoencoder.save_memory(recompute=tier.recompute_encoder, one_at_a_time=tier.slice_pictures)
+        sliced = tier.slice_attention and not has_fused_attention(self.device)
         for network in (self.parts.unet, *self.parts.controlnets.values()):
-            network.set_attention_slice("max" if tier.slice_attention else None)
+            network.set_attention_slice("max" if sliced else None)
         home = torch.device("cpu") if tier.offload else self.device
         for network in (self.parts.unet, self.parts.text_encoder, *self.parts.controlnets.values()):
             network.to(home)
@@ -295,6 +296,13 @@ class Teacher:
             eps = self.predict(latents, timestep, text, condition=condition)
             latents = schedule.ddim_step(latents, eps.guided(cfg_scale), step_index)
         return self.decode(latents).clamp(-1, 1)
+
+
+def has_fused_attention(device: torch.device) -> bool:
+    """Whether attention on a device is one kernel that never holds its scores; slicing then gains nothing."""
+    if device.type == "cuda":
+        return torch.backends.cuda.flash_sdp_enabled() or torch.backends.cuda.mem_efficient_sdp_enabled()
+    return device.type in ("cpu", "meta")
 
 
 def _halves(question: Question, text: PromptEmbedding) -> list[_Half]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from cli_helpers import LIGHT, Run
+from full_scale import stylehead
 
 from stylehead.cli import models
 from stylehead.guidance import Teacher
+from stylehead.weights import presets
 
 HAMSTER = ("stylize", "--prompt", "a hamster", "--iterations", "10")
 
@@ -49,6 +51,22 @@ def test_probing_measures_what_would_be_estimated(run: Run, world: Path, teacher
     assert document["measured"] is True
     assert document["training_seconds"] == pytest.approx(4 * document["seconds_per_step"])
     assert document["peak_memory_bytes"]["process"] > 1e7
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_estimate_is_near_what_a_process_really_takes(tmp_path: Path) -> None:
+    """The embedded models, once measured in a process of their own and once estimated: within a factor."""
+
+    def report(*options: str) -> dict:
+        words = ("stylize", "--prompt", "Pixar character", "--dry-run", "--json", *options)
+        done = stylehead(tmp_path / "home", tmp_path, *words, seconds=900)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    measured = report("--memory", "24")["peak_memory_bytes"]["process"]
+    guess = report("--memory", "24", "--diffusion", str(presets.MINI_WEIGHTS / "teacher"))["estimate"]
+    assert measured / 1.6 < guess["total_bytes"] < measured * 1.6
 
 
 def test_probing_without_a_dry_run_is_refused(run: Run) -> None:

@@ -1,11 +1,14 @@
 """Memory tiers change what is kept and when things are computed, never the gradients."""
 
+import copy
+
 import pytest
 import torch
 
 from stylehead.config import StylizeConfig, profile
 from stylehead.distill import Stylizer
 from stylehead.errors import UsageError
+from stylehead.guidance import Teacher
 from stylehead.memory import TIERS, choose_tier, device_memory
 
 SETTINGS = {
@@ -52,6 +55,26 @@ def test_every_tier_gives_the_same_gradients(make_stylizer, settings):
         for name, gradient in got.items():
             error = (gradient - wanted[name]).abs().max()
             assert error <= 1e-3 * wanted[name].abs().max() + 1e-9, (tier, name)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_tiers_give_the_same_gradients_in_less_memory(teacher_folder, pristine):
+    """Single precision on both sides; the lowest tier's teacher is in main memory between its answers."""
+    device, peaks, found = torch.device("cuda"), {}, {}
+    for name in TIERS:
+        teacher = Teacher.load(teacher_folder, device=device)
+        reference = copy.deepcopy(pristine).to(device)
+        config = StylizeConfig.from_dict({"prompt": "a rosa", "memory": name})
+        torch.cuda.reset_peak_memory_stats()
+        stylizer = Stylizer(copy.deepcopy(reference), reference, teacher, config)
+        found[name] = gradients(stylizer)
+        peaks[name] = torch.cuda.max_memory_allocated()
+        assert (teacher.parts.unet.device.type == "cpu") == TIERS[name].offload
+    assert peaks["24"] > peaks["12"] >= peaks["8"]
+    for tier in ("12", "8"):
+        for name, gradient in found[tier].items():
+            wanted = found["24"][name]
+            assert (gradient - wanted).abs().max() <= 1e-2 * wanted.abs().max() + 1e-9, (tier, name)
 
 
 def test_lower_tiers_keep_less_for_the_backward_pass(make_stylizer):

@@ -13,6 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from stylehead.errors import JobError, MissingError
 from stylehead.guidance import Autoencoder, ControlCondition, Question, Teacher, TeacherPaths, parts
+from stylehead.guidance import teacher as teacher_module
 from stylehead.memory import TIERS
 
 
@@ -181,8 +182,9 @@ def test_saving_memory_changes_no_latent_and_no_gradient(teacher, kind):
     assert kept[1] < kept[0] / 2
 
 
-@pytest.mark.parametrize("tier", ["12", "8"])
-def test_saving_memory_changes_no_prediction(teacher, tier):
+@pytest.mark.parametrize(("tier", "fused"), [("12", True), ("8", True), ("8", False)])
+def test_saving_memory_changes_no_prediction(teacher, monkeypatch, tier, fused):
+    monkeypatch.setattr(teacher_module, "has_fused_attention", lambda _device: fused)
     text = teacher.encode_prompt("a rosa")
     questions = [
         Question(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
@@ -194,6 +196,8 @@ def test_saving_memory_changes_no_prediction(teacher, tier):
     calls = []
     handle = teacher.parts.unet.register_forward_hook(lambda _net, inputs, _out: calls.append(len(inputs[0])))
     teacher.save_memory(TIERS[tier])
+    processors = {type(processor).__name__ for processor in teacher.parts.unet.attn_processors.values()}
+    assert processors == ({"AttnProcessor2_0"} if fused else {"SlicedAttnProcessor"})
     try:
         got = teacher.predict_all(questions, text)
     finally:
