@@ -110,6 +110,9 @@ def load_parts(
     if not base.is_dir():
         raise MissingError(f"There is no teacher folder at `{base}`.", "stylehead weights list")
     _check_pipeline(base)
+    if not folders["vae"].is_dir():
+        hint = "--vae with the folder or hub id of an autoencoder"
+        raise MissingError(f"The teacher lacks the folder `{folders['vae']}`.", hint)
     place: dict[str, Any] = {"device": device, "dtype": dtype}
     parts = TeacherParts(
         vae=load_network(_autoencoder(folders["vae"]), folders["vae"], device=device, dtype=vae_dtype),

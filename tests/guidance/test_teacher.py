@@ -382,6 +382,28 @@ def test_half_precision_files_load_in_single_precision(copy, teacher, variant):
     torch.testing.assert_close(pair.eps_cond, expected.eps_cond, rtol=2e-2, atol=2e-2)
 
 
+def test_a_pipeline_without_an_autoencoder_says_how_to_add_one(copy):
+    shutil.move(copy / "vae", copy.parent / "elsewhere")
+    with pytest.raises(MissingError) as error:
+        Teacher.load(copy)
+    assert str(error.value.hint).startswith("--vae")
+    assert Teacher.load(TeacherPaths(copy, vae=copy.parent / "elsewhere")).image_size == 32
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.01), (torch.bfloat16, 0.05)])
+def test_half_precision_predicts_nearly_the_same(teacher_folder, teacher, dtype, tolerance):
+    half = Teacher.load(teacher_folder, dtype=dtype)
+    assert half.parts.unet.dtype == half.parts.controlnets["canny"].dtype == dtype
+    assert half.parts.vae.dtype == torch.float32
+    latents, condition = latents_like(teacher, 1), ControlCondition("canny", edges(teacher, 1))
+    pairs = [
+        one.predict(latents, torch.tensor([81]), one.encode_prompt("a"), condition=condition)
+        for one in (half, teacher)
+    ]
+    assert pairs[0].eps_cond.dtype == torch.float32
+    assert (pairs[0].eps_cond - pairs[1].eps_cond).abs().max() < tolerance * pairs[1].eps_cond.abs().max()
+
+
 @pytest.mark.parametrize(
     ("part", "changes", "sentence"),
     [
