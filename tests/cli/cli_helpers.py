@@ -17,11 +17,7 @@ class Outcome(NamedTuple):
 
 Run = Callable[..., Outcome]
 
-FAST = (
-    *("--iterations", "4", "--checkpoint-every", "2", "--preview-every", "2", "--prompt", "Pixar character"),
-    *(
-        "--learning-rate-end",
-        "1",
-    ),  # a run that is made longer then equals a long one
-)
+FAST = ("--iterations", "4", "--checkpoint-every", "2", "--preview-every", "2", "--prompt", "Pixar character")
+STEADY = (*FAST, "--learning-rate-end", "1")
+"""With this rate a run that is made longer equals a long one."""
 LIGHT = (*FAST, "--no-grid", "--no-canny", "--preview-every", "0")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli_helpers import FAST, Outcome, Run
+from cli_helpers import FAST, STEADY, Outcome, Run
 from typer.testing import CliRunner
 
 from stylehead.cli.app import app
@@ -108,7 +108,7 @@ def finished_once(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="session")
 def straight(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of six steps that was never stopped; not to be changed."""
-    return make_run(world, tmp_path_factory.mktemp("straight"), *FAST, "--iterations", "6")
+    return make_run(world, tmp_path_factory.mktemp("straight"), *STEADY, "--iterations", "6")
 
 
 @pytest.fixture

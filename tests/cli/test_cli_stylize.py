@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from cli_helpers import FAST, LIGHT, Outcome, Run
+from cli_helpers import FAST, LIGHT, STEADY, Outcome, Run
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -230,7 +230,7 @@ def test_ctrl_c_saves_a_checkpoint_and_resuming_equals_the_straight_run(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Stylizer, "step", stopping(3, press_ctrl_c))
-        outcome = run("stylize", *FAST, "--iterations", "6", "--out", "stopped")
+        outcome = run("stylize", *STEADY, "--iterations", "6", "--out", "stopped")
     assert outcome.code == 130
     assert outcome.out == ""
     assert "error: Stopped after step 3 of 6; the checkpoint is saved." in outcome.err
@@ -263,7 +263,7 @@ def test_a_second_ctrl_c_stops_at_once(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_kill_9_in_the_middle_then_resume_equals_the_straight_run(
     run: Run, straight: Path, script: Script, script_env: dict[str, str]
 ) -> None:
-    words = script("stylize", *FAST, "--iterations", "100000", "--out", "killed")
+    words = script("stylize", *STEADY, "--iterations", "100000", "--out", "killed")
     with subprocess.Popen(words, env=script_env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as job:
         wait_for(lambda: bool(RunDirectory(Path("killed")).checkpoints()), job)
         busy = run("stylize", "--resume", "killed")  # while it still works
@@ -285,7 +285,7 @@ def test_kill_9_in_the_middle_then_resume_equals_the_straight_run(
     assert f"goes on from step {done}." in again.err
     if total != 6:
         straight = Path("again")
-        assert run("stylize", *FAST, "--iterations", str(total), "--out", straight).code == 0
+        assert run("stylize", *STEADY, "--iterations", str(total), "--out", straight).code == 0
     assert same_style(Path("killed"), straight)
 
 
@@ -315,10 +315,11 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(run: Run, straigh
     assert [event["step"] for event in RunDirectory(Path("again")).events()] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_finished_run_can_be_made_longer(run: Run, finished: Path, straight: Path) -> None:
-    outcome = run("stylize", "--resume", finished, "--iterations", "6")
+def test_a_finished_run_can_be_made_longer(run: Run, straight: Path) -> None:
+    assert run("stylize", *STEADY, "--out", "longer").code == 0
+    outcome = run("stylize", "--resume", "longer", "--iterations", "6")
     assert outcome.code == 0, outcome
-    assert same_style(finished, straight)
+    assert same_style(Path("longer"), straight)
 
 
 def test_a_kill_while_the_results_are_drawn_costs_only_the_drawing(
