@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from stylehead.errors import UsageError
+from stylehead.method_settings import METHOD_SETTINGS, PROFILES, PUBLISHED
 
-Method = Literal["ld", "sds", "csd"]
+Method = Literal["ld", "sds", "csd", "nada"]
 Score = Literal["classifier", "paper", "sds"]
 Stages = Literal["none", "single", "grid", "both"]
 ProfileName = Literal["default", "paper", "release"]
@@ -40,7 +41,7 @@ class StylizeConfig:
     prompt: str
     """What every head shall become, in words."""
     method: Method = "ld"
-    """Which system trains the generator: ld (the paper's), or the plain sds and csd baselines."""
+    """Which system trains: ld (the paper's), its plain relatives sds and csd, or a rival of its table."""
     preset: str = "auto"
     """Which weights to work on: auto, mini or panohead."""
     seed: int = 0
@@ -56,6 +57,8 @@ class StylizeConfig:
     """Autoencoder, a folder or hub id; a tiny one (AutoencoderTiny, such as TAESD) is faster and coarser."""
     depth_estimator: str | None = None
     """Monocular depth network, a transformers folder or hub id such as Depth-Anything-V2."""
+    clip: str | None = None
+    """CLIP model for methods that ask one, a transformers folder or hub id; else the preset's encoder."""
     precision: Precision = "auto"
     """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
     memory: Memory = "auto"
@@ -146,6 +149,13 @@ class StylizeConfig:
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
     latent_weight: float = 0.1
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
+
+    source_prompt: str = "a photo of a person"
+    """What every head is before, in words: the direction of nada goes from there to the prompt."""
+    adaptive_layers: float = 0.67
+    """Part of the layers that nada trains in an iteration, those that matter most then; 1 for all."""
+    adaptive_heads: int = 2
+    """Heads on which nada finds out which layers matter."""
 
     background: Literal["random", "white", "bare"] = "random"
     """Behind the head: a random plain colour, white, or bare (what the network shows there)."""
@@ -249,59 +259,23 @@ def setting_help() -> dict[str, str]:
 
 # ------------------------------------------------------------------------------------------------ profiles
 
-_PROFILES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "paper": {
-        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
-        "checkpoint_every": 250, "preview_every": 250,
-        "score": "paper", "rank": "both", "rank_renormalise": False,
-        "canny_channel": "red",
-        "tweedie_weight": 0.1, "perceptual_weight": 0.05,
-        "relative_distance_weight": 1.0,
-        "alpha_weight": 0.0, "latent_weight": 0.0,
-        "background": "bare", "conditioning_pitch_deg": math.degrees(0.2),
-    },
-    "release": {
-        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
-        "checkpoint_every": 250, "preview_every": 250,
-        "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
-        "rank": "single", "rank_renormalise": True,
-        "mask": "generator", "canny_channel": "red",
-        "tweedie_weight": 0.1, "perceptual_weight": 0.05,
-        "relative_distance_weight": 1.0, "relative_distance_axis": "planes",
-        "relative_distance_floor": 0.0, "relative_distance_limit": 0.0,
-        "alpha_weight": 0.0, "latent_weight": 0.0,
-        "background": "bare", "noise_mode": "random", "ray_jitter": True,
-        "conditioning_pitch_deg": math.degrees(0.2),
-    },
-}  # fmt: skip
-
-_BASELINE = {
-    "mirror": False, "grid": False, "rank": "none",
-    "tweedie_weight": 0.0, "perceptual_weight": 0.0, "relative_distance_weight": 0.0,
-    "alpha_weight": 0.0, "latent_weight": 0.0,
-}  # fmt: skip
-
-METHOD_SETTINGS: dict[str, dict[str, Any]] = {
-    "ld": {},
-    "sds": {**_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48)},  # as DreamFusion's
-    "csd": {**_BASELINE, "score": "classifier"},
-}
-"""What a method changes in the profile it is run with."""
-
 
 def profile(name: str = "default", *, method: Method = "ld") -> dict[str, Any]:
     """Return the settings in which a profile run with a method differs from the dataclass defaults.
 
-    Use as `StylizeConfig(prompt=..., **(profile("paper") | changes))`.
+    A rival's own published settings take the place of the paper's in `paper` and `release`. Use as
+    `StylizeConfig(prompt=..., **(profile("paper") | changes))`.
 
     Raises:
         UsageError: There is no such profile or method.
     """
-    for flag, value, known in (("--profile", name, _PROFILES), ("--method", method, METHOD_SETTINGS)):
+    for flag, value, known in (("--profile", name, PROFILES), ("--method", method, METHOD_SETTINGS)):
         if value not in known:
             raise UsageError(f"`{flag}` (={value}) must be one of {', '.join(known)}.")
-    return {**_PROFILES[name], **METHOD_SETTINGS[method], "method": method}
+    own = METHOD_SETTINGS[method]
+    if method in PUBLISHED:
+        return {**own, **(PUBLISHED[method] if name != "default" else {}), "method": method}
+    return {**PROFILES[name], **own, "method": method}
 
 
 # ------------------------------------------------------------------------------------------------ checking
@@ -311,13 +285,13 @@ _AT_LEAST: dict[str, float] = {
     "cfg_scale": 0, "ddim_steps": 1, "base_weight": 0, "mirror_weight": 0, "grid_weight": 0,
     "canny_scale": 0, "depth_scale": 0, "tweedie_weight": 0, "perceptual_weight": 0,
     "relative_distance_weight": 0, "relative_distance_limit": 0, "alpha_weight": 0, "latent_weight": 0,
-    "psi_cutoff": 0, "max_non_finite": 1,
+    "psi_cutoff": 0, "max_non_finite": 1, "adaptive_heads": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "gradient_scale", "gradient_clamp", "time_budget_minutes")
 _BETWEEN: dict[str, tuple[float, float]] = {
     "learning_rate_end": (0, 1), "relative_distance_floor": (0, 1), "psi": (0, 1),
     "yaw_deg": (0, 180), "grid_yaw_deg": (0, 180), "pitch_deg": (0, 89), "conditioning_pitch_deg": (-89, 89),
-    "ddim_steps": (1, 999), "seed": (0, 2**63 - 1),
+    "ddim_steps": (1, 999), "seed": (0, 2**63 - 1), "adaptive_layers": (0, 1),
 }  # fmt: skip
 
 
@@ -391,6 +365,8 @@ def _check_numbers(config: StylizeConfig) -> None:
 def _check_relations(config: StylizeConfig) -> None:
     if not config.prompt.strip():
         _fail("prompt", repr(config.prompt), "some words, for example `Portrait of a werewolf`")
+    if not config.source_prompt.strip():
+        _fail("source_prompt", repr(config.source_prompt), "some words, for example `a photo of a person`")
     for name in ("step_range", "grid_step_range"):
         low, high = getattr(config, name)
         if not 0 <= low <= high < config.ddim_steps:

@@ -16,7 +16,6 @@ from stylehead.cli.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTAB
 from stylehead.config import StylizeConfig, flag
 from stylehead.cost import COST_METHODS, measure_rates
 from stylehead.distill import Stylizer
-from stylehead.errors import UsageError
 from stylehead.memory import choose_tier, device_memory
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 
@@ -65,16 +64,11 @@ def estimate_job(plan: Plan, device: str, path: Path, keep_checkpoints: int) -> 
         device: Where it would run.
         path: Where the run would be.
         keep_checkpoints: How many checkpoints would stay.
-
-    Raises:
-        UsageError: Nobody knows what an iteration of this method costs.
     """
     config = plan.config
     if config.method not in COST_METHODS:
-        known = ", ".join(COST_METHODS)
-        raise UsageError(
-            f"The cost of `--method {config.method}` is not known, only of {known}.", "add --probe"
-        )
+        why = f"not known for --method {config.method}; --probe measures it"
+        return _result(plan, device, path, (("cost", why),), {"measured": False})
     networks = blueprint(plan, device)
     largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
     tier = choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
@@ -184,6 +178,10 @@ def _measure(job: Job, stylizer: Stylizer) -> Cost:
 
 
 def _changes(config: StylizeConfig) -> str:
-    default = StylizeConfig(prompt=config.prompt, method=config.method, score=config.score).to_dict()
+    default = {
+        **StylizeConfig(prompt=config.prompt).to_dict(),
+        "method": config.method,
+        "score": config.score,
+    }
     changed = {name: value for name, value in config.to_dict().items() if value != default[name]}
     return " ".join(f"{flag(name)} {value}" for name, value in changed.items())

@@ -8,23 +8,28 @@ from typing import TYPE_CHECKING
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError
 from stylehead.guidance.sources import catalogue_entry, local_folder
+from stylehead.method_settings import METHOD_MODELS
 from stylehead.weights import Preset, WeightFile, catalogue
 from stylehead.weights.store import hash_file
 
 if TYPE_CHECKING:
     import torch
 
-    from stylehead.distill import FeatureMaps, Stylizer
-    from stylehead.guidance import DepthEstimator, TeacherPaths
+    from stylehead.distill import FeatureMaps, Perception, Stylizer
+    from stylehead.guidance import DepthEstimator, Teacher, TeacherPaths
 
 ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
 """Catalogue entries that can estimate depth, the one that anybody may use first."""
+CLIP = "clip-vit-b32"
+"""Catalogue entry of the image-text network at full scale."""
+IMAGE_TEXT = "image_text.safetensors"
+"""File of the embedded one."""
 UNKNOWN_LICENCE = "not known to stylehead: see where it comes from"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model that a job uses: its role, what the user would call it, its folder and its licence."""
+    """A model that a job uses: role, what the user would call it, folder (or file) and licence."""
 
     role: str
     name: str
@@ -34,23 +39,29 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the teacher of a job comes from; parts that the diffusion model brings along are not listed."""
+    """Where the frozen networks of a job come from; what the diffusion model brings along is not listed."""
 
-    diffusion: Source
+    diffusion: Source | None
     controlnet_canny: Source | None = None
     controlnet_depth: Source | None = None
     vae: Source | None = None
     depth_estimator: Source | None = None
+    clip: Source | None = None
 
     def listed(self) -> list[Source]:
         """Return all that are there."""
-        every = (self.diffusion, self.controlnet_canny, self.controlnet_depth, self.vae, self.depth_estimator)
+        every = (
+            self.diffusion, self.controlnet_canny, self.controlnet_depth, self.vae,
+            self.depth_estimator, self.clip,
+        )  # fmt: skip
         return [source for source in every if source is not None]
 
-    def teacher_paths(self) -> "TeacherPaths":
-        """Return the folders as the teacher's loader wants them."""
+    def teacher_paths(self) -> "TeacherPaths | None":
+        """Return the folders as the teacher's loader wants them, or None for a job without a teacher."""
         from stylehead.guidance import TeacherPaths
 
+        if self.diffusion is None:
+            return None
         folders = {
             source.role: source.folder
             for source in (self.controlnet_canny, self.controlnet_depth, self.vae)
@@ -60,7 +71,7 @@ class Sources:
 
 
 def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
-    """Find the folders of a job's teacher.
+    """Find the folders of a job's frozen networks.
 
     What the settings name comes first, then what the diffusion model's folder or the preset brings along;
     a teacher that is not embedded is completed from the catalogue with what is on this machine.
@@ -69,6 +80,10 @@ def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
         MissingError: Something that is named is not here.
         LicenseError: Its licence is not accepted.
     """
+    asked = METHOD_MODELS[config.method]
+    clip = _clip(config, preset) if "image_text" in asked else None
+    if "teacher" not in asked:
+        return Sources(None, clip=clip)
     if config.diffusion is None:
         base = Source("diffusion", f"{preset.name}/teacher", preset.require_teacher(), preset.licence)
     else:
@@ -80,6 +95,7 @@ def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
         controlnet_depth=_controlnet(config, base, "depth", complete=complete),
         vae=None if config.vae is None else find_source("vae", config.vae),
         depth_estimator=_estimator(config, complete=complete),
+        clip=clip,
     )
 
 
@@ -129,6 +145,16 @@ def _estimator(config: StylizeConfig, *, complete: bool) -> Source | None:
     return source
 
 
+def _clip(config: StylizeConfig, preset: Preset) -> Source:
+    """The image-text network: what the settings name, else the preset's own or that of the catalogue."""
+    if config.clip is not None or not preset.knows_few_styles:
+        return find_source("clip", config.clip or CLIP)
+    path = preset.companion(IMAGE_TEXT)
+    if path is None:
+        raise MissingError(f"The {preset.name} preset has no {IMAGE_TEXT} here.", preset.repair)
+    return Source("clip", f"{preset.name}/image_text", path, preset.licence)
+
+
 def _licence_in(folder: Path) -> str:
     """The licence that a model's card declares in its front matter, as the Hub's cards do."""
     card = folder / "README.md"
@@ -156,15 +182,17 @@ def weight_facts(preset: Preset, sources: Sources) -> list[WeightFile]:
     generator = preset.require_generator()
     facts = [WeightFile(f"{preset.name}/{generator.name}", hash_file(generator).sha256, preset.licence)]
     by_role = {source.role: source for source in sources.listed()}
-    files: dict[str, Path] = sources.teacher_paths().weight_files()
-    if sources.depth_estimator is not None:
-        found = sorted(sources.depth_estimator.folder.glob("*.safetensors"))
-        files |= {f"depth_estimator/{path.name}": path for path in found}
+    paths = sources.teacher_paths()
+    files: dict[str, Path] = {} if paths is None else paths.weight_files()
+    for other in (sources.depth_estimator, sources.clip):
+        if other is not None:
+            found = sorted(other.folder.glob("*.safetensors")) if other.folder.is_dir() else [other.folder]
+            files |= {f"{other.role}/{path.name}": path for path in found}
     for place, path in files.items():
         role, _, name = place.partition("/")
         source = by_role.get(role)
-        own = f"{sources.diffusion.name}/{place}" if source is None else f"{source.name}/{name}"
-        licence = (source or sources.diffusion).licence
+        own = f"{source.name}/{name}" if source is not None else f"{by_role['diffusion'].name}/{place}"
+        licence = (source or by_role["diffusion"]).licence
         facts.append(WeightFile(own, hash_file(path).sha256, licence))
     return facts
 
@@ -180,19 +208,38 @@ def load_stylizer(config: StylizeConfig, preset: Preset, sources: Sources, devic
     """
     from stylehead.distill import Stylizer
     from stylehead.generator import PanoHead
-    from stylehead.guidance import Teacher
 
-    dtype = choose_dtype(config.precision, device)
-    teacher = Teacher.load(sources.teacher_paths(), device=device, dtype=dtype, steps=config.ddim_steps)
     path = preset.require_generator()
     return Stylizer(
         PanoHead.load(path, device),
         PanoHead.load(path, device),
-        teacher,
+        _load_teacher(config, sources, device),
         config,
         features=_perceptual_features(config, preset, device),
-        depth_estimator=_load_estimator(sources, device, dtype),
+        depth_estimator=_load_estimator(sources, device, choose_dtype(config.precision, device)),
+        perception=_load_perception(sources, preset, device),
     )
+
+
+def _load_teacher(config: StylizeConfig, sources: Sources, device: str) -> "Teacher | None":
+    from stylehead.guidance import Teacher
+
+    paths = sources.teacher_paths()
+    if paths is None:
+        return None
+    dtype = choose_dtype(config.precision, device)
+    return Teacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
+
+
+def _load_perception(sources: Sources, preset: Preset, device: str) -> "Perception":
+    from stylehead.distill import Perception
+    from stylehead.guidance import ClipSpace, EmbeddedSpace
+
+    if sources.clip is None:
+        return Perception()
+    if sources.clip.folder.is_dir():
+        return Perception(ClipSpace.load(sources.clip.folder, device))
+    return Perception(EmbeddedSpace.load(sources.clip.folder, preset.teacher / "tokenizer", device))
 
 
 def choose_dtype(precision: str, device: str) -> "torch.dtype":
@@ -216,7 +263,7 @@ def _perceptual_features(config: StylizeConfig, preset: Preset, device: str) -> 
     """The feature network of the perceptual distance, if the job wants one and the preset has one."""
     from stylehead.mini.encoders import ImageTextEncoder
 
-    path = preset.companion("image_text.safetensors")
+    path = preset.companion(IMAGE_TEXT)
     if config.perceptual_weight == 0 or path is None:
         return None
     return ImageTextEncoder.load(path).to(device).trunk.maps

@@ -26,7 +26,7 @@ QuietOption = Annotated[
 
 PANELS: dict[str, tuple[str, ...]] = {
     "What to make": ("prompt", "method", "preset", "seed"),
-    "The teacher": ("diffusion", "controlnet_canny", "controlnet_depth", "vae", "depth_estimator"),
+    "The teacher": ("diffusion", "controlnet_canny", "controlnet_depth", "vae", "depth_estimator", "clip"),
     "How long, how large": (
         "iterations",
         "time_budget_minutes",
@@ -75,6 +75,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "alpha_weight",
         "latent_weight",
     ),
+    "Rivals": ("source_prompt", "adaptive_layers", "adaptive_heads"),
     "Heads, cameras, background": (
         "psi",
         "psi_cutoff",

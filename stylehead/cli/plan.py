@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stylehead.cli.models import ESTIMATORS, choose_dtype, find_source
+from stylehead.cli.models import CLIP, ESTIMATORS, IMAGE_TEXT, choose_dtype, find_source
 from stylehead.config import StylizeConfig
 from stylehead.errors import LicenseError, MissingError
 from stylehead.memory import MEASURED, MemoryTier
+from stylehead.method_settings import METHOD_MODELS
 from stylehead.weights import Preset, catalogue, resolve_preset
 from stylehead.weights.presets import TEACHER, mini_preset, panohead_preset
 
@@ -70,6 +71,16 @@ def choose_preset(name: str) -> tuple[Preset, str]:
 
 def plan_job(config: StylizeConfig, preset: Preset) -> Plan:
     """List the weights that a job needs, here or not."""
+    asked = METHOD_MODELS[config.method]
+    needs = {"generator": _generator(preset)}
+    if "teacher" in asked:
+        needs |= _teacher(config, preset)
+    if "image_text" in asked:
+        needs["clip"] = _clip(config, preset)
+    return Plan(config, preset, needs)
+
+
+def _teacher(config: StylizeConfig, preset: Preset) -> dict[str, Need]:
     roles: dict[str, tuple[str | None, str | None]] = {"diffusion": (config.diffusion, TEACHER)}
     if config.canny:
         roles["controlnet_canny"] = (config.controlnet_canny, "controlnet-canny")
@@ -77,7 +88,7 @@ def plan_job(config: StylizeConfig, preset: Preset) -> Plan:
         roles["controlnet_depth"] = (config.controlnet_depth, "controlnet-depth")
     if config.vae is not None:
         roles["vae"] = (config.vae, None)
-    needs = {"generator": _generator(preset)}
+    needs: dict[str, Need] = {}
     embedded = preset.knows_few_styles and config.diffusion is None
     if embedded:
         needs["diffusion"] = _here("diffusion", f"{preset.name}/teacher", preset.teacher, preset.licence)
@@ -87,7 +98,14 @@ def plan_job(config: StylizeConfig, preset: Preset) -> Plan:
         if role not in needs and (named is not None or not inside):
             needs[role] = _look(role, named or str(entry_id))
     estimator = _estimator(config, embedded=embedded)
-    return Plan(config, preset, needs | ({} if estimator is None else {"depth_estimator": estimator}))
+    return needs | ({} if estimator is None else {"depth_estimator": estimator})
+
+
+def _clip(config: StylizeConfig, preset: Preset) -> Need:
+    path = preset.companion(IMAGE_TEXT)
+    if config.clip is None and preset.knows_few_styles and path is not None:
+        return _here("clip", f"{preset.name}/image_text", path, preset.licence)
+    return _look("clip", config.clip or CLIP)
 
 
 def _estimator(config: StylizeConfig, *, embedded: bool) -> Need | None:

@@ -11,6 +11,7 @@ from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settin
 from stylehead.cli.output import Output, Result, reporting
 from stylehead.config import ProfileName, StylizeConfig, flag, profile
 from stylehead.errors import JobError, UsageError
+from stylehead.method_settings import uses
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
 from stylehead.weights.presets import resolve_preset
 
@@ -117,6 +118,7 @@ def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: 
     if request.probe and not dry_run:
         raise UsageError("`--probe` goes with `--dry-run`.", f"{EXAMPLE} --dry-run --probe")
     method = given.get("method", StylizeConfig.method)
+    _check_used(given, method)
     config = StylizeConfig(**(profile(request.profile, method=method) | given))
     path = request.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=request.overwrite)
@@ -135,6 +137,13 @@ def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: 
         output.note(f"Run {run.path}: previews come to {run.path / 'previews'}.")
         files = Training(job, stylizer, run, output).execute()
     _report(run, files, output)
+
+
+def _check_used(given: dict[str, Any], method: str) -> None:
+    """A setting that the method never looks at would be typed in vain."""
+    for name in given:
+        if not uses(method, name):
+            raise UsageError(f"`{flag(name)}` says nothing to `--method {method}`.")
 
 
 def _check_alone(request: Request, *, dry_run: bool) -> None:

@@ -79,7 +79,7 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
         "keep_checkpoints": job.keep_checkpoints,
         "generator": stylizer.reference.fingerprint(),
         "teacher": {source.role: source.name for source in job.sources.listed()},
-        "precision": str(stylizer.objective.teacher.parts.unet.dtype).removeprefix("torch."),
+        "precision": _precision(stylizer),
         "memory": stylizer.memory.name,
         "weights": [file._asdict() for file in models.weight_facts(job.preset, job.sources)],
         "licences_accepted": _licences_accepted(job),
@@ -88,6 +88,12 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
         "started": _now(),
         "steps": 0,
     }
+
+
+def _precision(stylizer: Stylizer) -> str | None:
+    """The numbers that the teacher computes with, if there is one."""
+    teacher = stylizer.teacher
+    return None if teacher is None else str(teacher.parts.unet.dtype).removeprefix("torch.")
 
 
 def _licences_accepted(job: Job) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The objective of one iteration: what the teacher asks for, and what holds the generator back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from stylehead.config import StylizeConfig
 from stylehead.distill import losses
 from stylehead.distill.grid import resize
 from stylehead.distill.inject import surrogate
+from stylehead.distill.method import Method, Terms
 from stylehead.distill.rank import rank_weigh
 from stylehead.distill.scores import latent_gradient
 from stylehead.distill.stages import DepthFunction, Stage, grid_stage, single_stage
@@ -28,25 +29,8 @@ class Noised:
     pair: EpsPair
 
 
-@dataclass
-class Terms:
-    """What an iteration minimises: the sum of `scores` and `losses`.
-
-    Args:
-        scores: Surrogates that carry the teacher's gradients; their values mean nothing.
-        losses: Weighted regularisers.
-        gradient_rms: Root mean square of the gradient put on each stage's latents.
-        non_finite: Stages whose score was not finite and therefore counts for nothing.
-    """
-
-    scores: dict[str, Tensor] = field(default_factory=dict)
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    gradient_rms: dict[str, float] = field(default_factory=dict)
-    non_finite: list[str] = field(default_factory=list)
-
-
-class Objective:
-    """Turns the renders of an iteration into the terms that are minimised.
+class Objective(Method):
+    """Likelihood distillation with all its switches, of which SDS and CSD leave most off.
 
     Args:
         teacher: The frozen diffusion model.
@@ -67,7 +51,8 @@ class Objective:
         features: losses.FeatureMaps | None = None,
         depth_estimator: DepthFunction | None = None,
     ) -> None:
-        self.teacher, self.config, self.features = teacher, config, features
+        super().__init__(config)
+        self.teacher, self.features = teacher, features
         self._check(depth_estimator)
         self.depth_estimator = None if config.depth == "rendered" else depth_estimator
         self.text = teacher.encode_prompt(config.prompt)

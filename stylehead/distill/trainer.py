@@ -13,14 +13,19 @@ from torch import Tensor
 from stylehead.config import StylizeConfig, flag
 from stylehead.distill.draws import Draw, draw_inputs
 from stylehead.distill.losses import FeatureMaps
-from stylehead.distill.objective import Objective, Terms
+from stylehead.distill.method import Perception, Terms
+from stylehead.distill.methods import build_method
 from stylehead.distill.stages import DepthFunction
 from stylehead.distill.views import Scene, render_groups
 from stylehead.errors import JobError, MemoryShortError, UsageError
-from stylehead.generator import PanoHead, trainable_parameters
+from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.guidance import Teacher
 from stylehead.memory import MemoryTier, choose_tier, device_memory
+
+LATENT_CHANNELS, LATENT_FRACTION = 4, 8
+"""What a latent of Stable Diffusion has: noise of this shape is drawn even where no teacher looks at it, so
+that every method sees the same heads from the same sides."""
 
 MAY_CHANGE_ON_RESUME = (
     "iterations",
@@ -97,17 +102,18 @@ class _Clock:
 class Stylizer:
     """Trains a generator towards a prompt while a frozen copy keeps it honest.
 
-    The generator is changed in place: its trainable parameters (backbone synthesis and super-resolution
-    without biases) learn, everything else is frozen. Two runs with equal arguments on a CPU are equal, bit
-    for bit.
+    The generator is changed in place: what the method trains (for most: backbone synthesis and
+    super-resolution without biases) learns, everything else is frozen. Two runs with equal arguments on a CPU
+    are equal, bit for bit.
 
     Args:
         generator: The network to train.
         reference: The untouched copy (another object); frozen here.
-        teacher: The diffusion model.
+        teacher: The diffusion model; None for methods that ask none.
         config: All settings.
         features: Feature network of the perceptual distance, needed when its weight is not 0.
         depth_estimator: Monocular depth, used when the settings allow it.
+        perception: Networks that look at pictures, for methods that ask them.
 
     Raises:
         UsageError: The settings do not fit the models.
@@ -118,22 +124,32 @@ class Stylizer:
         self,
         generator: PanoHead,
         reference: PanoHead,
-        teacher: Teacher,
+        teacher: Teacher | None,
         config: StylizeConfig,
         *,
         features: FeatureMaps | None = None,
         depth_estimator: DepthFunction | None = None,
+        perception: Perception | None = None,
     ) -> None:
         if generator is reference:
             raise UsageError("The generator and its untouched reference must be two objects.")
         self.generator, self.reference, self.config = generator.eval(), reference.eval(), config
-        self.objective = Objective(teacher, config, features=features, depth_estimator=depth_estimator)
-        self.trained = _freeze_all_but_trained(generator)
+        self.objective = build_method(
+            config, teacher, features=features, depth_estimator=depth_estimator, perception=perception
+        )
+        self.teacher = teacher
+        generator.requires_grad_(False)
         reference.requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.trained.values(), lr=config.learning_rate)
+        self.trained = self.objective.trained(generator)
+        for parameter in self.trained.values():
+            parameter.requires_grad_(True)
+        self.optimizer = torch.optim.Adam(
+            self.trained.values(), lr=config.learning_rate, betas=self.objective.betas
+        )
         self.device = next(generator.parameters()).device
         self.memory = _choose_tier(config, self.device, generator, teacher)
-        teacher.save_memory(self.memory)
+        if teacher is not None:
+            teacher.save_memory(self.memory)
         self.choices = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self._progress = _Progress()
@@ -188,6 +204,7 @@ class Stylizer:
         """
         clock = _Clock()
         try:
+            self._choose_trained()
             draw = self._draw()
             scene = self._render(draw)
             clock.mark("render")
@@ -202,15 +219,26 @@ class Stylizer:
             self._previous = (scene.planes.detach(), scene.reference_planes)
         return self._record(draw, terms, norm, applied=applied, seconds=clock.seconds)
 
+    def _choose_trained(self) -> None:
+        """Switch gradients on for what moves in this iteration, and off for the rest."""
+        chosen = self.objective.chosen(self.generator, self.reference, rng=self.noise)
+        for name, parameter in self.trained.items():
+            parameter.requires_grad_(chosen is None or name in chosen)
+
     def _draw(self) -> Draw:
-        teacher = self.objective.teacher
         draw = draw_inputs(
             self.config,
             z_dim=self.generator.config.z_dim,
-            latent_shape=(teacher.latent_channels, teacher.latent_size, teacher.latent_size),
+            latent_shape=self._latent_shape(),
             generator=self.choices,
         )
         return draw.to(self.device)
+
+    def _latent_shape(self) -> tuple[int, int, int]:
+        if self.teacher is None:
+            size = self.generator.config.img_resolution // LATENT_FRACTION
+            return (LATENT_CHANNELS, size, size)
+        return (self.teacher.latent_channels, self.teacher.latent_size, self.teacher.latent_size)
 
     def _render(self, draw: Draw) -> Scene:
         """Render the same heads from the same sides, trained (with gradients) and untouched."""
@@ -323,19 +351,10 @@ class Stylizer:
 
 
 def _choose_tier(
-    config: StylizeConfig, device: torch.device, generator: PanoHead, teacher: Teacher
+    config: StylizeConfig, device: torch.device, generator: PanoHead, teacher: Teacher | None
 ) -> MemoryTier:
-    largest = max(generator.config.img_resolution, teacher.image_size)
+    largest = max(generator.config.img_resolution, 0 if teacher is None else teacher.image_size)
     return choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
-
-
-def _freeze_all_but_trained(generator: PanoHead) -> dict[str, torch.nn.Parameter]:
-    """Switch gradients on for what distillation trains and off for everything else."""
-    generator.requires_grad_(False)
-    trained = dict(trainable_parameters(generator))
-    for parameter in trained.values():
-        parameter.requires_grad_(True)
-    return trained
 
 
 def _check_same_settings(now: StylizeConfig, then: StylizeConfig) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.portraits import image_pm1
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.guidance import EmbeddedSpace
+from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
 
 
 class Faces(NamedTuple):
@@ -141,21 +142,15 @@ class MiniImageText:
     is_clip = False
 
     def __init__(self, path: Path, tokenizer: Path, device: str = "cpu") -> None:
-        from transformers import CLIPTokenizer
-
-        self.network, self.device = ImageTextEncoder.load(path).to(device), device
-        self.tokenizer = CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True)
+        self.space, self.device = EmbeddedSpace.load(path, tokenizer, device), device
         self.name = file_name("mini image-text", path)
 
     @torch.no_grad()
     def pictures(self, images: Tensor) -> Tensor:  # noqa: D102
-        return self.network.encode_image(image_pm1(images.to(self.device))).cpu()
+        return self.space.images(image_pm1(images.to(self.device))).cpu()
 
-    @torch.no_grad()
     def text(self, prompt: str) -> Tensor:  # noqa: D102
-        tokens = self.tokenizer(prompt, padding="max_length", truncation=True, return_tensors="pt")
-        ids, present = tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device)
-        return self.network.encode_tokens(ids, present)[0].cpu()
+        return self.space.texts([prompt])[0].cpu()
 
 
 class MiniStyles:

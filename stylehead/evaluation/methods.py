@@ -2,13 +2,14 @@
 
 A method that `stylehead stylize --method` knows can be trained for the table. One that it does not know keeps
 its row, with a dash in every column and the reason; its pictures can be given as a folder instead. A new
-method takes its place as soon as it has settings in `stylehead.config.METHOD_SETTINGS`.
+method takes its place as soon as it has settings in `stylehead.method_settings`.
 """
 
 from dataclasses import dataclass
 
-from stylehead.config import METHOD_SETTINGS, StylizeConfig, profile
+from stylehead.config import StylizeConfig, profile
 from stylehead.errors import MissingError, UsageError
+from stylehead.method_settings import METHOD_SETTINGS
 
 PAPER_PROMPTS = {
     "pixar": "Pixar character",
@@ -44,10 +45,10 @@ class Method:
         """Why it cannot be trained here, or None when it can."""
         if self.name in METHOD_SETTINGS:
             return None
-        return MissingError(
-            f"This version of stylehead has no method {self.name}.",
-            "give a folder of its pictures with --images",
-        )
+        what = f"This version of stylehead has no method {self.name}"
+        if self.pictures_only:
+            what += ", which edits pictures with networks that are not embedded"
+        return MissingError(f"{what}.", "give a folder of its pictures with --images")
 
 
 METHODS = (

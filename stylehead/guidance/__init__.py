@@ -1,8 +1,12 @@
-"""The frozen teacher: a latent diffusion model its schedule and its conditions. Knows nothing about heads."""
+"""The frozen teacher: a diffusion model, its schedule and conditions; and spaces of pictures and texts.
+
+It knows nothing about heads.
+"""
 
 from stylehead.guidance.autoencoder import Autoencoder
 from stylehead.guidance.conditions import canny_condition, depth_condition, estimated_depth_condition
 from stylehead.guidance.depth import DepthEstimator
+from stylehead.guidance.image_text import ClipSpace, EmbeddedSpace, ImageTextSpace
 from stylehead.guidance.parts import TeacherPaths
 from stylehead.guidance.schedule import Schedule
 from stylehead.guidance.sources import local_folder
@@ -18,9 +22,12 @@ from stylehead.guidance.teacher import (
 __all__ = [
     "WITHOUT",
     "Autoencoder",
+    "ClipSpace",
     "ControlCondition",
     "DepthEstimator",
+    "EmbeddedSpace",
     "EpsPair",
+    "ImageTextSpace",
     "PromptEmbedding",
     "Question",
     "Schedule",

@@ -74,7 +74,7 @@ STYLE_WORDS: dict[str, StyleWords] = {
 STYLES = tuple(STYLE_WORDS)
 PROMPTED_STYLES = tuple(style for style in STYLES if style != PHOTO)
 
-_SHAPES = ("{}", "portrait of {}", "a portrait of {}", "the head of {}", "{} portrait", "a picture of {}")
+SHAPES = ("{}", "portrait of {}", "a portrait of {}", "the head of {}", "{} portrait", "a picture of {}")
 _VIEW_WORDS: dict[View, tuple[str, ...]] = {
     "front": ("front view", "seen from the front"),
     "side": ("side view", "seen from the side"),
@@ -102,7 +102,7 @@ def caption(
     phrase = _pick(words.nouns, rng)
     if rng.random() < 0.4:
         phrase = f"a person {_pick(words.manners, rng)}".strip()
-    phrase = _pick(_SHAPES, rng).format(phrase)
+    phrase = _pick(SHAPES, rng).format(phrase)
     if grid and rng.random() < 0.5:
         return _pick(_GRID_WORDS, rng).format(phrase)
     if view is not None and not grid and rng.random() < 0.4:
@@ -112,7 +112,7 @@ def caption(
 
 def all_words() -> list[str]:
     """Every word a caption can contain, sorted: what the embedded tokenizer has whole tokens for."""
-    texts = [*_SHAPES, *_GRID_WORDS, "a person"]
+    texts = [*SHAPES, *_GRID_WORDS, "a person"]
     for words in STYLE_WORDS.values():
         texts += [*words.nouns, *words.manners, *words.keys]
     for phrases in _VIEW_WORDS.values():

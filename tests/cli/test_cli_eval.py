@@ -377,11 +377,13 @@ def test_a_run_that_was_made_by_hand_is_not_trained_again(measure: Run, finished
 
 def test_methods_that_are_not_built_keep_their_rows(measure: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules["stylehead.evaluation.methods"].__dict__, "METHOD_SETTINGS", {"ld": {}})
-    outcome = measure("eval", "--methods", "nada,ld", "--prompts", "Pixar character", *TINY, "--json")
-    _, nada, ours, _ = document(outcome)["rows"]
-    assert nada["label"] == "StyleGAN-NADA"
-    assert all(cell["value"] is None for cell in nada["cells"].values())
+    outcome = measure("eval", "--methods", "ip2p,nada,ld", "--prompts", "Pixar character", *TINY, "--json")
+    _, edited, nada, ours, _ = document(outcome)["rows"]
+    assert [edited["label"], nada["label"]] == ["InstructPix2Pix (2D)", "StyleGAN-NADA"]
+    for row in (edited, nada):
+        assert all(cell["value"] is None for cell in row["cells"].values())
     assert nada["problem"] == "This version of stylehead has no method nada."
+    assert "edits pictures with networks that are not embedded" in edited["problem"]
     assert value(ours, "id") is not None
 
 

@@ -50,8 +50,9 @@ def pristine() -> PanoHead:
 @pytest.fixture
 def make_stylizer(teacher, pristine) -> Callable[..., Stylizer]:
     """Build a stylizer around fresh copies of the generator; keyword arguments are settings."""
+    usual = teacher
 
-    def make(*, features=None, depth_estimator=None, **settings) -> Stylizer:
+    def make(*, features=None, depth_estimator=None, perception=None, teacher=usual, **settings) -> Stylizer:
         config = StylizeConfig.from_dict({"prompt": "a rosa", "iterations": 3, **settings})
         return Stylizer(
             copy.deepcopy(pristine),
@@ -60,6 +61,7 @@ def make_stylizer(teacher, pristine) -> Callable[..., Stylizer]:
             config,
             features=features,
             depth_estimator=depth_estimator,
+            perception=perception,
         )
 
     return make

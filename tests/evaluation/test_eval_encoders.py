@@ -17,12 +17,13 @@ from stylehead.evaluation import fid as fid_module
 from stylehead.evaluation import loading
 from stylehead.evaluation.arcface import ArcFace
 from stylehead.evaluation.case import Looks
-from stylehead.evaluation.clip import MEAN, STD, Clip
+from stylehead.evaluation.clip import Clip
 from stylehead.evaluation.depth import MonocularDepth
 from stylehead.evaluation.encoders import Encoders
 from stylehead.evaluation.fid import Inception
 from stylehead.evaluation.loading import EncoderFiles, load_encoders
 from stylehead.evaluation.portraits import Portraits, image_pm1
+from stylehead.guidance.image_text import MEAN, STD
 from stylehead.mini.captions import STYLES
 from stylehead.mini.tokens import write_tokenizer
 from stylehead.weights.presets import Preset, mini_preset

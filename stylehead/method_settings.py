@@ -1,0 +1,87 @@
+"""The named sets of settings: profiles, and what each system of the table changes, asks for and looks at.
+
+Two settings of every rival: the fair one, with the budget, the cameras and the noise levels that the paper's
+method has here (profile `default`), and the published one, with the numbers of its authors (profiles `paper`
+and `release`). In both, cameras are those of the paper's method, as the rivals knew no heads from all sides.
+"""
+
+import math
+from typing import Any
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {
+        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
+        "checkpoint_every": 250, "preview_every": 250,
+        "score": "paper", "rank": "both", "rank_renormalise": False,
+        "canny_channel": "red",
+        "tweedie_weight": 0.1, "perceptual_weight": 0.05,
+        "relative_distance_weight": 1.0,
+        "alpha_weight": 0.0, "latent_weight": 0.0,
+        "background": "bare", "conditioning_pitch_deg": math.degrees(0.2),
+    },
+    "release": {
+        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
+        "checkpoint_every": 250, "preview_every": 250,
+        "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
+        "rank": "single", "rank_renormalise": True,
+        "mask": "generator", "canny_channel": "red",
+        "tweedie_weight": 0.1, "perceptual_weight": 0.05,
+        "relative_distance_weight": 1.0, "relative_distance_axis": "planes",
+        "relative_distance_floor": 0.0, "relative_distance_limit": 0.0,
+        "alpha_weight": 0.0, "latent_weight": 0.0,
+        "background": "bare", "noise_mode": "random", "ray_jitter": True,
+        "conditioning_pitch_deg": math.degrees(0.2),
+    },
+}  # fmt: skip
+"""The named sets of settings of LD, as differences from the defaults."""
+
+_BASELINE: dict[str, Any] = {
+    "mirror": False, "grid": False, "rank": "none",
+    "tweedie_weight": 0.0, "perceptual_weight": 0.0, "relative_distance_weight": 0.0,
+    "alpha_weight": 0.0, "latent_weight": 0.0,
+}  # fmt: skip
+_RIVAL: dict[str, Any] = {
+    **_BASELINE, "canny": False, "depth": "none", "mask": "none", "learning_rate_end": 1.0,
+}  # fmt: skip
+
+METHOD_SETTINGS: dict[str, dict[str, Any]] = {
+    "ld": {},
+    "sds": {**_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48)},  # as DreamFusion's
+    "csd": {**_BASELINE, "score": "classifier"},
+    "nada": {**_RIVAL, "learning_rate": 0.0016},
+}
+"""What a method changes in the profile it is run with."""
+
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "nada": {"iterations": 600, "batch": 2, "psi": 1.0, "adaptive_heads": 8},
+}
+"""What a rival's authors did beyond that, for the profiles `paper` and `release`."""
+
+METHOD_MODELS: dict[str, tuple[str, ...]] = {
+    "ld": ("teacher",),
+    "sds": ("teacher",),
+    "csd": ("teacher",),
+    "nada": ("image_text",),
+}
+"""Which frozen networks a method asks, beside the untouched generator."""
+
+# ------------------------------------------------------------------------------------- what is looked at
+
+_EVERYBODY = {
+    "prompt", "method", "preset", "seed", "iterations", "time_budget_minutes", "learning_rate",
+    "learning_rate_end", "batch", "views", "checkpoint_every", "preview_every", "memory", "background",
+    "noise_mode", "ray_jitter", "yaw_deg", "pitch_deg", "conditioning_pitch_deg", "psi", "psi_cutoff",
+    "max_non_finite",
+}  # fmt: skip
+_RIVALS: dict[str, set[str]] = {
+    "nada": {"clip", "source_prompt", "adaptive_layers", "adaptive_heads"},
+}
+_ONLY_RIVALS = {"clip", "source_prompt", "adaptive_layers", "adaptive_heads"}
+
+
+def uses(method: str, setting: str) -> bool:
+    """Whether a method looks at a setting: LD and its ablations at all but those made for rivals."""
+    if method in _RIVALS:
+        return setting in _EVERYBODY | _RIVALS[method]
+    return setting not in _ONLY_RIVALS

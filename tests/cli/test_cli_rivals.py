@@ -1,0 +1,142 @@
+"""The rivals of the table from the command line, over a tiny random world with random encoders."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from cli_helpers import Run
+from full_scale import furnish, stylehead
+from safetensors import safe_open
+from tiny_teacher import write_tiny_depth_estimator, write_tiny_teacher
+
+from stylehead.generator import GeneratorConfig
+from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.weights import presets
+
+PIXAR = ("stylize", "--prompt", "Pixar character")
+SHORT = ("--iterations", "2", "--checkpoint-every", "1", "--preview-every", "1", "--out", "runs/rival")
+ASKS_NO_TEACHER = ("nada",)
+
+
+@pytest.fixture(scope="session")
+def seeing_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world with random networks that look at pictures."""
+    root = tmp_path_factory.mktemp("seeing") / "world"
+    shutil.copytree(world, root)
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        IdentityEncoder().save(root / "identity.safetensors", {})
+        ImageTextEncoder().save(root / "image_text.safetensors", {})
+        StyleClassifier().save(root / "style_classifier.safetensors", {})
+    return root
+
+
+@pytest.fixture
+def see(run: Run, seeing_world: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command where there are encoders."""
+    monkeypatch.setattr(presets, "MINI_WEIGHTS", seeing_world)
+    return run
+
+
+@pytest.mark.parametrize("method", ASKS_NO_TEACHER)
+def test_a_rival_without_a_teacher_makes_a_whole_run(see: Run, method: str) -> None:
+    outcome = see(*PIXAR, *SHORT, "--method", method, "--json")
+    assert outcome.code == 0, outcome
+    manifest = json.loads(outcome.out)["manifest"]
+    assert (manifest["outcome"], manifest["steps"], manifest["precision"]) == ("finished", 2, None)
+    assert manifest["config"]["method"] == method
+    assert manifest["teacher"]["clip"] == "mini/image_text"
+    ids = [file["id"] for file in manifest["weights"]]
+    assert "mini/image_text/image_text.safetensors" in ids
+    assert not any("unet" in name for name in ids)
+    run = Path("runs/rival")
+    assert {"style.safetensors", "contact_sheet.jpg", "turntable.mp4", "README.md"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert [path.name for path in sorted((run / "previews").iterdir())] == [
+        "step_000000.jpg", "step_000001.jpg", "step_000002.jpg",
+    ]  # fmt: skip
+    with safe_open(run / "style.safetensors", "pt") as file:
+        assert file.metadata()["stylehead.method"] == method
+    shown = see("render", "--seed", "1", "--yaw-steps", "1", "--format", "frames", "--out", "shown",
+                "--style", run / "style.safetensors")  # fmt: skip
+    assert shown.code == 0, shown
+
+
+@pytest.mark.parametrize("method", ASKS_NO_TEACHER)
+def test_a_rival_that_goes_on_ends_where_a_straight_run_does(see: Run, method: str) -> None:
+    words = (*PIXAR, "--method", method, "--preview-every", "0")
+    assert see(*words, "--iterations", "3", "--out", "runs/straight").code == 0
+    assert see(*words, "--iterations", "2", "--out", "runs/longer").code == 0
+    outcome = see("stylize", "--resume", "runs/longer", "--iterations", "3")
+    assert outcome.code == 0, outcome
+    styles = []
+    for name in ("straight", "longer"):
+        with safe_open(f"runs/{name}/style.safetensors", "pt") as file:
+            styles.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    assert styles[0].keys() == styles[1].keys()
+    assert styles[0]
+    assert all(torch.equal(tensor, styles[1][name]) for name, tensor in styles[0].items())
+
+
+def test_eval_trains_rivals_beside_ours(see: Run) -> None:
+    words = ("--identities", "2", "--yaws", "0,30", "--iterations", "1", "--json")
+    outcome = see(
+        "eval", "--methods", ",".join([*ASKS_NO_TEACHER, "ld"]), "--prompts", "Pixar character", *words
+    )
+    assert outcome.code == 0, outcome
+    rows = [row for row in json.loads(outcome.out)["rows"] if row["kind"] == "method"]
+    assert len(rows) == len(ASKS_NO_TEACHER) + 1
+    for row in rows:
+        assert row["iterations"] == 1
+        assert row["cells"]["id"]["value"] is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("nada", ("--cfg-scale", "3")),
+        ("nada", ("--grid",)),
+        ("ld", ("--source-prompt", "a man")),
+        ("sds", ("--clip", "folder")),
+    ],
+)
+def test_a_setting_that_says_nothing_to_a_method_is_refused(
+    run: Run, method: str, option: tuple[str, ...]
+) -> None:
+    outcome = run(*PIXAR, "--method", method, *option, "--dry-run")
+    assert outcome.code == 2
+    assert option[0] in outcome.err
+    assert f"--method {method}" in outcome.err
+
+
+@pytest.mark.parametrize("method", ASKS_NO_TEACHER)
+def test_without_the_embedded_encoder_it_says_what_is_missing(run: Run, method: str, tmp_path: Path) -> None:
+    outcome = run(*PIXAR, *SHORT, "--method", method)
+    assert outcome.code == 3
+    assert "image_text.safetensors" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_at_full_scale_clip_is_asked_for_and_no_teacher(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    furnish(home, GeneratorConfig.tiny(), write_tiny_teacher, write_tiny_depth_estimator)
+    (home / "teacher" / "unet" / "config.json").unlink()  # nobody may look at it
+    words = ("stylize", "--preset", "panohead", "--prompt", "a hamster", "--method", "nada")
+    done = stylehead(home, tmp_path, *words, "--iterations", "1", seconds=200)
+    assert done.returncode == 3, done.stderr
+    assert "stylehead weights fetch clip-vit-b32" in done.stderr
+    planned = stylehead(home, tmp_path, *words, "--dry-run", "--json", seconds=200)
+    assert planned.returncode == 0, planned.stderr
+    needs = {need["role"]: need for need in json.loads(planned.stdout)["weights"]}
+    assert {role: need["here"] for role, need in needs.items()} == {"generator": True, "clip": False}
+    assert needs["clip"]["fetch"] == "stylehead weights fetch clip-vit-b32"
+
+
+@pytest.mark.parametrize("method", ASKS_NO_TEACHER)
+def test_a_dry_run_times_a_few_steps(see: Run, method: str) -> None:
+    document = json.loads(see(*PIXAR, "--method", method, "--dry-run", "--json").out)
+    assert document["measured"] is True
+    assert [need["role"] for need in document["weights"]] == ["generator", "clip"]
