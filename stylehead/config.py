@@ -21,7 +21,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from stylehead.errors import UsageError
 from stylehead.method_settings import METHOD_SETTINGS, PROFILES, PUBLISHED
 
-Method = Literal["ld", "sds", "csd", "nada"]
+Method = Literal["ld", "sds", "csd", "nada", "styleganfusion"]
 Score = Literal["classifier", "paper", "sds"]
 Stages = Literal["none", "single", "grid", "both"]
 ProfileName = Literal["default", "paper", "release"]
@@ -156,6 +156,10 @@ class StylizeConfig:
     """Part of the layers that nada trains in an iteration, those that matter most then; 1 for all."""
     adaptive_heads: int = 2
     """Heads on which nada finds out which layers matter."""
+    rms_rescale: bool = True
+    """Scale predicted and drawn noise to the same size before rivals subtract them."""
+    direction_weight: float = 0.5
+    """Weight in styleganfusion of what the teacher says differently of the trained and untouched render."""
 
     background: Literal["random", "white", "bare"] = "random"
     """Behind the head: a random plain colour, white, or bare (what the network shows there)."""
@@ -285,7 +289,7 @@ _AT_LEAST: dict[str, float] = {
     "cfg_scale": 0, "ddim_steps": 1, "base_weight": 0, "mirror_weight": 0, "grid_weight": 0,
     "canny_scale": 0, "depth_scale": 0, "tweedie_weight": 0, "perceptual_weight": 0,
     "relative_distance_weight": 0, "relative_distance_limit": 0, "alpha_weight": 0, "latent_weight": 0,
-    "psi_cutoff": 0, "max_non_finite": 1, "adaptive_heads": 1,
+    "psi_cutoff": 0, "max_non_finite": 1, "adaptive_heads": 1, "direction_weight": 0,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "gradient_scale", "gradient_clamp", "time_budget_minutes")
 _BETWEEN: dict[str, tuple[float, float]] = {

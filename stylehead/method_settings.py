@@ -45,16 +45,24 @@ _RIVAL: dict[str, Any] = {
     **_BASELINE, "canny": False, "depth": "none", "mask": "none", "learning_rate_end": 1.0,
 }  # fmt: skip
 
+_FUSION: dict[str, Any] = {
+    **_RIVAL, "score": "sds", "cfg_scale": 100.0, "step_range": (25, 48), "learning_rate": 0.0008,
+    "gradient_scale": 0.01, "gradient_clamp": 0.01,
+}  # fmt: skip
+"""What StyleGAN-Fusion does with EG3D: t from 10 to 500, gradients held within 1 and divided by 100."""
+
 METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "ld": {},
     "sds": {**_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48)},  # as DreamFusion's
     "csd": {**_BASELINE, "score": "classifier"},
     "nada": {**_RIVAL, "learning_rate": 0.0016},
+    "styleganfusion": {**_FUSION, "perceptual_weight": 20.0},
 }
 """What a method changes in the profile it is run with."""
 
 PUBLISHED: dict[str, dict[str, Any]] = {
     "nada": {"iterations": 600, "batch": 2, "psi": 1.0, "adaptive_heads": 8},
+    "styleganfusion": {"iterations": 5001},
 }
 """What a rival's authors did beyond that, for the profiles `paper` and `release`."""
 
@@ -63,6 +71,7 @@ METHOD_MODELS: dict[str, tuple[str, ...]] = {
     "sds": ("teacher",),
     "csd": ("teacher",),
     "nada": ("image_text",),
+    "styleganfusion": ("teacher",),
 }
 """Which frozen networks a method asks, beside the untouched generator."""
 
@@ -74,10 +83,17 @@ _EVERYBODY = {
     "noise_mode", "ray_jitter", "yaw_deg", "pitch_deg", "conditioning_pitch_deg", "psi", "psi_cutoff",
     "max_non_finite",
 }  # fmt: skip
+_TEACHER = {
+    "diffusion", "vae", "precision", "score", "cfg_scale", "ddim_steps", "step_range", "gradient_scale",
+    "gradient_clamp", "posterior", "rms_rescale",
+}  # fmt: skip
 _RIVALS: dict[str, set[str]] = {
     "nada": {"clip", "source_prompt", "adaptive_layers", "adaptive_heads"},
+    "styleganfusion": {*_TEACHER, "direction_weight", "perceptual_weight"},
 }
-_ONLY_RIVALS = {"clip", "source_prompt", "adaptive_layers", "adaptive_heads"}
+_ONLY_RIVALS = {
+    "clip", "source_prompt", "adaptive_layers", "adaptive_heads", "rms_rescale", "direction_weight",
+}  # fmt: skip
 
 
 def uses(method: str, setting: str) -> bool:

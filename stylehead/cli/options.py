@@ -75,7 +75,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "alpha_weight",
         "latent_weight",
     ),
-    "Rivals": ("source_prompt", "adaptive_layers", "adaptive_heads"),
+    "Rivals": ("source_prompt", "adaptive_layers", "adaptive_heads", "rms_rescale", "direction_weight"),
     "Heads, cameras, background": (
         "psi",
         "psi_cutoff",

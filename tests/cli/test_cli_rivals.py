@@ -18,6 +18,8 @@ from stylehead.weights import presets
 PIXAR = ("stylize", "--prompt", "Pixar character")
 SHORT = ("--iterations", "2", "--checkpoint-every", "1", "--preview-every", "1", "--out", "runs/rival")
 ASKS_NO_TEACHER = ("nada",)
+ASKS_THE_TEACHER = ("styleganfusion",)
+RIVALS = (*ASKS_NO_TEACHER, *ASKS_THE_TEACHER)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +67,20 @@ def test_a_rival_without_a_teacher_makes_a_whole_run(see: Run, method: str) -> N
     assert shown.code == 0, shown
 
 
-@pytest.mark.parametrize("method", ASKS_NO_TEACHER)
+@pytest.mark.parametrize("method", ASKS_THE_TEACHER)
+def test_a_rival_with_a_teacher_makes_a_whole_run(see: Run, method: str) -> None:
+    outcome = see(*PIXAR, *SHORT, "--method", method, "--json")
+    assert outcome.code == 0, outcome
+    manifest = json.loads(outcome.out)["manifest"]
+    assert (manifest["outcome"], manifest["steps"], manifest["precision"]) == ("finished", 2, "float32")
+    assert manifest["teacher"] == {"diffusion": "mini/teacher"}
+    events = Path("runs/rival/events.jsonl").read_text().splitlines()
+    assert all(set(json.loads(event)["gradient_rms"]) == {"single"} for event in events)
+    with safe_open("runs/rival/style.safetensors", "pt") as file:
+        assert file.metadata()["stylehead.method"] == method
+
+
+@pytest.mark.parametrize("method", RIVALS)
 def test_a_rival_that_goes_on_ends_where_a_straight_run_does(see: Run, method: str) -> None:
     words = (*PIXAR, "--method", method, "--preview-every", "0")
     assert see(*words, "--iterations", "3", "--out", "runs/straight").code == 0
@@ -83,12 +98,10 @@ def test_a_rival_that_goes_on_ends_where_a_straight_run_does(see: Run, method: s
 
 def test_eval_trains_rivals_beside_ours(see: Run) -> None:
     words = ("--identities", "2", "--yaws", "0,30", "--iterations", "1", "--json")
-    outcome = see(
-        "eval", "--methods", ",".join([*ASKS_NO_TEACHER, "ld"]), "--prompts", "Pixar character", *words
-    )
+    outcome = see("eval", "--methods", ",".join([*RIVALS, "ld"]), "--prompts", "Pixar character", *words)
     assert outcome.code == 0, outcome
     rows = [row for row in json.loads(outcome.out)["rows"] if row["kind"] == "method"]
-    assert len(rows) == len(ASKS_NO_TEACHER) + 1
+    assert len(rows) == len(RIVALS) + 1
     for row in rows:
         assert row["iterations"] == 1
         assert row["cells"]["id"]["value"] is not None
@@ -101,6 +114,8 @@ def test_eval_trains_rivals_beside_ours(see: Run) -> None:
         ("nada", ("--grid",)),
         ("ld", ("--source-prompt", "a man")),
         ("sds", ("--clip", "folder")),
+        ("sds", ("--direction-weight", "1")),
+        ("styleganfusion", ("--alpha-weight", "1")),
     ],
 )
 def test_a_setting_that_says_nothing_to_a_method_is_refused(

@@ -4,12 +4,13 @@ from stylehead.config import StylizeConfig
 from stylehead.distill.losses import FeatureMaps
 from stylehead.distill.method import Method, Perception
 from stylehead.distill.methods.nada import Nada
+from stylehead.distill.methods.styleganfusion import StyleGANFusion
 from stylehead.distill.objective import Objective
 from stylehead.distill.stages import DepthFunction
 from stylehead.errors import MissingError
 from stylehead.guidance import Teacher
 
-__all__ = ["Nada", "build_method"]
+__all__ = ["Nada", "StyleGANFusion", "build_method"]
 
 
 def build_method(
@@ -38,4 +39,6 @@ def build_method(
         return Nada(config, perception.image_text)
     if teacher is None:
         raise MissingError(f"The method {config.method} needs a teacher.", "--diffusion FOLDER")
+    if config.method == "styleganfusion":
+        return StyleGANFusion(config, teacher, features)
     return Objective(teacher, config, features=features, depth_estimator=depth_estimator)
