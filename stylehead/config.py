@@ -21,7 +21,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from stylehead.errors import UsageError
 from stylehead.method_settings import METHOD_SETTINGS, PROFILES, PUBLISHED
 
-Method = Literal["ld", "sds", "csd", "nada", "styleganfusion"]
+Method = Literal["ld", "sds", "csd", "nada", "styleclip", "styleganfusion", "diffusiongan3d"]
 Score = Literal["classifier", "paper", "sds"]
 Stages = Literal["none", "single", "grid", "both"]
 ProfileName = Literal["default", "paper", "release"]
@@ -160,6 +160,14 @@ class StylizeConfig:
     """Scale predicted and drawn noise to the same size before rivals subtract them."""
     direction_weight: float = 0.5
     """Weight in styleganfusion of what the teacher says differently of the trained and untouched render."""
+    reconstruction_weight: float = 0.0
+    """Weight in diffusiongan3d of keeping what the teacher asks little of: for local edits, not styles."""
+    clip_weight: float = 1.0
+    """Weight in styleclip of the prompt."""
+    offset_weight: float = 0.8
+    """Weight in styleclip of keeping style vectors where they were."""
+    identity_weight: float = 0.1
+    """Weight in styleclip of keeping who is in the picture."""
 
     background: Literal["random", "white", "bare"] = "random"
     """Behind the head: a random plain colour, white, or bare (what the network shows there)."""
@@ -290,6 +298,7 @@ _AT_LEAST: dict[str, float] = {
     "canny_scale": 0, "depth_scale": 0, "tweedie_weight": 0, "perceptual_weight": 0,
     "relative_distance_weight": 0, "relative_distance_limit": 0, "alpha_weight": 0, "latent_weight": 0,
     "psi_cutoff": 0, "max_non_finite": 1, "adaptive_heads": 1, "direction_weight": 0,
+    "reconstruction_weight": 0, "clip_weight": 0, "offset_weight": 0, "identity_weight": 0,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "gradient_scale", "gradient_clamp", "time_budget_minutes")
 _BETWEEN: dict[str, tuple[float, float]] = {

@@ -56,13 +56,17 @@ METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "sds": {**_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48)},  # as DreamFusion's
     "csd": {**_BASELINE, "score": "classifier"},
     "nada": {**_RIVAL, "learning_rate": 0.0016},
+    "styleclip": {**_RIVAL, "learning_rate": 0.5},  # small, as its layers learn at 0.01 of it
     "styleganfusion": {**_FUSION, "perceptual_weight": 20.0},
+    "diffusiongan3d": {**_FUSION, "relative_distance_weight": 1.0},  # nothing else is published
 }
 """What a method changes in the profile it is run with."""
 
 PUBLISHED: dict[str, dict[str, Any]] = {
     "nada": {"iterations": 600, "batch": 2, "psi": 1.0, "adaptive_heads": 8},
+    "styleclip": {"iterations": 50_000, "batch": 2},
     "styleganfusion": {"iterations": 5001},
+    "diffusiongan3d": {"iterations": 5000},  # ours: not published
 }
 """What a rival's authors did beyond that, for the profiles `paper` and `release`."""
 
@@ -71,7 +75,9 @@ METHOD_MODELS: dict[str, tuple[str, ...]] = {
     "sds": ("teacher",),
     "csd": ("teacher",),
     "nada": ("image_text",),
+    "styleclip": ("image_text", "faces"),
     "styleganfusion": ("teacher",),
+    "diffusiongan3d": ("teacher",),
 }
 """Which frozen networks a method asks, beside the untouched generator."""
 
@@ -89,10 +95,20 @@ _TEACHER = {
 }  # fmt: skip
 _RIVALS: dict[str, set[str]] = {
     "nada": {"clip", "source_prompt", "adaptive_layers", "adaptive_heads"},
+    "styleclip": {"clip", "clip_weight", "offset_weight", "identity_weight"},
     "styleganfusion": {*_TEACHER, "direction_weight", "perceptual_weight"},
+    "diffusiongan3d": {
+        *_TEACHER,
+        "reconstruction_weight",
+        "relative_distance_weight",
+        "relative_distance_axis",
+        "relative_distance_floor",
+        "relative_distance_limit",
+    },
 }
 _ONLY_RIVALS = {
     "clip", "source_prompt", "adaptive_layers", "adaptive_heads", "rms_rescale", "direction_weight",
+    "reconstruction_weight", "clip_weight", "offset_weight", "identity_weight",
 }  # fmt: skip
 
 

@@ -24,6 +24,8 @@ CLIP = "clip-vit-b32"
 """Catalogue entry of the image-text network at full scale."""
 IMAGE_TEXT = "image_text.safetensors"
 """File of the embedded one."""
+FACES = "identity.safetensors"
+"""File of the embedded network that says who is in a picture; there is none at full scale to learn from."""
 UNKNOWN_LICENCE = "not known to stylehead: see where it comes from"
 
 
@@ -47,12 +49,13 @@ class Sources:
     vae: Source | None = None
     depth_estimator: Source | None = None
     clip: Source | None = None
+    faces: Source | None = None
 
     def listed(self) -> list[Source]:
         """Return all that are there."""
         every = (
             self.diffusion, self.controlnet_canny, self.controlnet_depth, self.vae,
-            self.depth_estimator, self.clip,
+            self.depth_estimator, self.clip, self.faces,
         )  # fmt: skip
         return [source for source in every if source is not None]
 
@@ -83,7 +86,7 @@ def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
     asked = METHOD_MODELS[config.method]
     clip = _clip(config, preset) if "image_text" in asked else None
     if "teacher" not in asked:
-        return Sources(None, clip=clip)
+        return Sources(None, clip=clip, faces=_faces(config, preset) if "faces" in asked else None)
     if config.diffusion is None:
         base = Source("diffusion", f"{preset.name}/teacher", preset.require_teacher(), preset.licence)
     else:
@@ -155,6 +158,14 @@ def _clip(config: StylizeConfig, preset: Preset) -> Source:
     return Source("clip", f"{preset.name}/image_text", path, preset.licence)
 
 
+def _faces(config: StylizeConfig, preset: Preset) -> Source | None:
+    """The preset's network that says who is in a picture, if the job asks it."""
+    path = preset.companion(FACES)
+    if config.identity_weight == 0 or path is None or not preset.knows_few_styles:
+        return None
+    return Source("faces", f"{preset.name}/identity", path, preset.licence)
+
+
 def _licence_in(folder: Path) -> str:
     """The licence that a model's card declares in its front matter, as the Hub's cards do."""
     card = folder / "README.md"
@@ -184,7 +195,7 @@ def weight_facts(preset: Preset, sources: Sources) -> list[WeightFile]:
     by_role = {source.role: source for source in sources.listed()}
     paths = sources.teacher_paths()
     files: dict[str, Path] = {} if paths is None else paths.weight_files()
-    for other in (sources.depth_estimator, sources.clip):
+    for other in (sources.depth_estimator, sources.clip, sources.faces):
         if other is not None:
             found = sorted(other.folder.glob("*.safetensors")) if other.folder.is_dir() else [other.folder]
             files |= {f"{other.role}/{path.name}": path for path in found}
@@ -233,13 +244,18 @@ def _load_teacher(config: StylizeConfig, sources: Sources, device: str) -> "Teac
 
 def _load_perception(sources: Sources, preset: Preset, device: str) -> "Perception":
     from stylehead.distill import Perception
-    from stylehead.guidance import ClipSpace, EmbeddedSpace
+    from stylehead.guidance import ClipSpace, EmbeddedSpace, ImageTextSpace
 
-    if sources.clip is None:
-        return Perception()
-    if sources.clip.folder.is_dir():
-        return Perception(ClipSpace.load(sources.clip.folder, device))
-    return Perception(EmbeddedSpace.load(sources.clip.folder, preset.teacher / "tokenizer", device))
+    space: ImageTextSpace | None = None
+    if sources.clip is not None and sources.clip.folder.is_dir():
+        space = ClipSpace.load(sources.clip.folder, device)
+    elif sources.clip is not None:
+        space = EmbeddedSpace.load(sources.clip.folder, preset.teacher / "tokenizer", device)
+    if sources.faces is None:
+        return Perception(space)
+    from stylehead.mini.encoders import IdentityEncoder
+
+    return Perception(space, IdentityEncoder.load(sources.faces.folder).to(device))
 
 
 def choose_dtype(precision: str, device: str) -> "torch.dtype":

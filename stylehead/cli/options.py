@@ -75,7 +75,17 @@ PANELS: dict[str, tuple[str, ...]] = {
         "alpha_weight",
         "latent_weight",
     ),
-    "Rivals": ("source_prompt", "adaptive_layers", "adaptive_heads", "rms_rescale", "direction_weight"),
+    "Rivals": (
+        "source_prompt",
+        "adaptive_layers",
+        "adaptive_heads",
+        "rms_rescale",
+        "direction_weight",
+        "reconstruction_weight",
+        "clip_weight",
+        "offset_weight",
+        "identity_weight",
+    ),
     "Heads, cameras, background": (
         "psi",
         "psi_cutoff",

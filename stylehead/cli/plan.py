@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stylehead.cli.models import CLIP, ESTIMATORS, IMAGE_TEXT, choose_dtype, find_source
+from stylehead.cli.models import CLIP, ESTIMATORS, FACES, IMAGE_TEXT, choose_dtype, find_source
 from stylehead.config import StylizeConfig
 from stylehead.errors import LicenseError, MissingError
 from stylehead.memory import MEASURED, MemoryTier
@@ -77,6 +77,9 @@ def plan_job(config: StylizeConfig, preset: Preset) -> Plan:
         needs |= _teacher(config, preset)
     if "image_text" in asked:
         needs["clip"] = _clip(config, preset)
+    faces = preset.companion(FACES) if "faces" in asked and config.identity_weight > 0 else None
+    if faces is not None and preset.knows_few_styles:
+        needs["faces"] = _here("faces", f"{preset.name}/identity", faces, preset.licence)
     return Plan(config, preset, needs)
 
 

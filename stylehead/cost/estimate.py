@@ -205,7 +205,7 @@ def _scene(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Sce
     views = render_groups(
         generator, _grid(blueprint, planes), ws, draw, config, groups=trained_groups(config), **common
     )
-    return Scene(draw, views, reference_views, planes, reference)
+    return Scene(draw, views, reference_views, planes, reference, ws, ws)
 
 
 def _grid(blueprint: Blueprint, planes: Tensor) -> TriGrid:

@@ -260,7 +260,8 @@ class Stylizer:
             self.generator, planes, ws, draw, config,
             groups=self.objective.groups(), rng=self.noise, one_view=one_view,
         )  # fmt: skip
-        return Scene(draw, views, reference_views, planes, reference_planes)
+        edited = self.generator.edited(ws)
+        return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
 
     def _descend(self, terms: Terms) -> tuple[float, bool]:
         """Move the weights against the terms; say the gradient's norm and whether it was usable."""

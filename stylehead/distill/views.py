@@ -36,13 +36,19 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """All that one iteration looks at: views and tri-grids of the trained generator and of the reference."""
+    """All that one iteration looks at: views and tri-grids of the trained generator and of the reference.
+
+    `ws` [K, num_ws, w_dim] are the style vectors that both got, and `edited_ws` what the trained one made of
+    them: the same, unless the method trains a mapper.
+    """
 
     draw: Draw
     views: dict[str, Views]
     reference_views: dict[str, Views]
     planes: Tensor
     reference_planes: Tensor
+    ws: Tensor
+    edited_ws: Tensor
 
 
 def trained_groups(config: StylizeConfig) -> Groups:
@@ -149,7 +155,7 @@ def _finish(
     images = generator.superresolution(
         join([part.image_raw for part in parts.values()]),
         join([part.features for part in parts.values()]),
-        ws,
+        generator.edited(ws),
         noise_mode=generator.config.rendering.superresolution_noise_mode,
         generator=rng,
         one_view=one_view,

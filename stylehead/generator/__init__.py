@@ -1,8 +1,9 @@
 """PanoHead in plain PyTorch: mapping, synthesis, tri-grid volume renderer and super-resolution."""
 
 from stylehead.architecture import GeneratorConfig, RenderingConfig, SuperresolutionConfig
+from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.outputs import PointSamples, RawOutput, RenderOptions, RenderOutput
-from stylehead.generator.panohead import PanoHead, trainable_parameters
+from stylehead.generator.panohead import PanoHead
 from stylehead.generator.renderer import (
     DensityEdits,
     DepthDraws,
@@ -14,12 +15,14 @@ from stylehead.generator.renderer import (
     render_rays,
 )
 from stylehead.generator.style import Style, StyleMix, load_style, mix_styles, remove_styles, save_style
+from stylehead.generator.trained import mapper_parameters, trainable_parameters
 from stylehead.generator.trigrid import TriGrid, sample_trigrid
 
 __all__ = [
     "DensityEdits",
     "DepthDraws",
     "GeneratorConfig",
+    "LatentMapper",
     "MarchOutput",
     "PanoHead",
     "PointSamples",
@@ -35,6 +38,7 @@ __all__ = [
     "TriGrid",
     "camera_rays",
     "load_style",
+    "mapper_parameters",
     "march",
     "mix_styles",
     "remove_styles",

@@ -11,6 +11,7 @@ from stylehead.architecture import DECODER_FEATURES, UNUSED_TENSOR, GeneratorCon
 from stylehead.errors import UsageError
 from stylehead.generator import checkpoint
 from stylehead.generator.decoder import Decoder
+from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.layers import NoiseMode, ToRGB
 from stylehead.generator.mapping import MappingNetwork
 from stylehead.generator.ops import resize
@@ -45,6 +46,7 @@ class PanoHead(nn.Module):
         super().__init__()
         self.config = config
         self.unstyled: dict[str, Tensor] = {}  # weights under the styles laid over them, see `style`
+        self.latent_edits: tuple[tuple[LatentMapper, float], ...] = ()  # styles that move heads, and shares
         self._fingerprint: tuple[object, str] | None = None
         rendering = config.rendering
         self.backbone = Backbone(config)
@@ -139,7 +141,16 @@ class PanoHead(nn.Module):
         """
         if ws.shape[1] < self.num_ws:
             raise UsageError(f"The generator takes {self.num_ws} style vectors, not {ws.shape[1]}.")
+        ws = self.edited(ws)
         return self.backbone.synthesis(ws, noise_mode=noise_mode, generator=generator, recompute=recompute)
+
+    def edited(self, ws: Tensor) -> Tensor:
+        """Move style vectors [K,num_ws,w_dim] as the applied styles that move heads say; others say nothing.
+
+        All methods that take ``ws`` do this themselves; `superresolution`, called alone, does not.
+        """
+        moves = [share * mapper(ws) for mapper, share in self.latent_edits]
+        return ws + torch.stack(moves).sum(dim=0) if moves else ws
 
     def prepare(self, planes: Tensor) -> TriGrid:
         """Arrange planes for sampling, worth keeping over several renders of the same planes."""
@@ -184,7 +195,7 @@ class PanoHead(nn.Module):
         image = self.superresolution(
             raw.image_raw,
             raw.features,
-            ws,
+            self.edited(ws),
             noise_mode=self.config.rendering.superresolution_noise_mode,
             generator=generator,
             one_view=options.one_view,
@@ -205,7 +216,7 @@ class PanoHead(nn.Module):
         options: RenderOptions | None = None,
     ) -> RawOutput:
         """Render without super-resolution; arguments as in :meth:`render`."""
-        options = options or RenderOptions()
+        options, ws = options or RenderOptions(), self.edited(ws)
         rendering = self.config.rendering
         grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
         _check_batch(grid.planes.shape[0], ws, camera_label)
@@ -379,16 +390,6 @@ class PanoHead(nn.Module):
             ws = torch.cat([ws, ws[:, -1:].expand(-1, missing, -1)], dim=1)
         image = self.bcg_synthesis(ws, noise_mode=noise_mode, generator=generator)
         return resize(image, resolution, antialias=self.config.rendering.sr_antialias)
-
-
-def trainable_parameters(generator: PanoHead) -> list[tuple[str, nn.Parameter]]:
-    """Name what distillation trains: tri-grid synthesis and super-resolution, without any bias."""
-    prefixes = ("backbone.synthesis.", "superresolution.")
-    return [
-        (name, parameter)
-        for name, parameter in generator.named_parameters()
-        if name.startswith(prefixes) and not name.endswith(".bias")
-    ]
 
 
 def _check_batch(identities: int, ws: Tensor, camera_label: Tensor) -> None:

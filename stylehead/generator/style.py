@@ -1,4 +1,7 @@
-"""Style files: what training changed in a generator, to be laid over the same base at any strength."""
+"""Style files: what training changed in a generator, to be laid over the same base at any strength.
+
+A style of StyleCLIP changes nothing in it: its file holds a mapper that moves style vectors beforehand.
+"""
 
 import math
 import os
@@ -11,7 +14,9 @@ from torch import Tensor
 from stylehead import __version__
 from stylehead.errors import JobError, UsageError
 from stylehead.generator import checkpoint
+from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.panohead import PanoHead
+from stylehead.generator.trained import MAPPER_PREFIX, mapper_parameters
 
 STYLE_FORMAT = "style-1"
 _BASE_KEY = "stylehead.base"
@@ -22,7 +27,7 @@ class Style:
     """The tensors that training changed, as trained.
 
     Attributes:
-        tensors: Trained values by state-dict name.
+        tensors: Trained values by state-dict name; those of a mapper after `MAPPER_PREFIX`.
         base: Fingerprint of the generator that training started from.
         metadata: All header entries of the file.
     """
@@ -33,6 +38,8 @@ class Style:
 
     def apply(self, generator: PanoHead, strength: float = 1.0) -> None:
         """Set a generator's weights to ``base + strength (trained - base)``, in place.
+
+        What a mapper adds to style vectors is multiplied by the strength instead.
 
         Styles that were applied before are taken off first, so the strength can be changed by applying again.
 
@@ -61,7 +68,10 @@ class StyleMix:
         for style, _ in shares:
             _check_base(style, generator)
         state = generator.state_dict()
-        names = sorted({name for style, _ in shares for name in style.tensors})
+        generator.latent_edits = tuple(
+            (mapper, share) for style, share in shares for mapper in _mappers(style, generator)
+        )
+        names = sorted({name for style, _ in shares for name in _changed(style)})
         generator.unstyled = {name: state[name].clone() for name in names}
         for name in names:
             changes = [
@@ -95,6 +105,7 @@ def remove_styles(generator: PanoHead) -> None:
     for name, tensor in generator.unstyled.items():
         state[name].copy_(tensor)
     generator.unstyled = {}
+    generator.latent_edits = ()
 
 
 def save_style(
@@ -124,7 +135,8 @@ def save_style(
         _BASE_KEY: reference.fingerprint(),
         "stylehead.version": __version__,
     }
-    checkpoint.write_tensors(path, changed, {**metadata, **header})
+    mapper = {name: tensor.detach() for name, tensor in mapper_parameters(generator).items()}
+    checkpoint.write_tensors(path, {**changed, **mapper}, {**metadata, **header})
 
 
 def load_style(path: str | os.PathLike[str]) -> Style:
@@ -150,9 +162,27 @@ def _check_base(style: Style, generator: PanoHead) -> None:
             f"(fingerprint {style.base[:12]}, this one is {actual[:12]})."
         )
     state = generator.state_dict()
-    for name, tensor in style.tensors.items():
+    for name, tensor in _changed(style).items():
         if name not in state or state[name].shape != tensor.shape:
             raise JobError(f"The style changes `{name}`, which this generator does not have in that shape.")
+
+
+def _changed(style: Style) -> dict[str, Tensor]:
+    """Return a style's tensors that take the place of the generator's own."""
+    return {name: tensor for name, tensor in style.tensors.items() if not name.startswith(MAPPER_PREFIX)}
+
+
+def _mappers(style: Style, generator: PanoHead) -> list[LatentMapper]:
+    """Build a style's mapper of style vectors, if it has one, on the generator's device."""
+    state = {
+        name.removeprefix(MAPPER_PREFIX): tensor
+        for name, tensor in style.tensors.items()
+        if name.startswith(MAPPER_PREFIX)
+    }
+    if not state:
+        return []
+    mapper = LatentMapper.of_state(generator.config.w_dim, state)
+    return [mapper.requires_grad_(False).to(next(generator.parameters()).device)]
 
 
 def _blend(base: Tensor, changes: Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 import typer
@@ -14,7 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 from stylehead import __version__
 from stylehead.cli.options import PANELS
 from stylehead.cli.stylize import stylize
-from stylehead.config import StylizeConfig
+from stylehead.config import Method, StylizeConfig
 from stylehead.method_settings import METHOD_SETTINGS
 
 COMMANDS = ("stylize", "render", "eval", "invert", "info", "doctor")
@@ -73,8 +74,10 @@ def test_help_needs_no_heavy_import_and_little_time() -> None:
     assert float(seconds) < 0.5
 
 
-def test_only_what_is_built_is_listed(run: Run) -> None:
-    assert "|".join(METHOD_SETTINGS) in "".join(run("stylize", "--help").out.split())
+def test_only_what_is_built_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert get_args(Method) == tuple(METHOD_SETTINGS)
+    monkeypatch.setenv("COLUMNS", "300")  # so that no name is cut in two
+    assert f"<{'|'.join(METHOD_SETTINGS)}>" in run("stylize", "--help").out
     started = time.monotonic()
     outcome = run("stylize", "--prompt", "Pixar", "--method", "ip2p")
     assert outcome.code == 2

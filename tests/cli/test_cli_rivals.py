@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 from cli_helpers import Run
-from full_scale import furnish, stylehead
+from full_scale import furnish
 from safetensors import safe_open
 from tiny_teacher import write_tiny_depth_estimator, write_tiny_teacher
 
 from stylehead.generator import GeneratorConfig
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
-from stylehead.weights import presets
+from stylehead.weights import presets, store
 
 PIXAR = ("stylize", "--prompt", "Pixar character")
 SHORT = ("--iterations", "2", "--checkpoint-every", "1", "--preview-every", "1", "--out", "runs/rival")
-ASKS_NO_TEACHER = ("nada",)
-ASKS_THE_TEACHER = ("styleganfusion",)
+ASKS_NO_TEACHER = ("nada", "styleclip")
+ASKS_THE_TEACHER = ("styleganfusion", "diffusiongan3d")
 RIVALS = (*ASKS_NO_TEACHER, *ASKS_THE_TEACHER)
 
 
@@ -116,6 +116,8 @@ def test_eval_trains_rivals_beside_ours(see: Run) -> None:
         ("sds", ("--clip", "folder")),
         ("sds", ("--direction-weight", "1")),
         ("styleganfusion", ("--alpha-weight", "1")),
+        ("diffusiongan3d", ("--direction-weight", "1")),
+        ("styleclip", ("--adaptive-layers", "1")),
     ],
 )
 def test_a_setting_that_says_nothing_to_a_method_is_refused(
@@ -135,17 +137,21 @@ def test_without_the_embedded_encoder_it_says_what_is_missing(run: Run, method: 
     assert not (tmp_path / "runs").exists()
 
 
-def test_at_full_scale_clip_is_asked_for_and_no_teacher(tmp_path: Path) -> None:
+def test_at_full_scale_clip_is_asked_for_and_no_teacher(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     furnish(home, GeneratorConfig.tiny(), write_tiny_teacher, write_tiny_depth_estimator)
     (home / "teacher" / "unet" / "config.json").unlink()  # nobody may look at it
     words = ("stylize", "--preset", "panohead", "--prompt", "a hamster", "--method", "nada")
-    done = stylehead(home, tmp_path, *words, "--iterations", "1", seconds=200)
-    assert done.returncode == 3, done.stderr
-    assert "stylehead weights fetch clip-vit-b32" in done.stderr
-    planned = stylehead(home, tmp_path, *words, "--dry-run", "--json", seconds=200)
-    assert planned.returncode == 0, planned.stderr
-    needs = {need["role"]: need for need in json.loads(planned.stdout)["weights"]}
+    monkeypatch.setenv(store.HOME_VARIABLE, str(home))
+    monkeypatch.setenv(store.ACCEPT_VARIABLE, "panohead")
+    done = run(*words, "--iterations", "1")
+    assert done.code == 3, done
+    assert "stylehead weights fetch clip-vit-b32" in done.err
+    planned = run(*words, "--dry-run", "--json")
+    assert planned.code == 0, planned
+    needs = {need["role"]: need for need in json.loads(planned.out)["weights"]}
     assert {role: need["here"] for role, need in needs.items()} == {"generator": True, "clip": False}
     assert needs["clip"]["fetch"] == "stylehead weights fetch clip-vit-b32"
 
@@ -154,4 +160,5 @@ def test_at_full_scale_clip_is_asked_for_and_no_teacher(tmp_path: Path) -> None:
 def test_a_dry_run_times_a_few_steps(see: Run, method: str) -> None:
     document = json.loads(see(*PIXAR, "--method", method, "--dry-run", "--json").out)
     assert document["measured"] is True
-    assert [need["role"] for need in document["weights"]] == ["generator", "clip"]
+    faces = ["faces"] if method == "styleclip" else []
+    assert [need["role"] for need in document["weights"]] == ["generator", "clip", *faces]

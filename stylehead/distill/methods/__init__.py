@@ -3,14 +3,16 @@
 from stylehead.config import StylizeConfig
 from stylehead.distill.losses import FeatureMaps
 from stylehead.distill.method import Method, Perception
+from stylehead.distill.methods.diffusiongan3d import DiffusionGAN3D
 from stylehead.distill.methods.nada import Nada
+from stylehead.distill.methods.styleclip import StyleCLIP
 from stylehead.distill.methods.styleganfusion import StyleGANFusion
 from stylehead.distill.objective import Objective
 from stylehead.distill.stages import DepthFunction
 from stylehead.errors import MissingError
 from stylehead.guidance import Teacher
 
-__all__ = ["Nada", "StyleGANFusion", "build_method"]
+__all__ = ["DiffusionGAN3D", "Nada", "StyleCLIP", "StyleGANFusion", "build_method"]
 
 
 def build_method(
@@ -37,8 +39,12 @@ def build_method(
     perception = perception or Perception()
     if config.method == "nada":
         return Nada(config, perception.image_text)
+    if config.method == "styleclip":
+        return StyleCLIP(config, perception)
     if teacher is None:
         raise MissingError(f"The method {config.method} needs a teacher.", "--diffusion FOLDER")
     if config.method == "styleganfusion":
         return StyleGANFusion(config, teacher, features)
+    if config.method == "diffusiongan3d":
+        return DiffusionGAN3D(config, teacher)
     return Objective(teacher, config, features=features, depth_estimator=depth_estimator)
