@@ -54,6 +54,7 @@ class RenderingConfig:
     triplane_size: int = 256  # texels along an edge of each of the three grids
     triplane_depth: int = 3  # slices of each grid
     box_warp: float = 1.0  # edge of the rendered cube in world units
+    triplane_crop: float = 0.1  # nothing shows so near to the faces of the cube in x and z
     depth_resolution: int = 48  # coarse samples on a ray
     depth_resolution_importance: int = 48  # further samples where the coarse ones found something; 0 = none
     ray_start: RayLimit = (
@@ -153,14 +154,16 @@ class GeneratorConfig:
             mapping_lr_mul=1.0,
             channel_base=4096,
             channel_max=128,
-            neural_rendering_resolution=32,
+            neural_rendering_resolution=64,
             superresolution=SuperresolutionConfig(
-                input_resolution=32, block0_out_channels=48, block1_out_channels=32
+                kind="2X", input_resolution=64, block0_out_channels=32, block1_out_channels=24
             ),
             rendering=RenderingConfig(
                 triplane_size=64,
-                depth_resolution=18,
-                depth_resolution_importance=18,
+                box_warp=0.7,
+                triplane_crop=0.02,
+                depth_resolution=12,
+                depth_resolution_importance=12,
                 ray_end=3.15,
                 use_background=False,
                 c_gen_conditioning_zero=True,

@@ -116,7 +116,7 @@ def surface_level(generator: PanoHead, grid: TriGrid, ws: Tensor) -> float:
     points = rays.origins[solid][:, None] + rays.directions[solid][:, None] * (depth + offsets)[..., None]
     flat = points.reshape(1, -1, 3)
     density = generator.sample_points(grid, flat).density[..., 0]
-    density = DensityEdits().apply(density, flat, box_warp=config.rendering.box_warp)
+    density = DensityEdits().apply(density, flat, config.rendering)
     along = density.reshape(points.shape[:-1])
     passed = along[:, offsets <= 0].amax(dim=1).median()
     return float(torch.minimum(passed, along.amax(dim=1).median() / 2))
@@ -180,7 +180,9 @@ def _density_volume(generator: PanoHead, grid: TriGrid, resolution: int) -> Floa
             1, -1, 3
         )
         density = generator.sample_points(grid, points).density[..., 0]
-        slabs.append(edits.apply(density, points, box_warp=box).reshape(-1, resolution, resolution).cpu())
+        slabs.append(
+            edits.apply(density, points, generator.config.rendering).reshape(-1, resolution, resolution).cpu()
+        )
     return np.asarray(torch.cat(slabs).numpy(), dtype=np.float32)
 
 

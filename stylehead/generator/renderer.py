@@ -251,19 +251,20 @@ class DensityEdits:
     """What is made transparent (or solid) before marching; 0 switches an edit off.
 
     Attributes:
-        triplane_crop: Nothing shows within this distance of the cube's faces in x and z.
+        triplane_crop: Nothing shows within this distance of the cube's faces in x and z; None: as configured.
         cull_clouds: Samples of opacity below this become transparent.
         binarize_clouds: Samples become transparent below this opacity and solid above.
     """
 
-    triplane_crop: float = 0.1
+    triplane_crop: float | None = None
     cull_clouds: float = 0.0
     binarize_clouds: float = 0.0
 
-    def apply(self, density: Tensor, points: Tensor, *, box_warp: float) -> Tensor:
+    def apply(self, density: Tensor, points: Tensor, config: RenderingConfig) -> Tensor:
         """Edit density logits [...] of points [...,3]; their gradient is cut where they are replaced."""
-        if self.triplane_crop:
-            limit = box_warp / 2 - self.triplane_crop
+        crop = config.triplane_crop if self.triplane_crop is None else self.triplane_crop
+        if crop:
+            limit = config.box_warp / 2 - crop
             outside = (points[..., 0].abs() > limit) | (points[..., 2].abs() > limit)
             density = density.masked_fill(outside, _TRANSPARENT)
         if self.cull_clouds:
@@ -302,7 +303,7 @@ def render_rays(
     def samples(depths: Tensor) -> RaySamples:
         points = rays.origins[:, :, None] + depths[..., None] * rays.directions[:, :, None]
         density, features = field(points)
-        return RaySamples(depths, edits.apply(density, points, box_warp=config.box_warp), features)
+        return RaySamples(depths, edits.apply(density, points, config), features)
 
     shape = rays.origins.shape[:2]
     with torch.no_grad():

@@ -89,6 +89,18 @@ class SuperResolution(nn.Module):
         if rgb.shape[-1] < size or (rgb.shape[-1] > size and self.config.kind != "4X"):
             rgb = resize(rgb, size, antialias=self.antialias)
             features = resize(features, size, antialias=self.antialias)
+        return self.upscale(rgb, features, ws, noise_mode=noise_mode, generator=generator)
+
+    def upscale(
+        self,
+        rgb: Tensor,
+        features: Tensor,
+        ws: Tensor,
+        *,
+        noise_mode: NoiseMode = "none",
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The two blocks alone, at whatever size comes in: arguments as in :meth:`forward`."""
         last = ws[:, -1:].expand(-1, 3, -1)
         x, rgb = self.block0(features, rgb, last, noise_mode=noise_mode, generator=generator)
         return self.block1(x, rgb, last, noise_mode=noise_mode, generator=generator)[1]

@@ -5,6 +5,7 @@ the image-text encoder, as a full-scale run compares features of a large image n
 """
 
 import itertools
+import math
 import os
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -19,6 +20,7 @@ from stylehead.files import save_tensors
 from stylehead.mini.captions import STYLES
 
 INPUT_SIZE = 128
+IDENTITY_SIZE = 96
 EMBEDDING = 96
 _WIDTHS = (24, 48, 96, 128)
 
@@ -41,30 +43,62 @@ class Residual(nn.Module):
 
 
 class Trunk(nn.Module):
-    """128x128 pictures to feature maps of 64, 32, 16 and 8 pixels, and their summary."""
+    """Pictures of `size` pixels to feature maps of a half, a quarter, ... a sixteenth, and their summary."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = INPUT_SIZE) -> None:
         super().__init__()
+        self.size = size
         self.stem = nn.Conv2d(3, _WIDTHS[0], 5, 2, 2)
         self.stages = nn.ModuleList(
             Residual(before, after, stride=2) for before, after in itertools.pairwise(_WIDTHS)
         )
 
     def maps(self, image_pm1: Tensor) -> list[Tensor]:
-        """Feature maps of pictures [B,3,R,R] in -1..1 (resized to 128 when they are not), finest first."""
-        if image_pm1.shape[-1] != INPUT_SIZE:
+        """Feature maps of pictures [B,3,R,R] in -1..1 (resized to `size` when they are not), finest first."""
+        if image_pm1.shape[-1] != self.size:
             image_pm1 = functional.interpolate(
-                image_pm1, size=INPUT_SIZE, mode="bilinear", align_corners=False, antialias=True
+                image_pm1, size=self.size, mode="bilinear", align_corners=False, antialias=True
             )
-        found = [functional.relu(self.stem(image_pm1))]
+        found = [functional.relu(self.stem(self.prepared(image_pm1)))]
         for stage in self.stages:
             found.append(stage(found[-1]))
         return found
+
+    def prepared(self, image_pm1: Tensor) -> Tensor:
+        """What the first layer sees of pictures [B,3,size,size]: all of it."""
+        return image_pm1
 
     def forward(self, image_pm1: Tensor) -> Tensor:
         """Mean and maximum over the last map, [B,256]."""
         last = self.maps(image_pm1)[-1]
         return torch.cat([last.mean(dim=(2, 3)), last.amax(dim=(2, 3))], dim=1)
+
+
+class ShapeTrunk(Trunk):
+    """A trunk that sees no colour and no light, only where something is darker than what is around it."""
+
+    def prepared(self, image_pm1: Tensor) -> Tensor:
+        """Local contrast [B,3,R,R] of pictures: in fine parts, in coarse parts, in fine ones without sign."""
+        luma = image_pm1.mean(dim=1, keepdim=True)
+        fine, coarse = local_contrast(luma, radius=1.5), local_contrast(luma, radius=3)
+        return torch.cat([fine, coarse, fine.abs()], dim=1)
+
+
+def local_contrast(luma: Tensor, *, radius: float) -> Tensor:
+    """Difference of pictures [B,1,R,R] from their surroundings, as a part of the contrast thereabouts."""
+    difference = luma - _blurred(luma, radius)
+    around = _blurred(difference.square(), 2 * radius)
+    return difference / ((around + 1e-6).sqrt() + 0.03)
+
+
+def _blurred(images: Tensor, radius: float) -> Tensor:
+    """Gaussian blur of pictures [B,1,R,R]; `radius` is the standard deviation in pixels."""
+    reach = math.ceil(2 * radius)
+    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    weights = torch.exp(-offsets.square() / (2 * radius**2))
+    weights = weights / weights.sum()
+    images = functional.pad(images, (reach,) * 4, mode="replicate")
+    return functional.conv2d(functional.conv2d(images, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
 
 
 class _Saved(nn.Module):
@@ -95,16 +129,22 @@ class _Saved(nn.Module):
 
 
 class IdentityEncoder(_Saved):
-    """Pictures to unit vectors that agree for the same person; trained on photographic renders only."""
+    """Pictures to unit vectors that agree for the same person; trained on photographic renders only.
+
+    What a style leaves of a person is shape, so this sees local contrast only; and where something is in the
+    face says more of who it is than what it looks like, so the last maps are read place by place.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk()
-        self.head = nn.Linear(2 * _WIDTHS[-1], EMBEDDING)
+        self.trunk = ShapeTrunk(IDENTITY_SIZE)
+        self.reduce = nn.Conv2d(_WIDTHS[-1], 48, 1)
+        self.head = nn.Linear(48 * (IDENTITY_SIZE // 16) ** 2, EMBEDDING)
 
     def forward(self, image_pm1: Tensor) -> Tensor:
         """Map [B,3,R,R] in -1..1 to unit vectors [B,96]."""
-        return functional.normalize(self.head(self.trunk(image_pm1)), dim=1)
+        places = functional.relu(self.reduce(self.trunk.maps(image_pm1)[-1]))
+        return functional.normalize(self.head(places.flatten(1)), dim=1)
 
 
 class StyleClassifier(_Saved):

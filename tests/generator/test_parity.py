@@ -9,6 +9,7 @@ import pytest
 import torch
 from golden_cases import assert_close, expected, inputs
 
+from stylehead.architecture import RenderingConfig
 from stylehead.generator import GeneratorConfig, PanoHead, RenderOptions, sample_trigrid
 from stylehead.generator.ops import blur2d, modulated_conv2d, upsample2d
 from stylehead.generator.renderer import (
@@ -205,7 +206,7 @@ def test_every_step_of_a_ray(ws):
         points = rays.origins[:, :, None] + depths[..., None] * rays.directions[:, :, None]
         density, features = generator.sample_points(grid, points.reshape(1, -1, 3))
         features = torch.cat([features, points.reshape(1, -1, 3)], dim=-1)
-        edited = DensityEdits().apply(density.reshape(depths.shape), points, box_warp=1.0)
+        edited = DensityEdits().apply(density.reshape(depths.shape), points, RenderingConfig())
         return RaySamples(depths, edited, features.reshape(*depths.shape, -1)), density
 
     rendering = generator.config.rendering

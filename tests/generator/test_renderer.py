@@ -128,11 +128,11 @@ def test_auto_limits_stay_sensible_when_every_ray_misses():
 def test_edits_cut_their_gradient():
     density = torch.tensor([2.0, 2.0, -3.0], requires_grad=True)
     points = torch.tensor([[0.45, 0.0, 0.0], [0.0, 0.49, 0.0], [0.0, 0.0, 0.0]])
-    edited = DensityEdits(cull_clouds=0.3).apply(density, points, box_warp=1.0)
+    edited = DensityEdits(cull_clouds=0.3).apply(density, points, RenderingConfig())
     assert edited.tolist() == [-1000.0, 2.0, -1000.0]
     edited.sum().backward()
     assert density.grad.tolist() == [0.0, 1.0, 0.0]
-    solid = DensityEdits(triplane_crop=0, binarize_clouds=0.3).apply(density, points, box_warp=1.0)
+    solid = DensityEdits(triplane_crop=0, binarize_clouds=0.3).apply(density, points, RenderingConfig())
     assert solid.tolist() == [1000.0, 1000.0, -1000.0]
 
 

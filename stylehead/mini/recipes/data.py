@@ -84,6 +84,11 @@ def _shards(folder: Path, limit: int | None) -> Iterator[dict[str, np.ndarray]]:
         yield shard
 
 
+def facing(cameras: Tensor) -> Tensor:
+    """Cosine of the angle between the camera [...,25] and the front: 1 sees the face, -1 the back."""
+    return cameras[..., 11] / cameras[..., 3:12:4].norm(dim=-1)
+
+
 def image_pm1(images: Tensor) -> Tensor:
     """uint8 [...] to float32 -1..1."""
     return images.float() / 127.5 - 1

@@ -9,13 +9,14 @@ from torch.nn import functional
 from transformers import CLIPTokenizer
 
 from stylehead.mini.captions import STYLES
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
-from stylehead.mini.recipes.data import Views, on_background
+from stylehead.mini.encoders import IDENTITY_SIZE, IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.mini.recipes.data import Views, facing, on_background
 from stylehead.mini.recipes.embedded import copy_saved
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 
 _TEMPERATURE = 0.07
+_SAME_VIEW = 0.3  # part of the pairs in which nothing differs but the augmentation
 
 
 class IdentityRecipe:
@@ -46,6 +47,8 @@ class IdentityRecipe:
         """Cross entropy of finding the other view of each person among all in the step."""
         rows = torch.randperm(len(self.views), generator=rng)[: self.people]
         columns = facing_columns(self.views.cameras[rows], rng)
+        same = torch.rand(len(rows), 1, generator=rng) < _SAME_VIEW
+        columns = torch.where(same, columns[:, :1], columns)
         pictures = [_augmented(self.views, rows, columns[:, i], rng) for i in range(2)]
         first, second = self.model(torch.cat(pictures)).chunk(2)
         logits = first @ second.t() / _TEMPERATURE
@@ -154,19 +157,16 @@ def _channels_last(network: nn.Module) -> nn.Module:
 
 def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
     """Two different views [N,2] of each person's cameras [N,V,25], preferably of the face."""
-    facing = cameras[..., 11] / cameras[..., 3:12:4].norm(dim=-1)  # cosine of the angle to the front
-    noise = torch.rand(facing.shape, generator=rng) * 0.8
-    return (facing + noise).topk(2, dim=1).indices
+    noise = torch.rand(cameras.shape[:2], generator=rng) * 0.8
+    return (facing(cameras) + noise).topk(2, dim=1).indices
 
 
 def degraded(images: Tensor, rng: torch.Generator) -> Tensor:
     """Blur half of the pictures a little, a third much, and add noise, so that sharpness is no clue."""
     count = len(images)
-    for size, part in ((3, 0.5), (9, 0.35)):
-        around = functional.pad(images, (size // 2,) * 4, mode="replicate")
-        amount = torch.rand(count, 1, 1, 1, generator=rng)
-        amount = amount * (torch.rand(count, 1, 1, 1, generator=rng) < part)
-        images = images.lerp(functional.avg_pool2d(around, size, stride=1), amount)
+    for factor, part in ((2, 0.5), (4, 0.35)):
+        amount = _between(0, 1, count, rng) * _chance(part, count, rng)
+        images = images.lerp(_surroundings(images, factor), amount)
     return images + 0.05 * torch.randn(images.shape, generator=rng)
 
 
@@ -181,26 +181,75 @@ def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
         rng: Source of every choice.
     """
     count = len(images)
-
-    def chance(part: float) -> Tensor:
-        return (torch.rand(count, 1, 1, 1, generator=rng) < part).float()
-
-    colours = torch.eye(3) + 0.5 * torch.rand(count, 1, 1, generator=rng) * torch.randn(
-        count, 3, 3, generator=rng
-    )
+    colours = torch.eye(3) + _between(0, 0.5, count, rng)[..., 0] * torch.randn(count, 3, 3, generator=rng)
     colours = colours / colours.sum(dim=2, keepdim=True).clamp(min=0.4)
     images = torch.einsum("bij,bjhw->bihw", colours, images).clamp(0, 1)
-    images = images.lerp(images.mean(dim=1, keepdim=True).expand_as(images), chance(0.45))
+    images = images.lerp(images.mean(dim=1, keepdim=True).expand_as(images), _chance(0.45, count, rng))
     curve = torch.exp(0.5 * torch.randn(count, 1, 1, 1, generator=rng))
     images = (images + 1e-3) ** curve
-    around = functional.avg_pool2d(images, 17, stride=1, padding=8, count_include_pad=False)
-    local = 0.35 + 0.5 * torch.rand(count, 1, 1, 1, generator=rng) + 1.6 * (images - around)
-    return images.lerp(local, chance(0.35)).clamp(0, 1)
+    local = _between(0.35, 0.85, count, rng) + 1.6 * (images - _surroundings(images, 12))
+    return images.lerp(local, _chance(0.35, count, rng)).clamp(0, 1)
+
+
+def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
+    """The same heads behind grain, stains and patches of paint: clouds of noise of several sizes.
+
+    Args:
+        images: [B,3,R,R], 0..1.
+        masks: [B,1,R,R], 0..1; only the head is painted on.
+        rng: Source of every choice.
+    """
+    count, size = len(images), images.shape[-1]
+    for factor, strength in ((1, 0.15), (3, 0.25), (12, 0.4)):
+        grain = torch.randn(count, 1, size // factor, size // factor, generator=rng)
+        grain = functional.interpolate(grain, size=size, mode="bilinear", align_corners=False)
+        amount = _between(0, strength, count, rng) * _chance(0.3, count, rng)
+        images = images * torch.exp(amount * masks * grain)
+    cloud = torch.randn(count, 1, 6, 6, generator=rng)
+    cloud = functional.interpolate(cloud, size=size, mode="bicubic", align_corners=False)
+    paint = torch.rand(count, 3, 1, 1, generator=rng)
+    cover = ((cloud - 0.8) * 4).clamp(0, 1) * masks * _chance(0.3, count, rng)
+    return images.lerp(paint.expand_as(images), cover * _between(0.5, 1, count, rng)).clamp(0, 1)
+
+
+def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Move, scale, stretch and bend pictures [B,3,R,R] a little: a drawing is not to scale."""
+    count = len(images)
+    scale = _between(0.93, 1.07, count, rng) * torch.exp(0.03 * torch.randn(count, 2, 1, 1, generator=rng))
+    turn = torch.zeros(count, 2, 3)
+    turn[:, 0, 0], turn[:, 1, 1] = scale[:, 0, 0, 0], scale[:, 1, 0, 0]
+    turn[:, 0, 1] = 0.02 * torch.randn(count, generator=rng)
+    turn[:, :, 2] = 0.03 * torch.randn(count, 2, generator=rng)
+    places = functional.affine_grid(turn, list(images.shape), align_corners=False)
+    bend = torch.randn(count, 2, 5, 5, generator=rng) * _between(0, 0.03, count, rng)
+    bend = functional.interpolate(bend, size=images.shape[-1], mode="bicubic", align_corners=False)
+    places = places + bend.permute(0, 2, 3, 1)
+    return functional.grid_sample(images, places, padding_mode="border", align_corners=False)
 
 
 def _augmented(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
-    masks = views.masks[rows, columns].float()[:, None] / 255
-    heads = in_another_light(views.images[rows, columns].float() / 255, rng) * 2 - 1
+    images, masks = (
+        functional.interpolate(x / 255.0, size=IDENTITY_SIZE, mode="bilinear", antialias=True)
+        for x in (views.images[rows, columns], views.masks[rows, columns, None])
+    )
+    heads = painted_over(in_another_light(images, rng), masks, rng) * 2 - 1
     colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
     colours[torch.rand(len(rows), generator=rng) < 0.3] = 1.0
-    return degraded(on_background(masks * heads + 1 - masks, masks, colours), rng)
+    return degraded(reshaped(on_background(masks * heads + 1 - masks, masks, colours), rng), rng)
+
+
+def _surroundings(images: Tensor, factor: int) -> Tensor:
+    """Pictures without what is smaller than `factor` pixels."""
+    size = images.shape[-1]
+    small = functional.interpolate(images, size=size // factor, mode="area")
+    return functional.interpolate(small, size=size, mode="bilinear", align_corners=False)
+
+
+def _chance(part: float, count: int, rng: torch.Generator) -> Tensor:
+    """1 for about `part` of `count` pictures, else 0."""
+    return (torch.rand(count, 1, 1, 1, generator=rng) < part).float()
+
+
+def _between(low: float, high: float, count: int, rng: torch.Generator) -> Tensor:
+    """A number for each of `count` pictures."""
+    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng)

@@ -91,8 +91,9 @@ def train(
     run = _open_or_create(work, recipe)
     with run.lock():
         found = run.checkpoints()
-        if not found and recipe.warm_start(export):
-            report(f"{recipe.name}: starting from {export}")
+        if not found:
+            there = recipe.warm_start(export)
+            report(f"{recipe.name}: starting from {export if there else 'nothing'}")
         state = _TrainingState(recipe, budget)
         if found:
             state.restore(*found[-1].load())

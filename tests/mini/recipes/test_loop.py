@@ -93,7 +93,7 @@ def test_learning_rate_warms_up_then_falls():
 def test_a_new_run_starts_from_what_was_exported(tmp_path):
     run(tmp_path, 400)
     _, lines = run(tmp_path, 1, name="other")
-    assert "starting from" in lines[0]
+    assert lines[0].endswith(f"starting from {tmp_path / 'export'}")
     exported = json.loads((tmp_path / "export" / "line.json").read_text())
     assert exported["slope"] == pytest.approx(3, abs=0.2)
     assert exported["steps"] == "1"
