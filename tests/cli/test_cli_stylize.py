@@ -104,8 +104,8 @@ def test_previews_show_source_and_stylised_and_start_alike(finished: Path) -> No
     assert first.shape == last.shape
     half = first.shape[1] // 2 + 40  # labels are on the left
     change = np.abs(first - last)[70:]
-    assert change[:, :half].mean() < 0.05  # the source stays
-    assert change[:, half:].mean() > 0.2  # the rest has moved
+    assert change[:, half:].mean() > 0.2  # the stylised half has moved
+    assert change[:, :half].mean() < 0.1 * change[:, half:].mean()  # the source stays
     assert read_recipe(finished / "previews" / "step_000002.jpg")["step"] == 2
 
 
