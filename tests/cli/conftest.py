@@ -16,6 +16,7 @@ from stylehead.cli.app import app
 from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.guidance import Teacher
+from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.weights import presets
 
 sys.path.append(str(Path(__file__).parents[1] / "guidance"))
@@ -86,6 +87,26 @@ def run(world: Path, teacher: Teacher, tmp_path: Path, monkeypatch: pytest.Monke
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def measuring_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny world with random networks that look at pictures."""
+    root = tmp_path_factory.mktemp("measuring") / "world"
+    shutil.copytree(world, root)
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        IdentityEncoder().save(root / "identity.safetensors", {})
+        ImageTextEncoder().save(root / "image_text.safetensors", {})
+        StyleClassifier().save(root / "style_classifier.safetensors", {})
+    return root
+
+
+@pytest.fixture
+def measure(run: Run, measuring_world: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command where there are encoders."""
+    monkeypatch.setattr(presets, "MINI_WEIGHTS", measuring_world)
+    return run
 
 
 def make_run(world: Path, root: Path, *arguments: str) -> Path:

@@ -8,39 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from cli_helpers import FAST, Outcome, Run
 from PIL import Image
 
 from stylehead.cli.signals import StopRequest
 from stylehead.config import StylizeConfig
 from stylehead.evaluation.methods import ABLATION, METHODS
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.runs import RunDirectory
-from stylehead.weights import presets
 
 FEW = ("--identities", "2", "--yaws", "0,30")
 HEADS = 2
-
-
-@pytest.fixture(scope="session")
-def measuring_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny world with random networks that measure."""
-    root = tmp_path_factory.mktemp("measuring") / "world"
-    shutil.copytree(world, root)
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
-        IdentityEncoder().save(root / "identity.safetensors", {})
-        ImageTextEncoder().save(root / "image_text.safetensors", {})
-        StyleClassifier().save(root / "style_classifier.safetensors", {})
-    return root
-
-
-@pytest.fixture
-def measure(run: Run, measuring_world: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command where there are encoders."""
-    monkeypatch.setattr(presets, "MINI_WEIGHTS", measuring_world)
-    return run
 
 
 def document(outcome: Outcome) -> dict:

@@ -1,7 +1,6 @@
 """The rivals of the table from the command line, over a tiny random world with random encoders."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from safetensors import safe_open
 from tiny_teacher import write_tiny_depth_estimator, write_tiny_teacher
 
 from stylehead.generator import GeneratorConfig
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
-from stylehead.weights import presets, store
+from stylehead.weights import store
 
 PIXAR = ("stylize", "--prompt", "Pixar character")
 SHORT = ("--iterations", "2", "--checkpoint-every", "1", "--preview-every", "1", "--out", "runs/rival")
@@ -22,29 +20,9 @@ ASKS_THE_TEACHER = ("styleganfusion", "diffusiongan3d")
 RIVALS = (*ASKS_NO_TEACHER, *ASKS_THE_TEACHER)
 
 
-@pytest.fixture(scope="session")
-def seeing_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny world with random networks that look at pictures."""
-    root = tmp_path_factory.mktemp("seeing") / "world"
-    shutil.copytree(world, root)
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
-        IdentityEncoder().save(root / "identity.safetensors", {})
-        ImageTextEncoder().save(root / "image_text.safetensors", {})
-        StyleClassifier().save(root / "style_classifier.safetensors", {})
-    return root
-
-
-@pytest.fixture
-def see(run: Run, seeing_world: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command where there are encoders."""
-    monkeypatch.setattr(presets, "MINI_WEIGHTS", seeing_world)
-    return run
-
-
 @pytest.mark.parametrize("method", ASKS_NO_TEACHER)
-def test_a_rival_without_a_teacher_makes_a_whole_run(see: Run, method: str) -> None:
-    outcome = see(*PIXAR, *SHORT, "--method", method, "--json")
+def test_a_rival_without_a_teacher_makes_a_whole_run(measure: Run, method: str) -> None:
+    outcome = measure(*PIXAR, *SHORT, "--method", method, "--json")
     assert outcome.code == 0, outcome
     manifest = json.loads(outcome.out)["manifest"]
     assert (manifest["outcome"], manifest["steps"], manifest["precision"]) == ("finished", 2, None)
@@ -62,14 +40,14 @@ def test_a_rival_without_a_teacher_makes_a_whole_run(see: Run, method: str) -> N
     ]  # fmt: skip
     with safe_open(run / "style.safetensors", "pt") as file:
         assert file.metadata()["stylehead.method"] == method
-    shown = see("render", "--seed", "1", "--yaw-steps", "1", "--format", "frames", "--out", "shown",
+    shown = measure("render", "--seed", "1", "--yaw-steps", "1", "--format", "frames", "--out", "shown",
                 "--style", run / "style.safetensors")  # fmt: skip
     assert shown.code == 0, shown
 
 
 @pytest.mark.parametrize("method", ASKS_THE_TEACHER)
-def test_a_rival_with_a_teacher_makes_a_whole_run(see: Run, method: str) -> None:
-    outcome = see(*PIXAR, *SHORT, "--method", method, "--json")
+def test_a_rival_with_a_teacher_makes_a_whole_run(measure: Run, method: str) -> None:
+    outcome = measure(*PIXAR, *SHORT, "--method", method, "--json")
     assert outcome.code == 0, outcome
     manifest = json.loads(outcome.out)["manifest"]
     assert (manifest["outcome"], manifest["steps"], manifest["precision"]) == ("finished", 2, "float32")
@@ -81,11 +59,11 @@ def test_a_rival_with_a_teacher_makes_a_whole_run(see: Run, method: str) -> None
 
 
 @pytest.mark.parametrize("method", RIVALS)
-def test_a_rival_that_goes_on_ends_where_a_straight_run_does(see: Run, method: str) -> None:
+def test_a_rival_that_goes_on_ends_where_a_straight_run_does(measure: Run, method: str) -> None:
     words = (*PIXAR, "--method", method, "--preview-every", "0")
-    assert see(*words, "--iterations", "3", "--out", "runs/straight").code == 0
-    assert see(*words, "--iterations", "2", "--out", "runs/longer").code == 0
-    outcome = see("stylize", "--resume", "runs/longer", "--iterations", "3")
+    assert measure(*words, "--iterations", "3", "--out", "runs/straight").code == 0
+    assert measure(*words, "--iterations", "2", "--out", "runs/longer").code == 0
+    outcome = measure("stylize", "--resume", "runs/longer", "--iterations", "3")
     assert outcome.code == 0, outcome
     styles = []
     for name in ("straight", "longer"):
@@ -96,9 +74,9 @@ def test_a_rival_that_goes_on_ends_where_a_straight_run_does(see: Run, method: s
     assert all(torch.equal(tensor, styles[1][name]) for name, tensor in styles[0].items())
 
 
-def test_eval_trains_rivals_beside_ours(see: Run) -> None:
+def test_eval_trains_rivals_beside_ours(measure: Run) -> None:
     words = ("--identities", "2", "--yaws", "0,30", "--iterations", "1", "--json")
-    outcome = see("eval", "--methods", ",".join([*RIVALS, "ld"]), "--prompts", "Pixar character", *words)
+    outcome = measure("eval", "--methods", ",".join([*RIVALS, "ld"]), "--prompts", "Pixar character", *words)
     assert outcome.code == 0, outcome
     rows = [row for row in json.loads(outcome.out)["rows"] if row["kind"] == "method"]
     assert len(rows) == len(RIVALS) + 1
@@ -157,8 +135,8 @@ def test_at_full_scale_clip_is_asked_for_and_no_teacher(
 
 
 @pytest.mark.parametrize("method", ASKS_NO_TEACHER)
-def test_a_dry_run_times_a_few_steps(see: Run, method: str) -> None:
-    document = json.loads(see(*PIXAR, "--method", method, "--dry-run", "--json").out)
+def test_a_dry_run_times_a_few_steps(measure: Run, method: str) -> None:
+    document = json.loads(measure(*PIXAR, "--method", method, "--dry-run", "--json").out)
     assert document["measured"] is True
     faces = ["faces"] if method == "styleclip" else []
     assert [need["role"] for need in document["weights"]] == ["generator", "clip", *faces]
