@@ -47,10 +47,15 @@ def test_heads_fill_the_picture_on_a_white_background(heads):
     share = head.float().mean(dim=(1, 2, 3))
     assert (share > 0.25).all()
     assert (share < 0.75).all()
-    corners = heads.image[:, :, 1:7, [1, 2, 3, -4, -3, -2]]  # the outermost pixel is greyer: a known flaw
+    corners = heads.image[:, :, 1:7, [1, 2, 3, -4, -3, -2]]
     assert corners.mean() > 0.95
     size = head.shape[-1]
     assert head[:, 0, size * 3 // 8 : size * 5 // 8, size * 7 // 16 : size * 9 // 16].all()
+
+
+@pytest.mark.xfail(strict=True, reason="the embedded generator's outermost pixel is too dark")
+def test_the_background_is_white_up_to_the_edge(heads):
+    assert heads.image[:, :, :6, [0, 1, 2, -3, -2, -1]].mean() > 0.95
 
 
 def test_people_differ(heads):
