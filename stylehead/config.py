@@ -63,11 +63,11 @@ class StylizeConfig:
     """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
     memory: Memory = "auto"
     """GPU gigabytes to fit in: less costs time, never quality; auto goes by what the device has."""
-    iterations: int = 60
+    iterations: int = 40
     """Number of optimiser steps."""
     time_budget_minutes: float | None = None
     """Stop after this many minutes even if iterations are left."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 6e-3
     """Adam's learning rate."""
     learning_rate_end: float = 0.1
     """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""
@@ -82,8 +82,8 @@ class StylizeConfig:
 
     score: Score = "classifier"
     """Score: classifier (guidance difference), paper (whole guided noise) or sds (minus the drawn noise)."""
-    cfg_scale: float = 7.5
-    """Classifier-free guidance scale."""
+    cfg_scale: float = 4.0
+    """Classifier-free guidance scale; the paper's is 7.5."""
     ddim_steps: int = 50
     """Number of DDIM steps that the step indices count."""
     step_range: tuple[int, int] = (35, 49)
@@ -147,7 +147,7 @@ class StylizeConfig:
     """Largest distance ratio that counts; 0 for no limit."""
     alpha_weight: float = 3.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 0.03
+    latent_weight: float = 0.01
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
 
     source_prompt: str = "a photo of a person"

@@ -13,6 +13,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
         "checkpoint_every": 250, "preview_every": 250,
+        "cfg_scale": 7.5,
         "score": "paper", "rank": "both", "rank_renormalise": False,
         "canny_channel": "red",
         "tweedie_weight": 0.1, "perceptual_weight": 0.05,
@@ -23,6 +24,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "release": {
         "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
         "checkpoint_every": 250, "preview_every": 250,
+        "cfg_scale": 7.5,
         "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
         "rank": "single", "rank_renormalise": True,
         "mask": "generator", "canny_channel": "red",
