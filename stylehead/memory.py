@@ -64,7 +64,10 @@ TIERS: dict[str, MemoryTier] = {
 """By the value of `--memory`, the most generous first."""
 
 MEASURED: dict[tuple[str, TierName], str] = {("cpu", "8"): "12.4 GB, 7.3 min an iteration on one core"}
-"""Peaks of whole runs of the published size, by device and tier, for people; nothing else was measured."""
+"""Peaks of whole runs of the published size, by device and tier, for people; nothing else was measured.
+
+The CPU's is of two iterations with untrained weights: tests/cli/test_cli_full_scale.py.
+"""
 SMALL_IMAGE = 128
 """Edge in pixels up to which models need no savings anywhere: the embedded ones."""
 _GB = 10**9
