@@ -86,13 +86,13 @@ class ShapeTrunk(Trunk):
 
 def local_contrast(luma: Tensor, *, radius: float) -> Tensor:
     """Difference of pictures [B,1,R,R] from their surroundings, as a part of the contrast thereabouts."""
-    difference = luma - _blurred(luma, radius)
-    around = _blurred(difference.square(), 2 * radius)
+    difference = luma - blurred(luma, radius)
+    around = blurred(difference.square(), 2 * radius)
     return difference / ((around + 1e-6).sqrt() + 0.03)
 
 
-def _blurred(images: Tensor, radius: float) -> Tensor:
-    """Gaussian blur of pictures [B,1,R,R]; `radius` is the standard deviation in pixels."""
+def blurred(images: Tensor, radius: float) -> Tensor:
+    """Gaussian blur of maps [B,1,R,R]; `radius` is the standard deviation in pixels."""
     reach = math.ceil(2 * radius)
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     weights = torch.exp(-offsets.square() / (2 * radius**2))

@@ -19,6 +19,7 @@ def load(name):
 
 def test_every_example_is_tested():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "embedded_world",
         "measure_inversion",
         "measure_styles",
         "style_sheet",
@@ -40,6 +41,17 @@ def test_style_sheet_draws_every_person(tmp_path, capsys):
     with Image.open(tmp_path / "sheet.png") as page:
         assert page.size == (2 * 128 + 6, 26 + 2 * (128 + 6))
     assert capsys.readouterr().out.strip() == str(tmp_path / "sheet.png")
+
+
+def test_embedded_world_draws_four_sheets(tmp_path, capsys):
+    for package in ("anny", "moderngl", "scipy"):
+        pytest.importorskip(package, reason="needs the extra `mini`")
+    load("embedded_world").main(["--people", "2", "--steps", "2", "--out", str(tmp_path)])
+    for line in capsys.readouterr().out.split():
+        with Image.open(line) as page:
+            assert page.width > 4 * 128
+            assert page.height > 2 * 128
+    assert {path.stem for path in tmp_path.iterdir()} == {"people", "walk", "teacher", "one_step"}
 
 
 @pytest.mark.slow

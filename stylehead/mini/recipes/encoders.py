@@ -9,13 +9,20 @@ from torch.nn import functional
 from transformers import CLIPTokenizer
 
 from stylehead.mini.captions import STYLES
-from stylehead.mini.encoders import IDENTITY_SIZE, IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.mini.encoders import (
+    IDENTITY_SIZE,
+    IdentityEncoder,
+    ImageTextEncoder,
+    StyleClassifier,
+    blurred,
+)
 from stylehead.mini.recipes.data import Views, facing, on_background
 from stylehead.mini.recipes.embedded import copy_saved
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 
 _TEMPERATURE = 0.07
+_PIXEL = 0.237  # width of the picture at unit distance: 1 / focal length
 _SAME_VIEW = 0.3  # part of the pairs in which nothing differs but the augmentation
 
 
@@ -191,6 +198,50 @@ def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
     return images.lerp(local, _chance(0.35, count, rng)).clamp(0, 1)
 
 
+def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -> Tensor:
+    """The same heads under plaster: shaded by a lamp from their depth, with what is left of their colours.
+
+    In stone, hair, brows and lips have the colour of the skin, and only light tells where they are. Half
+    of the pictures stay as they are; of the rest, the paint goes to a random part.
+
+    Args:
+        images: [B,3,R,R], 0..1.
+        masks: [B,1,R,R], 0..1.
+        depths: [B,1,R,R], distance from the camera, 0 outside the head.
+        rng: Source of every choice.
+    """
+    count = len(images)
+    lamp = torch.randn(count, 3, 1, 1, generator=rng) * torch.tensor([0.5, 0.3, 0.0]).view(1, 3, 1, 1)
+    lamp = functional.normalize(lamp + torch.tensor([0.0, -0.35, -0.8]).view(1, 3, 1, 1), dim=1)
+    lit = (surface_normals(depths) * lamp).sum(dim=1, keepdim=True).clamp(min=0)
+    ambient = _between(0.15, 0.5, count, rng)
+    shade = _between(0.75, 1.05, count, rng) * (ambient + (1 - ambient) * lit)
+    colours = (
+        images
+        / (images * masks).sum(dim=(1, 2, 3), keepdim=True)
+        * 3
+        * masks.sum(dim=(1, 2, 3), keepdim=True)
+    )
+    paint = (colours.clamp(min=0.05)) ** _between(0, 0.7, count, rng)
+    plaster = masks * (shade * paint).clamp(0, 1) + (1 - masks) * images
+    return images.lerp(plaster, _chance(0.5, count, rng) * _between(0.6, 1, count, rng))
+
+
+def surface_normals(depths: Tensor) -> Tensor:
+    """Unit normals [B,3,R,R] towards the camera (-z; x to the right, y down) of depths [B,1,R,R]; 0 is far.
+
+    Depths are stored in half precision, which is coarser than the slope of a cheek from pixel to pixel: they
+    are smoothed first, over the part of the surroundings that the head covers.
+    """
+    covered = (depths > 0).to(depths)
+    smooth = blurred(depths, 1.0) / blurred(covered, 1.0).clamp(min=1e-3)
+    pixel = _PIXEL * depths.amax(dim=(1, 2, 3), keepdim=True) / depths.shape[-1]
+    padded = functional.pad(smooth, (1,) * 4, mode="replicate")
+    slope_x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / (2 * pixel)
+    slope_y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / (2 * pixel)
+    return functional.normalize(torch.cat([slope_x, slope_y, -torch.ones_like(slope_x)], dim=1), dim=1)
+
+
 def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
     """The same heads behind grain, stains and patches of paint: clouds of noise of several sizes.
 
@@ -232,7 +283,9 @@ def _augmented(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator
         functional.interpolate(x / 255.0, size=IDENTITY_SIZE, mode="bilinear", antialias=True)
         for x in (views.images[rows, columns], views.masks[rows, columns, None])
     )
-    heads = painted_over(in_another_light(images, rng), masks, rng) * 2 - 1
+    depths = functional.interpolate(views.depths[rows, columns, None].float(), size=IDENTITY_SIZE)
+    images = relit(in_another_light(images, rng), masks, depths, rng)
+    heads = painted_over(images, masks, rng) * 2 - 1
     colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
     colours[torch.rand(len(rows), generator=rng) < 0.3] = 1.0
     return degraded(reshaped(on_background(masks * heads + 1 - masks, masks, colours), rng), rng)

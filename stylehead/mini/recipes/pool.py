@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
+from torch.nn import functional
 
 from stylehead.guidance.conditions import canny_condition, depth_condition
-from stylehead.mini.recipes.pictures import Pictures, PictureSource, tile_2x2
+from stylehead.mini.recipes.pictures import Pictures, PictureSource, half, tile_2x2
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LatentPool:
     def _encode(self, count: int, rng: torch.Generator) -> PoolItems:
         pictures = self.source.draw(count, rng)
         means = self.vae.encode(pictures.images).latent_dist.mean
-        canny = canny_condition(pictures.photos)[:, :1]
+        canny = canny_condition(softened(pictures.photos, rng))[:, :1]
         return PoolItems(
             means * self.vae.config.scaling_factor,
             pictures.captions,
@@ -89,6 +90,13 @@ class LatentPool:
             for name in ("latents", "canny", "depth"):
                 getattr(self.items, name)[row] = getattr(items, name)[number]
             self.next += 1
+
+
+def softened(photos: Tensor, rng: torch.Generator, *, part: float = 0.5) -> Tensor:
+    """Blur a part of the photographs [B,3,R,R]: generators' pictures are softer, and have fewer edges."""
+    chosen = torch.rand(len(photos), 1, 1, 1, generator=rng) < part
+    soft = functional.interpolate(half(photos), size=photos.shape[-1], mode="bilinear", align_corners=False)
+    return torch.where(chosen, soft, photos)
 
 
 def photo_depth_condition(pictures: Pictures) -> Tensor:

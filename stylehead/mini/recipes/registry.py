@@ -31,6 +31,14 @@ def _mapping(data: Path, work: Path, _export: Path) -> Recipe:
     return MappingRecipe(load_generator_model(work, numbers), numbers_from_z)
 
 
+def _finish(data: Path, _work: Path, export: Path) -> Recipe:
+    from stylehead.generator import PanoHead
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.finish import FinishRecipe
+
+    return FinishRecipe(load_views(data / "photo"), PanoHead.load(export / "generator.safetensors"))
+
+
 def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
     from stylehead.mini.recipes.vae import VaeRecipe
 
@@ -65,6 +73,7 @@ def _image_text(data: Path, work: Path, _export: Path) -> Recipe:
 _BUILD: dict[str, Build] = {
     "generator": _generator,
     "mapping": _mapping,
+    "finish": _finish,
     "vae": _vae,
     "denoiser": _denoiser,
     "identity": _identity,

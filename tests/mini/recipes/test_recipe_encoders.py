@@ -2,7 +2,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylehead.mini.recipes.encoders import degraded, in_another_light, painted_over, reshaped
+from stylehead.geometry import camera_from_angles
+from stylehead.mini.recipes.encoders import (
+    degraded,
+    in_another_light,
+    painted_over,
+    relit,
+    reshaped,
+    surface_normals,
+)
 
 
 def rng(seed=0):
@@ -36,6 +44,41 @@ def test_paint_stays_on_the_head():
     assert 0 <= painted.min() <= painted.max() <= 1
     changed = (painted - images).abs()[:, :, 12:36, 12:36].amax(dim=(1, 2, 3)) > 0.1
     assert 0.3 < changed.float().mean() < 0.95
+
+
+def ball(size=48):
+    """Depths [1,1,R,R], mask and normals of a ball of radius 0.25, seen from 2.7 units."""
+    focal = float(camera_from_angles(0.0, 0.0)[0, 16])
+    at = ((torch.arange(size) + 0.5) / size - 0.5) / focal * 2.7
+    squared = 0.25**2 - at[:, None] ** 2 - at[None] ** 2
+    mask = (squared > 0).float()
+    depths = (2.7 - squared.clamp(min=0).sqrt()) * mask
+    normals = torch.stack(
+        [at[None].expand(size, -1), at[:, None].expand(-1, size), -squared.clamp(min=0).sqrt()]
+    )
+    return depths[None, None], mask[None, None], normals / 0.25
+
+
+def test_normals_of_a_ball_point_away_from_its_middle():
+    depths, _, wanted = ball()
+    inner = wanted[2] < -0.6  # not the steep rim
+    cosine = (surface_normals(depths.half().float())[0] * wanted).sum(dim=0)[inner]
+    assert cosine.min() > 0.96
+
+
+def test_relit_heads_lose_paint_keep_shape_and_leave_the_rest():
+    depths, masks, _ = (x.expand(64, *x.shape[1:]) if x.dim() == 4 else x for x in ball())
+    images = torch.full((64, 3, 48, 48), 0.9)
+    images[:, :, 20:28, 10:38] = torch.tensor([0.4, 0.2, 0.1])[:, None, None]  # a beard
+    changed = relit(images, masks, depths, rng())
+    outside = (masks == 0).expand_as(images)
+    assert torch.allclose(changed[outside], images[outside], atol=1e-6)
+    assert 0 <= changed.min() <= changed.max() <= 1
+    untouched = (changed == images).flatten(1).all(dim=1)
+    assert 0.3 < untouched.float().mean() < 0.7
+    beard = changed[~untouched][:, :, 22:26, 20:28].mean(dim=(1, 2, 3))
+    skin = changed[~untouched][:, :, 29:32, 20:28].mean(dim=(1, 2, 3))
+    assert (beard / skin).mean() > 2 * (0.233 / 0.9)
 
 
 def test_reshaped_pictures_move_a_little():

@@ -3,10 +3,11 @@ import math
 import pytest
 import torch
 
-from stylehead.geometry import camera_from_angles
+from stylehead.geometry import camera_from_angles, turntable
 from stylehead.mini.captions import place_prompt
 from stylehead.mini.recipes.data import on_background
-from stylehead.mini.recipes.pictures import PictureSource, half, tile_2x2, view_name
+from stylehead.mini.recipes.pictures import PictureSource, drawn_columns, half, tile_2x2, view_name
+from stylehead.mini.recipes.pool import softened
 
 
 def draw(photo, styled, count=24, **options):
@@ -52,6 +53,28 @@ def test_grids_hold_four_views_at_half_size(photo, styled):
     assert pictures.grid.all()
     assert pictures.images.shape == (24, 3, 32, 32)
     assert (pictures.photo_depths > 0).float().mean() > 0.2
+
+
+def test_single_views_are_mostly_of_the_face_and_grids_of_any_side():
+    rng, cameras = torch.Generator().manual_seed(0), turntable(6)
+    singles = torch.cat([drawn_columns(cameras, rng, grid=False) for _ in range(600)]).bincount(minlength=6)
+    front, behind = singles.argmax(), singles.argmin()
+    assert view_name(cameras[front]) == "front"
+    assert view_name(cameras[behind]) == "back"
+    assert 4 < singles[front] / singles[behind] < 12
+    grids = [drawn_columns(cameras, rng, grid=True) for _ in range(300)]
+    assert all(len(set(grid.tolist())) == 4 for grid in grids)
+    seen = torch.cat(grids).bincount(minlength=6)
+    assert seen.max() < 1.4 * seen.min()
+
+
+def test_half_of_the_photographs_are_softened_before_edges_are_found():
+    photos = torch.randn(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    soft = softened(photos, torch.Generator().manual_seed(1))
+    contrast = soft.std(dim=(1, 2, 3)) / photos.std(dim=(1, 2, 3))
+    assert set((contrast < 0.6).tolist()) == {True, False}
+    assert 0.35 < (contrast < 0.6).float().mean() < 0.65
+    assert torch.equal(soft[contrast >= 0.6], photos[contrast >= 0.6])
 
 
 def test_tiles_are_in_reading_order():

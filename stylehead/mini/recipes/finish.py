@@ -1,0 +1,193 @@
+"""The last brush on the embedded generator: its super-resolution learns from a critic what is true.
+
+A regression that isn't sure where an eyelid ends paints the mean of all places. The critic has seen true
+pictures and tells such a mean from the real thing; what it looks at (its feature maps) is compared, too.
+The tri-grid, the decoder and the mapping stay as they are, so that a head keeps its shape and its latent,
+and what super-resolution sees of a head need be rendered only once.
+
+Sources: hinge loss and feature matching as in pix2pixHD (Wang et al., 2018, equation 4).
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylehead.generator import PanoHead
+from stylehead.generator.superresolution import SuperResolution
+from stylehead.mini.recipes.data import Views, image_pm1
+from stylehead.mini.recipes.generator import detail, mostly_facing_columns
+
+_WIDTHS = (32, 64, 96, 128)
+_EDGE, _EDGE_WEIGHT = 2, 10.0  # the outermost pixels lack neighbours and are few: they need a voice
+_ADVERSARIAL, _MATCHING = 0.005, 0.5
+_CRITIC_NOISE = 0.05  # on all that the critic sees, so that it doesn't go by the last bit of a white pixel
+
+
+class Critic(nn.Module):
+    """Says of every patch of a picture [B,3,R,R] whether it is true (above 0) or painted (below)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv2d(before, after, 4, 2, 1) for before, after in itertools.pairwise((3, *_WIDTHS))
+        )
+        self.last = nn.Conv2d(_WIDTHS[-1], 1, 3, 1, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Verdicts [B,1,R/16,R/16] and the feature maps on the way."""
+        maps = []
+        for layer in self.layers:
+            images = functional.leaky_relu(layer(images), 0.2)
+            maps.append(images)
+        return self.last(images), maps
+
+
+class FinishModel(nn.Module):
+    """Painter and critic, trained in one step."""
+
+    def __init__(self, superresolution: SuperResolution) -> None:
+        super().__init__()
+        self.superresolution = superresolution
+        self.critic = Critic()
+
+
+@dataclass
+class Seen:
+    """What super-resolution was shown, kept for other steps: the oldest views make room for new ones.
+
+    Attributes:
+        size: Most views that are kept.
+        features: [32,r,r] each, in half precision.
+        raw: [3,r,r] each.
+        w: [w_dim] each.
+        truth: uint8 [3,R,R] each.
+    """
+
+    size: int
+    features: list[Tensor] = field(default_factory=list)
+    raw: list[Tensor] = field(default_factory=list)
+    w: list[Tensor] = field(default_factory=list)
+    truth: list[Tensor] = field(default_factory=list)
+
+    def add(self, features: Tensor, raw: Tensor, w: Tensor, truth: Tensor) -> None:
+        """Keep a batch."""
+        batches = (features.half(), raw, w, truth)
+        for kept, batch in zip((self.features, self.raw, self.w, self.truth), batches, strict=True):
+            kept.extend(batch.unbind())
+            del kept[: -self.size]
+
+    def draw(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch of different views."""
+        rows = torch.randperm(len(self.w), generator=rng)[:count].tolist()
+        features, raw, w, truth = (
+            torch.stack([kept[i] for i in rows]) for kept in (self.features, self.raw, self.w, self.truth)
+        )
+        return features.float(), raw, w, truth
+
+
+class FinishRecipe:
+    """See the module's text.
+
+    Args:
+        views: Photographic renders.
+        generator: The embedded generator.
+        batch: Pictures in a step.
+        fresh: Identities rendered anew in a step, from two sides each.
+        warmup: Steps' worth of views that are rendered before the first step.
+        bank: Views kept.
+    """
+
+    name = "finish"
+    learning_rate = 1e-3
+
+    def __init__(
+        self,
+        views: Views,
+        generator: PanoHead,
+        *,
+        batch: int = 8,
+        fresh: int = 1,
+        warmup: int = 32,
+        bank: int = 8192,
+    ) -> None:
+        torch.manual_seed(4)
+        self.views = views
+        self.generator = generator.requires_grad_(False)
+        self.model = FinishModel(generator.superresolution.requires_grad_(True))
+        self.batch, self.fresh, self.warmup = batch, fresh, warmup
+        self.seen = Seen(bank)
+
+    def parameters(self) -> list[dict[str, object]]:
+        """Painter and critic."""
+        return [
+            {"params": list(self.model.superresolution.parameters()), "lr": self.learning_rate},
+            {"params": list(self.model.critic.parameters()), "lr": 0.3 * self.learning_rate},
+        ]
+
+    def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Likeness to the truth, the critic's opinion, and the critic's own lesson."""
+        while len(self.seen.w) < 2 * self.fresh * self.warmup:
+            self._render(rng)
+        self._render(rng)
+        features, raw, w, truth = self.seen.draw(self.batch, rng)
+        truth = image_pm1(truth)
+        painted = self.model.superresolution.upscale(raw, features, w[:, None])
+        return _losses(self.model.critic, painted, truth, rng)
+
+    def warm_start(self, folder: Path) -> bool:
+        """The painter is the embedded one already; there is no critic to begin with."""
+        return True
+
+    def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
+        """Write generator.safetensors with this super-resolution."""
+        assert isinstance(averaged, FinishModel)
+        halved = {name: t.half().float() for name, t in averaged.superresolution.state_dict().items()}
+        self.generator.superresolution.load_state_dict(halved)
+        self.generator.save(folder / "generator.safetensors", dict(metadata))
+
+    @torch.no_grad()
+    def _render(self, rng: torch.Generator) -> None:
+        """Two sides each of some people, up to where super-resolution begins."""
+        rows = torch.randint(len(self.views), (self.fresh,), generator=rng)
+        columns = mostly_facing_columns(self.views.cameras[rows], 2, rng)
+        cameras = self.views.cameras[rows[:, None], columns].flatten(0, 1)
+        truth = self.views.images[rows[:, None], columns].flatten(0, 1)
+        ws = self.generator.mapping(self.views.z[rows], cameras[::2])
+        raw = self.generator.render_raw(self.generator.planes(ws), ws, cameras, background="white")
+        self.seen.add(raw.features, raw.image_raw, ws[:, -1].repeat_interleave(2, dim=0), truth)
+
+
+def _losses(
+    critic: Critic, painted: Tensor, truth: Tensor, rng: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    error = painted - truth
+    likeness = (_edge_weights(error) * (error.square() + 0.3 * error.abs())).mean() + 0.3 * detail(error)
+    critic.requires_grad_(False)
+    verdict, maps = critic(_noisy(painted, rng))
+    with torch.no_grad():
+        wanted = critic(truth)[1]
+    matching = torch.stack([(a - b).abs().mean() for a, b in zip(maps, wanted, strict=True)]).mean()
+    critic.requires_grad_(True)
+    true, false = (critic(_noisy(x, rng))[0] for x in (truth, painted.detach()))
+    lesson = functional.relu(1 - true).mean() + functional.relu(1 + false).mean()
+    loss = likeness - _ADVERSARIAL * verdict.mean() + _MATCHING * matching + lesson
+    values = {"likeness": likeness, "matching": matching, "lesson": lesson, "verdict": verdict.mean()}
+    psnr = -10 * torch.log10(error.detach().square().mean() / 4)
+    return loss, {"psnr": float(psnr), **{name: float(value.detach()) for name, value in values.items()}}
+
+
+def _edge_weights(images: Tensor) -> Tensor:
+    """[R,R]: how much the error of each pixel counts."""
+    size = images.shape[-1]
+    weights = torch.full((size, size), _EDGE_WEIGHT)
+    weights[_EDGE:-_EDGE, _EDGE:-_EDGE] = 1
+    return weights
+
+
+def _noisy(images: Tensor, rng: torch.Generator) -> Tensor:
+    return images + _CRITIC_NOISE * torch.randn(images.shape, generator=rng)

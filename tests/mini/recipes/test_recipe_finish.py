@@ -1,0 +1,93 @@
+import dataclasses
+
+import pytest
+import torch
+
+from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.mini.recipes import finish
+from stylehead.mini.recipes.data import image_pm1
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(0)
+    config = dataclasses.replace(GeneratorConfig.tiny(), z_dim=64)
+    rendering = dataclasses.replace(config.rendering, use_background=False)
+    return PanoHead(dataclasses.replace(config, rendering=rendering)).eval()
+
+
+@pytest.fixture
+def recipe(tiny, photo):
+    photo = dataclasses.replace(photo, images=photo.images.repeat_interleave(2, -1).repeat_interleave(2, -2))
+    return finish.FinishRecipe(photo, tiny, batch=3, warmup=2, bank=5)
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_only_super_resolution_and_the_critic_learn(recipe, tiny):
+    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    optimizer = torch.optim.Adam(recipe.parameters(), lr=1e-3)
+    for _ in range(2):
+        loss, _ = recipe.loss(0.0, rng())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    changed = {name for name, tensor in tiny.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all(name.startswith("superresolution.") for name in changed)
+    assert all(parameter.grad is not None for parameter in recipe.model.critic.parameters())
+
+
+def test_the_critic_learns_from_its_lesson_alone(recipe, monkeypatch):
+    monkeypatch.setattr(finish, "_CRITIC_NOISE", 0.0)
+    painted = torch.randn(2, 3, 64, 64, generator=rng()).requires_grad_()
+    truth = torch.randn(2, 3, 64, 64, generator=rng(1))
+    critic = recipe.model.critic
+    finish._losses(critic, painted, truth, rng())[0].backward()
+    lesson = {name: parameter.grad.clone() for name, parameter in critic.named_parameters()}
+    critic.zero_grad()
+    true, false = (critic(x.detach())[0] for x in (truth, painted))
+    ((1 - true).clamp(min=0).mean() + (1 + false).clamp(min=0).mean()).backward()
+    for name, parameter in critic.named_parameters():
+        assert torch.allclose(parameter.grad, lesson[name], atol=1e-6), name
+
+
+def test_what_is_kept_belongs_together(recipe, tiny):
+    for _ in range(4):
+        recipe._render(rng(3))
+    assert len(recipe.seen.w) == 5
+    features, raw, w, truth = recipe.seen.draw(4, rng())
+    assert features.shape[0] == raw.shape[0] == w.shape[0] == truth.shape[0] == 4
+    with torch.no_grad():
+        again = tiny.torgb(features, w)
+    inside = (raw - again).abs().mean(dim=(1, 2, 3))
+    assert truth.dtype == torch.uint8
+    assert inside.isfinite().all()
+    wanted = {int(image[0].sum()) for image in recipe.views.images.flatten(0, 1)}
+    assert {int(image[0].sum()) for image in truth} <= wanted
+
+
+def test_the_edge_of_a_picture_counts_more():
+    weights = finish._edge_weights(torch.zeros(1, 3, 16, 16))
+    assert weights[0].min() == weights[:, -1].min() > weights[2:-2, 2:-2].max() == 1
+
+
+def test_super_resolution_is_shown_what_the_renderer_gives_it(recipe, tiny):
+    recipe._render(rng(5))
+    features, raw, w, truth = (torch.stack(kept) for kept in dataclasses.astuple(recipe.seen)[1:])
+    picture = tiny.superresolution.upscale(raw, features.float(), w[:, None])
+    assert picture.shape == image_pm1(truth).shape
+    rows = [i for i, z in enumerate(recipe.views.z) if _draws(tiny, z, recipe.views.cameras[i], picture[0])]
+    assert len(rows) == 1
+
+
+def _draws(generator, z, cameras, wanted):
+    with torch.no_grad():
+        for camera in cameras:
+            ws = generator.mapping(z[None], camera[None])
+            found = generator.synthesis(ws, camera[None], background="white").image[0]
+            if torch.allclose(found, wanted, atol=2e-2):
+                return True
+    return False
