@@ -19,7 +19,7 @@ WITHOUT = {"canny": "--no-canny", "depth": "--depth none"}
 
 
 class PromptEmbedding(NamedTuple):
-    """Text-encoder output for a prompt and for the empty prompt, each [1, L, D]."""
+    """Text-encoder output for a prompt and the empty prompt, each [1, L, D] (or [B, L, D], a row each)."""
 
     cond: Tensor
     uncond: Tensor
@@ -266,7 +266,7 @@ class Teacher:
     @torch.no_grad()
     def sample(
         self,
-        prompt: str,
+        prompt: str | Sequence[str],
         *,
         condition: ControlCondition | None = None,
         count: int = 1,
@@ -277,7 +277,7 @@ class Teacher:
         """Paint pictures from a prompt with deterministic DDIM and classifier-free guidance.
 
         Args:
-            prompt: The text.
+            prompt: The text, or one for each picture.
             condition: What a ControlNet looks at, if any.
             count: Number of pictures B (a condition may hold one picture for all, or B).
             steps: Number of DDIM steps.
@@ -288,7 +288,9 @@ class Teacher:
             Images [B, 3, H, W] in -1..1 (clamped).
         """
         schedule = self.schedule.with_steps(steps)
-        text = self.encode_prompt(prompt)
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        cond, uncond = torch.cat([self._embed(each) for each in prompts]), self._embed("")
+        text = PromptEmbedding(cond, uncond)
         shape = (count, self.latent_channels, self.latent_size, self.latent_size)
         latents = torch.randn(shape, generator=generator, device=generator.device).to(self.device)
         for step_index in range(steps):

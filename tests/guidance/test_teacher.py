@@ -328,6 +328,17 @@ def test_conditioned_sampling_equals_the_diffusers_pipeline(teacher):
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_each_picture_may_have_its_own_prompt(teacher):
+    def rng():
+        return torch.Generator().manual_seed(13)
+
+    prompts = ["a rosa", "a lupo"]
+    together = teacher.sample(prompts, count=2, steps=4, generator=rng())
+    alone = [teacher.sample(prompt, count=2, steps=4, generator=rng())[i] for i, prompt in enumerate(prompts)]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-3)
+    assert not torch.equal(together, teacher.sample("a rosa", count=2, steps=4, generator=rng()))
+
+
 # -------------------------------------------------------------------------------------------------- files
 
 

@@ -24,8 +24,9 @@ from stylehead.guidance import ControlCondition, Teacher, canny_condition, depth
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
+from stylehead.mini.wordings import HELD_OUT_WORDINGS
 
-_NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher")
+_NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher", "wordings")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,29 @@ def teacher_figures(
     return figures
 
 
+def wording_figures(
+    teacher: Teacher, classifier: StyleClassifier, photo: Views, *, steps: int = 50
+) -> dict[str, float]:
+    """Part of the teacher's samples that are in the style asked for in words it was not trained on.
+
+    A person for each wording, from all sides, over the edges of the photograph.
+    """
+    figures = {}
+    for style, wordings in HELD_OUT_WORDINGS.items():
+        rows = torch.arange(len(wordings)) % len(photo)
+        columns = torch.arange(len(wordings)) % photo.images.shape[1]
+        edges = canny_condition(image_pm1(photo.images[rows, columns]))
+        samples = teacher.sample(
+            wordings,
+            condition=ControlCondition("canny", edges),
+            count=len(wordings),
+            steps=steps,
+            generator=torch.Generator().manual_seed(6),
+        )
+        figures[style] = style_share(classifier, samples, style)
+    return figures
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the figures as one JSON document."""
     import platformdirs
@@ -151,6 +175,9 @@ def main(arguments: list[str] | None = None) -> int:
         "autoencoder": lambda: autoencoder_figures(Teacher.load(options.weights / "teacher"), held_out),
         "teacher": lambda: teacher_figures(
             Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
+        ),
+        "wordings": lambda: wording_figures(
+            Teacher.load(options.weights / "teacher"), classifier, held_out.photo
         ),
     }
     figures = {name: measure() for name, measure in measures.items() if name in options.only}
