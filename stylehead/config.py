@@ -63,11 +63,11 @@ class StylizeConfig:
     """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
     memory: Memory = "auto"
     """GPU gigabytes to fit in: less costs time, never quality; auto goes by what the device has."""
-    iterations: int = 40
+    iterations: int = 60
     """Number of optimiser steps."""
     time_budget_minutes: float | None = None
     """Stop after this many minutes even if iterations are left."""
-    learning_rate: float = 6e-3
+    learning_rate: float = 4e-3
     """Adam's learning rate."""
     learning_rate_end: float = 0.1
     """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""
@@ -133,7 +133,7 @@ class StylizeConfig:
     depth_scale: float = 1.0
     """Strength of the depth ControlNet."""
 
-    tweedie_weight: float = 5.0
+    tweedie_weight: float = 1.0
     """Weight of the distance between a render and its one-step denoised picture."""
     perceptual_weight: float = 0.0
     """Weight of the perceptual distance between a render and its one-step denoised picture."""
