@@ -216,13 +216,9 @@ def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -
     lit = (surface_normals(depths) * lamp).sum(dim=1, keepdim=True).clamp(min=0)
     ambient = _between(0.15, 0.5, count, rng)
     shade = _between(0.75, 1.05, count, rng) * (ambient + (1 - ambient) * lit)
-    colours = (
-        images
-        / (images * masks).sum(dim=(1, 2, 3), keepdim=True)
-        * 3
-        * masks.sum(dim=(1, 2, 3), keepdim=True)
-    )
-    paint = (colours.clamp(min=0.05)) ** _between(0, 0.7, count, rng)
+    area = masks.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+    mean = (images * masks).sum(dim=(1, 2, 3), keepdim=True) / (3 * area)
+    paint = (images / mean.clamp(min=0.01)).clamp(min=0.05) ** _between(0, 0.7, count, rng)
     plaster = masks * (shade * paint).clamp(0, 1) + (1 - masks) * images
     return images.lerp(plaster, _chance(0.5, count, rng) * _between(0.6, 1, count, rng))
 

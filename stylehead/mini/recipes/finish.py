@@ -3,7 +3,8 @@
 A regression that isn't sure where an eyelid ends paints the mean of all places. The critic has seen true
 pictures and tells such a mean from the real thing; what it looks at (its feature maps) is compared, too.
 The tri-grid, the decoder and the mapping stay as they are, so that a head keeps its shape and its latent,
-and what super-resolution sees of a head need be rendered only once.
+and what super-resolution sees of a head need be rendered only once. It comes
+after `mapping`, which writes the whole generator anew.
 
 Sources: hinge loss and feature matching as in pix2pixHD (Wang et al., 2018, equation 4).
 """
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from stylehead.generator import PanoHead
 from stylehead.generator.superresolution import SuperResolution
+from stylehead.geometry import conditioning_camera
 from stylehead.mini.recipes.data import Views, image_pm1
 from stylehead.mini.recipes.generator import detail, mostly_facing_columns
 
@@ -157,7 +159,7 @@ class FinishRecipe:
         columns = mostly_facing_columns(self.views.cameras[rows], 2, rng)
         cameras = self.views.cameras[rows[:, None], columns].flatten(0, 1)
         truth = self.views.images[rows[:, None], columns].flatten(0, 1)
-        ws = self.generator.mapping(self.views.z[rows], cameras[::2])
+        ws = self.generator.mapping(self.views.z[rows], conditioning_camera())
         raw = self.generator.render_raw(self.generator.planes(ws), ws, cameras, background="white")
         self.seen.add(raw.features, raw.image_raw, ws[:, -1].repeat_interleave(2, dim=0), truth)
 
