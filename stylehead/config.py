@@ -22,7 +22,7 @@ from stylehead.errors import UsageError
 from stylehead.method_settings import METHOD_SETTINGS, PROFILES, PUBLISHED
 
 Method = Literal["ld", "sds", "csd", "nada", "styleclip", "styleganfusion", "diffusiongan3d"]
-Score = Literal["classifier", "paper", "sds"]
+Score = Literal["likelihood", "paper", "classifier", "sds"]
 Stages = Literal["none", "single", "grid", "both"]
 ProfileName = Literal["default", "paper", "release"]
 DepthSource = Literal["auto", "rendered", "estimated", "none"]
@@ -80,16 +80,18 @@ class StylizeConfig:
     preview_every: int = 50
     """Iterations between two preview pictures; 0 draws none."""
 
-    score: Score = "classifier"
-    """Score: classifier (guidance difference), paper (whole guided noise) or sds (minus the drawn noise)."""
-    cfg_scale: float = 4.0
-    """Classifier-free guidance scale; the paper's is 7.5."""
+    score: Score = "likelihood"
+    """Score: likelihood (the paper's less its noise), paper, classifier (guidance difference) or sds."""
+    cfg_scale: float = 7.5
+    """Classifier-free guidance scale."""
     ddim_steps: int = 50
     """Number of DDIM steps that the step indices count."""
-    step_range: tuple[int, int] = (35, 49)
+    step_range: tuple[int, int] = (23, 49)
     """First and last DDIM step index drawn for single views (49 is the least noise)."""
-    grid_step_range: tuple[int, int] = (35, 49)
+    grid_step_range: tuple[int, int] = (23, 49)
     """First and last DDIM step index drawn for the grid."""
+    step_window: int = 7
+    """Neighbouring steps drawn from at once, first the noisiest, at the end the cleanest; 0: always all."""
     alpha_lookup: Literal["timestep", "step_index"] = "timestep"
     """Where the noise level of the score is looked up; step_index repeats the released script's slip."""
     gradient_scale: float = 1e-3
@@ -244,13 +246,15 @@ class StylizeConfig:
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the settings of runs that were made before `depth` named its source and `memory` its size."""
+    """Read older runs' settings: before `depth` named a source, `memory` a size, and steps had a window."""
     settings = dict(values)
     source = settings.pop("depth_source", "auto")
     if isinstance(settings.get("depth"), bool):
         settings["depth"] = source if settings["depth"] else "none"
     if settings.pop("save_memory", False):
         settings["memory"] = "12"
+    if {field.name for field in dataclasses.fields(StylizeConfig)} - settings.keys() == {"step_window"}:
+        settings["step_window"] = 0
     return settings
 
 
@@ -297,7 +301,7 @@ _AT_LEAST: dict[str, float] = {
     "cfg_scale": 0, "ddim_steps": 1, "base_weight": 0, "mirror_weight": 0, "grid_weight": 0,
     "canny_scale": 0, "depth_scale": 0, "tweedie_weight": 0, "perceptual_weight": 0,
     "relative_distance_weight": 0, "relative_distance_limit": 0, "alpha_weight": 0, "latent_weight": 0,
-    "psi_cutoff": 0, "max_non_finite": 1, "adaptive_heads": 1, "direction_weight": 0,
+    "psi_cutoff": 0, "max_non_finite": 1, "step_window": 0, "adaptive_heads": 1, "direction_weight": 0,
     "reconstruction_weight": 0, "clip_weight": 0, "offset_weight": 0, "identity_weight": 0,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "gradient_scale", "gradient_clamp", "time_budget_minutes")

@@ -13,7 +13,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "paper": {
         "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
         "checkpoint_every": 250, "preview_every": 250,
-        "cfg_scale": 7.5,
+        "cfg_scale": 7.5, "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
         "score": "paper", "rank": "both", "rank_renormalise": False,
         "canny_channel": "red",
         "tweedie_weight": 0.1, "perceptual_weight": 0.05,
@@ -24,7 +24,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "release": {
         "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
         "checkpoint_every": 250, "preview_every": 250,
-        "cfg_scale": 7.5,
+        "cfg_scale": 7.5, "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
         "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
         "rank": "single", "rank_renormalise": True,
         "mask": "generator", "canny_channel": "red",
@@ -43,19 +43,22 @@ _BASELINE: dict[str, Any] = {
     "tweedie_weight": 0.0, "perceptual_weight": 0.0, "relative_distance_weight": 0.0,
     "alpha_weight": 0.0, "latent_weight": 0.0,
 }  # fmt: skip
+_DREAMFUSION: dict[str, Any] = {
+    **_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48), "step_window": 0,
+}  # fmt: skip
 _RIVAL: dict[str, Any] = {
     **_BASELINE, "canny": False, "depth": "none", "mask": "none", "learning_rate_end": 1.0,
 }  # fmt: skip
 
 _FUSION: dict[str, Any] = {
-    **_RIVAL, "score": "sds", "cfg_scale": 100.0, "step_range": (25, 48), "learning_rate": 0.0008,
-    "gradient_scale": 0.01, "gradient_clamp": 0.01,
+    **_RIVAL, "score": "sds", "cfg_scale": 100.0, "step_range": (25, 48), "step_window": 0,
+    "learning_rate": 0.0008, "gradient_scale": 0.01, "gradient_clamp": 0.01,
 }  # fmt: skip
 """What StyleGAN-Fusion does with EG3D: t from 10 to 500, gradients held within 1 and divided by 100."""
 
 METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "ld": {},
-    "sds": {**_BASELINE, "score": "sds", "cfg_scale": 100.0, "step_range": (1, 48)},  # as DreamFusion's
+    "sds": _DREAMFUSION,
     "csd": {**_BASELINE, "score": "classifier"},
     "nada": {**_RIVAL, "learning_rate": 0.0016},
     "styleclip": {**_RIVAL, "learning_rate": 0.5},  # small, as its layers learn at 0.01 of it
@@ -92,8 +95,8 @@ _EVERYBODY = {
     "max_non_finite",
 }  # fmt: skip
 _TEACHER = {
-    "diffusion", "vae", "precision", "score", "cfg_scale", "ddim_steps", "step_range", "gradient_scale",
-    "gradient_clamp", "posterior", "rms_rescale",
+    "diffusion", "vae", "precision", "score", "cfg_scale", "ddim_steps", "step_range", "step_window",
+    "gradient_scale", "gradient_clamp", "posterior", "rms_rescale",
 }  # fmt: skip
 _RIVALS: dict[str, set[str]] = {
     "nada": {"clip", "source_prompt", "adaptive_layers", "adaptive_heads"},

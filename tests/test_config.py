@@ -103,6 +103,13 @@ def test_unknown_names_suggest_the_nearest():
     assert error.value.hint == "did you mean `cfg_scale`?"
 
 
+def test_records_from_before_steps_had_a_window_mean_the_whole_range():
+    older = {name: value for name, value in config().to_dict().items() if name != "step_window"}
+    assert StylizeConfig.from_dict(older).step_window == 0
+    few = StylizeConfig.from_dict({"prompt": "Pixar", "step_range": [5, 9]})
+    assert few.step_window == config().step_window > 0
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '{"seed": 1}'])
 def test_broken_json_is_a_usage_error(text):
     with pytest.raises(UsageError):

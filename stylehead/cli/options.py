@@ -45,6 +45,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "cfg_scale",
         "ddim_steps",
         "step_range",
+        "step_window",
         "alpha_lookup",
         "gradient_scale",
         "gradient_clamp",

@@ -4,6 +4,7 @@ All of it is drawn whichever terms are switched on, so that two runs with one se
 the same heads from the same sides at the same noise levels.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -50,7 +51,12 @@ class Draw:
 
 
 def draw_inputs(
-    config: StylizeConfig, *, z_dim: int, latent_shape: tuple[int, int, int], generator: torch.Generator
+    config: StylizeConfig,
+    *,
+    z_dim: int,
+    latent_shape: tuple[int, int, int],
+    generator: torch.Generator,
+    progress: float = 0.0,
 ) -> Draw:
     """Draw heads, cameras, backgrounds, noise levels and noise for one iteration.
 
@@ -58,8 +64,10 @@ def draw_inputs(
         config: Batch, camera ranges and step ranges.
         z_dim: Length of a latent vector.
         latent_shape: (C, h, w) of the teacher's latents.
+        progress: How much of the run is over, 0..1; the noise levels may depend on it.
         generator: Where every number comes from (a CPU generator makes runs alike on every device).
     """
+    limits = functools.partial(step_limits, window=config.step_window, progress=progress)
     identities, singles = config.batch, config.batch * config.views
     z = torch.randn(identities, z_dim, generator=generator, device=generator.device)
     single = _cameras(config, singles, config.yaw_deg, generator)
@@ -76,8 +84,8 @@ def draw_inputs(
             "grid_mirrored": grid_colours,
         },
         step_index={
-            "single": _step_indices(config.step_range, singles, generator),
-            "grid": _step_indices(config.grid_step_range, identities, generator),
+            "single": _step_indices(limits(config.step_range), singles, generator),
+            "grid": _step_indices(limits(config.grid_step_range), identities, generator),
         },
         eps={
             "single": torch.randn(singles, *latent_shape, generator=generator, device=generator.device),
@@ -104,6 +112,25 @@ def _with_mirrored(single: Tensor, grid: Tensor) -> dict[str, Tensor]:
         for name, label in labels.items()
     }
     return labels | mirrored
+
+
+def step_limits(limits: tuple[int, int], *, window: int, progress: float) -> tuple[int, int]:
+    """Return the step indices, both ends included, that are drawn at one moment of a run.
+
+    The window slides evenly from the noisy end of the range to the clean one, so that what a head is like as
+    a whole is settled before its details (non-increasing timesteps, arXiv 2306.12422).
+
+    Args:
+        limits: First and last index of the whole run.
+        window: Indices drawn from at once; 0, or as many as there are, for the whole range throughout.
+        progress: How much of the run is over, 0..1.
+    """
+    low, high = limits
+    room = high - low + 1 - window
+    if window == 0 or room <= 0:
+        return limits
+    first = low + round(progress * room)
+    return first, first + window - 1
 
 
 def _step_indices(limits: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:

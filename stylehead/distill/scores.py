@@ -1,7 +1,7 @@
 """What the teacher says about a noised latent, turned into a gradient on the clean latent.
 
-All three follow from the chain rule through x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A minimiser moves
-the latent *against* what these functions return.
+All follow from the chain rule through x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A minimiser moves the
+latent *against* what these functions return.
 """
 
 from torch import Tensor
@@ -16,19 +16,21 @@ def latent_gradient(
     """Return the gradient of the chosen score with respect to the clean latent.
 
     Args:
-        kind: `classifier`, `paper` or `sds`.
+        kind: `likelihood`, `paper`, `classifier` or `sds`.
         pair: Noise predicted with and without the prompt, each [B, C, h, w].
-        eps: The noise that was added, [B, C, h, w]; only SDS looks at it.
+        eps: The noise that was added, [B, C, h, w]; subtracted by `likelihood` and `sds`.
         cfg_scale: Guidance scale s.
         alpha_bar: Cumulative alpha at each sample's timestep, [B, 1, 1, 1].
 
     Returns:
         [B, C, h, w].
     """
-    if kind == "classifier":
-        return classifier_gradient(pair, cfg_scale=cfg_scale, alpha_bar=alpha_bar)
+    if kind == "likelihood":
+        return centred_likelihood_gradient(pair, eps, cfg_scale=cfg_scale, alpha_bar=alpha_bar)
     if kind == "paper":
         return likelihood_gradient(pair, cfg_scale=cfg_scale, alpha_bar=alpha_bar)
+    if kind == "classifier":
+        return classifier_gradient(pair, cfg_scale=cfg_scale, alpha_bar=alpha_bar)
     return sds_gradient(pair, eps, cfg_scale=cfg_scale, alpha_bar=alpha_bar)
 
 
@@ -44,6 +46,16 @@ def likelihood_gradient(pair: EpsPair, *, cfg_scale: float, alpha_bar: Tensor) -
     (arXiv 2411.13536).
     """
     return (alpha_bar / (1 - alpha_bar)).sqrt() * pair.guided(cfg_scale)
+
+
+def centred_likelihood_gradient(pair: EpsPair, eps: Tensor, *, cfg_scale: float, alpha_bar: Tensor) -> Tensor:
+    """Return sqrt(abar_t) (eps_cfg - eps) / sqrt(1 - abar_t): the paper's gradient minus one of mean zero.
+
+    The noise is drawn independently of the picture, so its mean is zero at every noise level and taking it
+    away leaves the gradient's expectation as it is: a control variate. What is left is abar_t / (1 - abar_t)
+    times the step from the one-step denoised latent to the latent; it vanishes where the teacher is content.
+    """
+    return (alpha_bar / (1 - alpha_bar)).sqrt() * (pair.guided(cfg_scale) - eps)
 
 
 def sds_gradient(pair: EpsPair, eps: Tensor, *, cfg_scale: float, alpha_bar: Tensor) -> Tensor:

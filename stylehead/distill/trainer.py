@@ -231,6 +231,7 @@ class Stylizer:
             z_dim=self.generator.config.z_dim,
             latent_shape=self._latent_shape(),
             generator=self.choices,
+            progress=self._done(),
         )
         return draw.to(self.device)
 
@@ -281,9 +282,12 @@ class Stylizer:
 
     def _learning_rate(self) -> float:
         """Half a cosine from the full rate down to the part of it that the settings leave at the end."""
-        done = min(1.0, self.iteration / self.config.iterations)
         left = self.config.learning_rate_end
-        return self.config.learning_rate * (left + (1 - left) * 0.5 * (1 + math.cos(math.pi * done)))
+        return self.config.learning_rate * (left + (1 - left) * 0.5 * (1 + math.cos(math.pi * self._done())))
+
+    def _done(self) -> float:
+        """Return how many of the iterations are over, 0..1."""
+        return min(1.0, self.iteration / self.config.iterations)
 
     def _record(
         self, draw: Draw, terms: Terms, norm: float, *, applied: bool, seconds: dict[str, float]

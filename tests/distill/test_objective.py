@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stylehead.distill import objective as objective_module
 from stylehead.distill.backgrounds import recolour
-from stylehead.distill.draws import draw_inputs
+from stylehead.distill.draws import draw_inputs, step_limits
 from stylehead.distill.grid import merge, resize, split
 from stylehead.distill.inject import surrogate
 from stylehead.distill.rank import rank_weigh
@@ -15,6 +17,7 @@ from stylehead.geometry import conditioning_camera, mirror
 from stylehead.guidance import ControlCondition, canny_condition, depth_condition
 
 BARE = {
+    "score": "classifier",
     "tweedie_weight": 0.0,
     "alpha_weight": 0.0,
     "latent_weight": 0.0,
@@ -226,7 +229,9 @@ def test_draws_do_not_depend_on_switches(make_stylizer):
 
 
 def test_draws_stay_in_their_ranges(make_stylizer):
-    config = make_stylizer(batch=40, views=5, step_range=(35, 49), grid_step_range=(15, 40)).config
+    config = make_stylizer(
+        batch=40, views=5, step_range=(35, 49), grid_step_range=(15, 40), step_window=0
+    ).config
     draw = draw_inputs(config, z_dim=4, latent_shape=(4, 2, 2), generator=torch.Generator().manual_seed(0))
     assert set(draw.step_index["single"].tolist()) == set(range(35, 50))
     assert 15 <= draw.step_index["grid"].min() < draw.step_index["grid"].max() <= 40
@@ -237,6 +242,32 @@ def test_draws_stay_in_their_ranges(make_stylizer):
     assert draw.labels["single"].shape == (40, 5, 25)
     assert torch.equal(mirror(draw.labels["grid"][3]), draw.labels["grid_mirrored"][3])
     assert (draw.backgrounds_01["grid"] == draw.backgrounds_01["grid"][:, :1]).all()
+
+
+@given(low=st.integers(0, 49), high=st.integers(0, 49), window=st.integers(0, 60), parts=st.integers(1, 200))
+def test_a_window_slides_from_the_noisy_end_to_the_clean_one(low, high, window, parts):
+    low, high = sorted((low, high))
+    seen = [step_limits((low, high), window=window, progress=k / parts) for k in range(parts + 1)]
+    if window == 0 or window > high - low:
+        assert set(seen) == {(low, high)}
+        return
+    assert seen == sorted(seen)
+    assert all(last - first + 1 == window for first, last in seen)
+    assert seen[0][0] == low
+    assert seen[-1][1] == high
+
+
+def test_a_run_goes_from_noisy_to_clean(make_stylizer):
+    stylizer = make_stylizer(iterations=4, step_range=(9, 48), grid_step_range=(30, 49), step_window=5)
+    drawn = []
+    for _ in range(4):
+        drawn.append({name: int(steps[0]) for name, steps in stylizer._draw().step_index.items()})
+        stylizer._progress.iteration += 1
+    for name, first, last in (("single", 9, 48), ("grid", 30, 49)):
+        steps = [step[name] for step in drawn]
+        assert steps[0] in range(first, first + 5)
+        assert steps == sorted(steps)
+        assert last - 15 < steps[-1] <= last
 
 
 class Calls:

@@ -27,7 +27,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @settings(deadline=None, max_examples=40)
-@given(kind=st.sampled_from(["classifier", "paper", "sds"]), seed=st.integers(0, 999))
+@given(kind=st.sampled_from(["likelihood", "paper", "classifier", "sds"]), seed=st.integers(0, 999))
 def test_scores_equal_the_formulas_element_by_element(kind, seed):
     cond, uncond, eps = noise(3, 2, 4, 2, 3, seed=seed)
     schedule, timestep, s = Schedule(), torch.tensor([281, 1]), 7.5
@@ -39,16 +39,17 @@ def test_scores_equal_the_formulas_element_by_element(kind, seed):
         guided = u + s * (c - u)
         expected = {
             "classifier": math.sqrt(abar) * s * (c - u),
+            "likelihood": math.sqrt(abar) * (guided - e) / math.sqrt(1 - abar),
             "paper": math.sqrt(abar) * guided / math.sqrt(1 - abar),
             "sds": (1 - abar) * (guided - e),
         }[kind]
         assert math.isclose(float(got[at]), expected, rel_tol=1e-5, abs_tol=1e-9)
 
 
-def test_only_sds_looks_at_the_drawn_noise():
+def test_only_scores_that_subtract_the_drawn_noise_look_at_it():
     cond, uncond, eps, other = noise(4, 1, 4, 2, 2)
     alpha_bar = torch.full((1, 1, 1, 1), 0.7, dtype=torch.float64)
-    for kind, changes in (("classifier", False), ("paper", False), ("sds", True)):
+    for kind, changes in (("classifier", False), ("paper", False), ("likelihood", True), ("sds", True)):
         one = latent_gradient(kind, EpsPair(cond, uncond), eps, cfg_scale=3, alpha_bar=alpha_bar)
         two = latent_gradient(kind, EpsPair(cond, uncond), other, cfg_scale=3, alpha_bar=alpha_bar)
         assert torch.equal(one, two) != changes
@@ -66,6 +67,20 @@ def test_the_paper_score_is_the_likelihoods_gradient():
     eps_hat = -(1 - abar).sqrt() * score
     got = latent_gradient("paper", EpsPair(eps_hat, eps_hat), eps, cfg_scale=7.5, alpha_bar=abar)
     torch.testing.assert_close(got, -score * abar.sqrt())
+
+
+def test_likelihood_is_the_papers_score_with_less_variance():
+    """The subtracted noise has mean zero; for Gaussian data hardly any is left."""
+    mean, spread, abar = noise(1, 4, 1, 1, seed=1), 0.3, torch.full((20_000, 1, 1, 1), 0.6).double()
+    x0, eps = mean + 1, noise(20_000, 4, 1, 1, seed=2)
+    x_t = abar.sqrt() * x0 + (1 - abar).sqrt() * eps
+    eps_hat = (1 - abar).sqrt() * (x_t - abar.sqrt() * mean) / (abar * spread**2 + 1 - abar)
+    pair = EpsPair(eps_hat, eps_hat)
+    paper, likelihood = (
+        latent_gradient(kind, pair, eps, cfg_scale=1, alpha_bar=abar) for kind in ("paper", "likelihood")
+    )
+    torch.testing.assert_close(likelihood.mean(0), paper.mean(0), atol=0.04, rtol=0)
+    assert likelihood.var(0).mean() < 0.05 * paper.var(0).mean()
 
 
 # -------------------------------------------------------------------------------------------------- rank
