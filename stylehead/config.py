@@ -86,9 +86,9 @@ class StylizeConfig:
     """Classifier-free guidance scale."""
     ddim_steps: int = 50
     """Number of DDIM steps that the step indices count."""
-    step_range: tuple[int, int] = (23, 49)
+    step_range: tuple[int, int] = (28, 49)
     """First and last DDIM step index drawn for single views (49 is the least noise)."""
-    grid_step_range: tuple[int, int] = (23, 49)
+    grid_step_range: tuple[int, int] = (28, 49)
     """First and last DDIM step index drawn for the grid."""
     step_window: int = 7
     """Neighbouring steps drawn from at once, first the noisiest, at the end the cleanest; 0: always all."""
@@ -149,7 +149,7 @@ class StylizeConfig:
     """Largest distance ratio that counts; 0 for no limit."""
     alpha_weight: float = 3.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 0.01
+    latent_weight: float = 1.5
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
 
     source_prompt: str = "a photo of a person"
