@@ -151,6 +151,8 @@ class StylizeConfig:
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
     latent_weight: float = 1.5
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
+    latent_colour: float = 0.1
+    """How much a head's mean colour counts in that: 1 as much as its shape, 0 not at all."""
 
     source_prompt: str = "a photo of a person"
     """What every head is before, in words: the direction of nada goes from there to the prompt."""
@@ -246,16 +248,19 @@ class StylizeConfig:
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Read older runs' settings: before `depth` named a source, `memory` a size, and steps had a window."""
+    """Read older runs' settings: before `depth` named a source, `memory` a size, and some settings were there."""
     settings = dict(values)
     source = settings.pop("depth_source", "auto")
     if isinstance(settings.get("depth"), bool):
         settings["depth"] = source if settings["depth"] else "none"
     if settings.pop("save_memory", False):
         settings["memory"] = "12"
-    if {field.name for field in dataclasses.fields(StylizeConfig)} - settings.keys() == {"step_window"}:
-        settings["step_window"] = 0
-    return settings
+    missing = {field.name for field in dataclasses.fields(StylizeConfig)} - settings.keys()
+    return {**_BEFORE, **settings} if missing <= _BEFORE.keys() else settings
+
+
+_BEFORE = {"step_window": 0, "latent_colour": 1.0}
+"""What whole records that lack these settings ran with."""
 
 
 @functools.cache
@@ -308,7 +313,7 @@ _ABOVE_ZERO = ("learning_rate", "gradient_scale", "gradient_clamp", "time_budget
 _BETWEEN: dict[str, tuple[float, float]] = {
     "learning_rate_end": (0, 1), "relative_distance_floor": (0, 1), "psi": (0, 1),
     "yaw_deg": (0, 180), "grid_yaw_deg": (0, 180), "pitch_deg": (0, 89), "conditioning_pitch_deg": (-89, 89),
-    "ddim_steps": (1, 999), "seed": (0, 2**63 - 1), "adaptive_layers": (0, 1),
+    "ddim_steps": (1, 999), "seed": (0, 2**63 - 1), "adaptive_layers": (0, 1), "latent_colour": (0, 1),
 }  # fmt: skip
 
 

@@ -103,9 +103,12 @@ def test_unknown_names_suggest_the_nearest():
     assert error.value.hint == "did you mean `cfg_scale`?"
 
 
-def test_records_from_before_steps_had_a_window_mean_the_whole_range():
-    older = {name: value for name, value in config().to_dict().items() if name != "step_window"}
-    assert StylizeConfig.from_dict(older).step_window == 0
+@pytest.mark.parametrize("newer", [["latent_colour"], ["latent_colour", "step_window"]])
+def test_records_that_lack_newer_settings_mean_what_they_ran_with(newer):
+    older = {name: value for name, value in config().to_dict().items() if name not in newer}
+    read = StylizeConfig.from_dict(older)
+    assert read.latent_colour == 1.0
+    assert read.step_window == (0 if "step_window" in newer else config().step_window)
     few = StylizeConfig.from_dict({"prompt": "Pixar", "step_range": [5, 9]})
     assert few.step_window == config().step_window > 0
 

@@ -75,6 +75,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "relative_distance_limit",
         "alpha_weight",
         "latent_weight",
+        "latent_colour",
     ),
     "Rivals": (
         "source_prompt",

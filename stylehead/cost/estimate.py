@@ -183,7 +183,8 @@ def _iteration(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier, me
     if config.latent_weight > 0:
         with torch.no_grad():
             kept = teacher.encode(resize(scene.reference_views["single"].final(), size))
-        terms.append(latent_loss(latents[: len(kept)], kept))
+            mask = resize(scene.reference_views["single"].mask, teacher.latent_size)
+        terms.append(latent_loss(latents[: len(kept)], kept, mask))
     torch.stack(terms).sum().backward()
 
 

@@ -83,6 +83,20 @@ def alpha_loss(mask: Tensor, reference_mask: Tensor) -> Tensor:
     return F.mse_loss(mask, reference_mask.detach())
 
 
-def latent_loss(latents: Tensor, reference_latents: Tensor) -> Tensor:
-    """Return the mean squared difference between latents [B, C, h, w] and those of the untouched renders."""
-    return F.mse_loss(latents, reference_latents.detach())
+def latent_loss(latents: Tensor, reference_latents: Tensor, mask: Tensor, *, colour: float = 1.0) -> Tensor:
+    """Return the mean squared difference between heads in latents, their mean colours counting for less.
+
+    Ours, not the paper's. Latents are close to small pictures, so a channel's mean over a head is the head's
+    colour as a whole and the rest its shape: a style may need all of the first and little of the second.
+
+    Args:
+        latents: Of the renders [B, C, h, w].
+        reference_latents: Of the untouched renders; a constant.
+        mask: Opacity of the untouched heads [B, 1, h, w] in 0..1; a constant. What is behind does not count.
+        colour: Weight of the means' squared difference, beside 1 for what differs after they are taken away.
+    """
+    head = mask.detach()
+    share = head / head.sum(dim=(2, 3), keepdim=True).clamp_min(_GUARD)
+    difference = latents - reference_latents.detach()
+    shift = (share * difference).sum(dim=(2, 3), keepdim=True)
+    return (head * ((difference - shift).square() + colour * shift.square())).mean()

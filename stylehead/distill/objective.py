@@ -214,6 +214,9 @@ class Objective(Method):
             terms.losses["alpha"] = config.alpha_weight * torch.stack(values).mean()
         if config.latent_weight > 0:
             with torch.no_grad():
-                picture = resize(scene.reference_views["single"].final(), self.teacher.image_size)
-                kept = self.teacher.encode(picture)
-            terms.losses["latent"] = config.latent_weight * losses.latent_loss(noised.latents, kept)
+                untouched = scene.reference_views["single"]
+                kept = self.teacher.encode(resize(untouched.final(), self.teacher.image_size))
+                mask = resize(untouched.mask, self.teacher.latent_size)
+            terms.losses["latent"] = config.latent_weight * losses.latent_loss(
+                noised.latents, kept, mask, colour=config.latent_colour
+            )

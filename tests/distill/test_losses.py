@@ -30,10 +30,38 @@ def test_anchors_by_hand():
     one, two = noise(2, 3, 1, 4, 4)
     expected = ((one - two) ** 2).mean()
     torch.testing.assert_close(alpha_loss(one, two), expected)
-    torch.testing.assert_close(latent_loss(one, two), expected)
+    torch.testing.assert_close(latent_loss(one, two, torch.ones_like(one[:, :1])), expected)
 
 
-@pytest.mark.parametrize("loss", [tweedie_loss, alpha_loss, latent_loss])
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 1000), colour=st.floats(0, 1))
+def test_latent_loss_equals_a_slow_loop(seed, colour):
+    one, two = noise(2, 2, 3, 4, 4, seed=seed)
+    mask = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    expected = 0.0
+    for n, c in np.ndindex(2, 3):
+        head, apart = mask[n, 0].numpy(), (one - two)[n, c].numpy()
+        shift = (head * apart).sum() / head.sum()
+        expected += (head * ((apart - shift) ** 2 + colour * shift**2)).sum() / one.numel()
+    assert np.isclose(latent_loss(one, two, mask, colour=colour).item(), expected)
+
+
+def test_latents_may_change_colour_and_what_is_behind_the_head():
+    latents = noise(1, 4, 6, 6)
+    mask = torch.zeros(1, 1, 6, 6, dtype=torch.float64)
+    mask[..., 1:5, 2:4] = 1
+    recoloured = latents + mask * noise(1, 4, 1, 1, seed=1) + (1 - mask) * noise(1, 4, 6, 6, seed=2)
+    assert latent_loss(recoloured, latents, mask, colour=0.0) < 1e-12
+    assert latent_loss(recoloured, latents, mask, colour=1.0) > 0.01
+    assert latent_loss(latents.flip(-1), latents, mask, colour=0.0) > 0.01
+    assert latent_loss(recoloured, latents, torch.zeros_like(mask)) == 0
+
+
+def latent_loss_of_a_whole_picture(latents: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    return latent_loss(latents, reference, torch.ones_like(latents[:, :1]))
+
+
+@pytest.mark.parametrize("loss", [tweedie_loss, alpha_loss, latent_loss_of_a_whole_picture])
 def test_targets_are_constants(loss):
     value, target = noise(2, 1, 3, 2, 2).requires_grad_().unbind()
     target = noise(1, 3, 2, 2, seed=2).requires_grad_()

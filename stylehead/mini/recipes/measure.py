@@ -52,14 +52,19 @@ def generator_figures(generator: PanoHead, photo: Views) -> dict[str, float]:
     return {"psnr": float(torch.cat(psnr).mean()), "mask_iou": float(torch.cat(iou).mean())}
 
 
-def classifier_figures(classifier: StyleClassifier, held_out: HeldOut) -> dict[str, float]:
-    """Accuracy on true pictures of unseen people, per style."""
-    figures = {}
+@torch.no_grad()
+def classifier_figures(
+    classifier: StyleClassifier, teacher: Teacher, held_out: HeldOut
+) -> dict[str, dict[str, float]]:
+    """Accuracy per style on true pictures of unseen people, and on them as the teacher's autoencoder keeps them."""
+    figures: dict[str, dict[str, float]] = {"true": {}, "autoencoded": {}}
     for style in STYLES:
         views = held_out.photo if style == "photo" else held_out.styled
         rows = [row for row, name in enumerate(views.styles) if name == style]
         images = image_pm1(views.images[rows].flatten(0, 1))
-        figures[style] = style_share(classifier, images, style)
+        through = torch.cat([teacher.decode(teacher.encode(some)).clamp(-1, 1) for some in images.split(64)])
+        figures["true"][style] = style_share(classifier, images, style)
+        figures["autoencoded"][style] = style_share(classifier, through, style)
     return figures
 
 
@@ -168,7 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
         "generator": lambda: generator_figures(
             PanoHead.load(options.weights / "generator.safetensors"), held_out.photo
         ),
-        "classifier": lambda: classifier_figures(classifier, held_out),
+        "classifier": lambda: classifier_figures(
+            classifier, Teacher.load(options.weights / "teacher"), held_out
+        ),
         "identity": lambda: identity_figures(
             IdentityEncoder.load(options.weights / "identity.safetensors"), held_out
         ),

@@ -58,10 +58,10 @@ def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
     return IdentityRecipe(load_views(data / "photo"))
 
 
-def _style(data: Path, _work: Path, _export: Path) -> Recipe:
+def _style(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.encoders import StyleRecipe
 
-    return StyleRecipe(_pictures(data, grid_part=0.0))
+    return StyleRecipe(_pictures(data, grid_part=0.0), _trained_vae(export))
 
 
 def _image_text(data: Path, work: Path, _export: Path) -> Recipe:

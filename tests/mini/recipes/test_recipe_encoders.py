@@ -1,9 +1,11 @@
 import torch
+from diffusers import AutoencoderKL
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stylehead.geometry import camera_from_angles
 from stylehead.mini.recipes.encoders import (
+    autoencoded,
     degraded,
     in_another_light,
     painted_over,
@@ -91,6 +93,19 @@ def test_reshaped_pictures_move_a_little():
     assert (centre - 23.5).abs().max() < 12
     area = moved.sum(dim=(1, 2, 3)) / 256
     assert 0.5 < area.min() < 0.9 < 1.1 < area.max() < 2
+
+
+def test_a_part_of_the_pictures_goes_through_the_autoencoder():
+    torch.manual_seed(0)
+    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=2).eval()
+    images = torch.rand(40, 3, 16, 16, generator=rng()) * 2 - 1
+    changed = autoencoded(images, vae, rng(), part=0.4)
+    touched = (changed != images).flatten(1).any(dim=1)
+    assert 0.2 < touched.float().mean() < 0.6
+    expected = vae.decode(vae.encode(images[touched]).latent_dist.mean).sample.clamp(-1, 1)
+    torch.testing.assert_close(changed[touched], expected)
+    assert not changed.requires_grad
+    assert torch.equal(autoencoded(images, vae, rng(), part=0.0), images)
 
 
 def test_degraded_pictures_are_softer_noisier_and_repeat_for_a_seed():
