@@ -248,7 +248,7 @@ class StylizeConfig:
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Read older runs' settings: before `depth` named a source, `memory` a size, and some settings were there."""
+    """Read older runs' settings: before `depth` named a source, `memory` a size; and fewer settings."""
     settings = dict(values)
     source = settings.pop("depth_source", "auto")
     if isinstance(settings.get("depth"), bool):

@@ -9,8 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 from stylehead.config import StylizeConfig
 from stylehead.errors import StyleheadError, UsageError
+from stylehead.evaluation.editing import why_no_editor
 from stylehead.evaluation.methods import (
     ABLATION,
+    Method,
     ablation_config,
     find_methods,
     find_prompts,
@@ -18,6 +20,7 @@ from stylehead.evaluation.methods import (
     method_title,
 )
 from stylehead.runs import MANIFEST, RunDirectory, slugify
+from stylehead.weights.presets import Preset
 
 RUNS = Path("runs")
 STYLE_FILE = "style.safetensors"
@@ -63,10 +66,10 @@ class Wanted:
     Attributes:
         label: What the table prints.
         method: Name of the method.
-        config: Settings to train with; None for a method that cannot be trained here.
-        path: The finished run, or where it is trained.
-        state: `finished`, `stopped` (goes on), `missing` (is trained) or `cannot`.
-        why: Why it cannot be trained.
+        config: Settings to train with; None for a method that edits pictures.
+        path: The finished run, or where it is trained; None for a method that edits pictures.
+        state: `finished`, `stopped` (goes on), `missing` (is trained), `edits` (no training) or `cannot`.
+        why: Why it cannot be measured.
     """
 
     label: str
@@ -74,7 +77,7 @@ class Wanted:
     prompt: str
     config: StylizeConfig | None
     path: Path | None
-    state: Literal["finished", "stopped", "missing", "cannot"]
+    state: Literal["finished", "stopped", "missing", "edits", "cannot"]
     why: StyleheadError | None = None
 
 
@@ -115,6 +118,7 @@ def plan(
     changes: dict[str, object],
     found: Sequence[FoundRun],
     generator: str,
+    weights: Preset,
 ) -> list[Wanted]:
     """List the rows that `--methods`, `--prompts` and `--ablation` ask for.
 
@@ -125,6 +129,7 @@ def plan(
         changes: Settings that all rows share.
         found: Finished runs; one with the same settings is not trained again.
         generator: Fingerprint of the generator.
+        weights: The preset; what edits pictures comes with it, or not.
     """
     default = ("Pixar character",) if ablation else ("paper",)
     texts = find_prompts(list(prompts or default))
@@ -136,9 +141,8 @@ def plan(
                 rows.append(_wanted(variant, config, found, generator))
         else:
             for method in find_methods(methods or "all"):
-                why = method.why_not()
-                if why is not None:
-                    rows.append(Wanted(method.title, method.name, prompt, None, None, "cannot", why))
+                if method.pictures_only:
+                    rows.append(_edited(method, prompt, weights))
                 else:
                     config = method_config(method.name, prompt, changes)
                     rows.append(_wanted(method.title, config, found, generator))
@@ -157,6 +161,11 @@ def label_runs(runs: Sequence[FoundRun]) -> dict[Path, str]:
         alone = count[run.config.prompt.lower(), run.config.method] == 1
         labels[run.path] = title if alone else f"{title}, {run.path.name}"
     return labels
+
+
+def _edited(method: Method, prompt: str, weights: Preset) -> Wanted:
+    why = why_no_editor(method.name, weights)
+    return Wanted(method.title, method.name, prompt, None, None, "cannot" if why else "edits", why)
 
 
 def _wanted(label: str, config: StylizeConfig, found: Sequence[FoundRun], generator: str) -> Wanted:

@@ -1,7 +1,7 @@
 """From runs and folders of pictures to rows of the table: heads are rendered and measured, style by style."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case, Looks, Reference, Target
 from stylehead.evaluation.columns import COLUMNS, measure_row
+from stylehead.evaluation.editing import edit_portraits, open_editor
 from stylehead.evaluation.encoders import Encoders
 from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
 from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title
@@ -35,15 +36,21 @@ _THE_TRUTH = MissingError("This row is what the others are compared with.")
 
 @dataclass(frozen=True)
 class Source:
-    """Where the pictures of a row come from: a run, a folder of pictures, or nothing at all."""
+    """Where the pictures of a row come from: a run, a folder of pictures, an editor, or nothing at all."""
 
     label: str
     method: str
     prompt: str
     run: Path | None = None
     folder: PictureFolder | None = None
+    edits: bool = False
     problem: StyleheadError | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def draws(self) -> bool:
+        """Whether heads are drawn for it, one by one."""
+        return self.run is not None or self.edits
 
     @classmethod
     def of_run(cls, run: FoundRun, label: str) -> "Source":
@@ -57,12 +64,18 @@ class Source:
 
     @classmethod
     def of_wanted(cls, wanted: Wanted) -> "Source":
-        """A row that was asked for; trained by now, or not possible here."""
+        """A row that was asked for; trained by now, edited soon, or not possible here."""
         facts: dict[str, Any] = {"path": wanted.path}
         if wanted.config is not None:
             facts["iterations"] = wanted.config.iterations
         return cls(
-            wanted.label, wanted.method, wanted.prompt, run=wanted.path, problem=wanted.why, facts=facts
+            wanted.label,
+            wanted.method,
+            wanted.prompt,
+            run=wanted.path,
+            edits=wanted.state == "edits",
+            problem=wanted.why,
+            facts=facts,
         )
 
     @classmethod
@@ -113,6 +126,11 @@ class Scene:
         return cls(generator, weights, encoders, sample, measuring, psi, truth, why)
 
     @property
+    def device(self) -> str:
+        """Where the generator is: `cpu` or `cuda`."""
+        return next(self.generator.parameters()).device.type
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Who is measured."""
         return tuple(range(self.sample.identities))
@@ -156,7 +174,7 @@ def measure_table(scene: Scene, sources: Sequence[Source], output: Output, *, ke
         keep: Keep the pictures, for the report.
     """
     people = scene.sample.identities
-    rendered = sum(source.run is not None for source in sources)
+    rendered = sum(source.draws for source in sources)
     with reporter(output, total=people * (1 + rendered), label="Measuring", unit="head") as shown:
         builder = _Builder(scene, shown, keep=keep)
         untouched = scene.looks(builder.render(scene.generator))
@@ -175,13 +193,16 @@ class _Builder:
 
     def render(self, generator: PanoHead) -> Portraits:
         """Render everybody."""
+        return render_portraits(generator, self._latents, self.scene.sample.yaws_deg, done=self._counter())
+
+    def _counter(self) -> Callable[[int], None]:
         before = self._heads
 
         def done(count: int) -> None:
             self._heads = before + count
             self._shown.update(self._heads)
 
-        return render_portraits(generator, self._latents, self.scene.sample.yaws_deg, done=done)
+        return done
 
     def add_style(self, style: str, group: Sequence[Source], untouched: Looks) -> None:
         """The rows of a style: untouched, the methods, and the truth where it is known."""
@@ -202,20 +223,23 @@ class _Builder:
         try:
             if source.problem is not None:
                 raise source.problem
-            looks = self.scene.looks(self._portraits(source))
+            looks = self.scene.looks(self._portraits(source, untouched.portraits))
             own = Target(source.prompt, style, target.truth, target.reference, target.why)
             self._add("method", source, style, Case(looks, untouched, own, self.scene.measuring.force_fid))
         except StyleheadError as error:
             cells = {column.name: Dash(error.message, error.hint) for column in COLUMNS}
             facts = {**source.facts, "problem": error.message}
             self.rows.append(Row("method", source.label, source.method, style, source.prompt, cells, facts))
-            if source.run is not None:
+            if source.draws:
                 self._heads = heads + self.scene.sample.identities
                 self._shown.update(self._heads)
 
-    def _portraits(self, source: Source) -> Portraits:
+    def _portraits(self, source: Source, untouched: Portraits) -> Portraits:
         if source.folder is not None:
             return read_folder(source.folder, self.scene.seeds, self.scene.sample.yaws_deg)
+        if source.edits:
+            editor = open_editor(source.method, self.scene.weights, self.scene.device)
+            return edit_portraits(editor, untouched, source.prompt, done=self._counter())
         assert source.run is not None
         try:
             load_style(source.run / STYLE_FILE).apply(self.scene.generator)
@@ -292,9 +316,8 @@ def _teacher_pictures(scene: Scene, prompt: str, untouched: Portraits) -> Portra
     from stylehead.evaluation import reference
     from stylehead.guidance import Teacher
 
-    device = next(scene.generator.parameters()).device.type
-    half = torch.float16 if device == "cuda" else torch.float32
-    teacher = Teacher.load(scene.weights.require_teacher(), device=device, dtype=half)
+    half = torch.float16 if scene.device == "cuda" else torch.float32
+    teacher = Teacher.load(scene.weights.require_teacher(), device=scene.device, dtype=half)
     return reference.teacher_pictures(teacher, untouched, prompt, steps=reference.STEPS)
 
 

@@ -128,6 +128,7 @@ class Evaluation:
             changes=changes,
             found=discovery.runs,
             generator=self._base,
+            weights=self._weights,
         )
         if self._weights.knows_few_styles:
             for row in rows:
@@ -256,6 +257,7 @@ _STATES = {
     "finished": "measure",
     "stopped": "go on, then measure",
     "missing": "train, then measure",
+    "edits": "edit pictures, then measure",
     "cannot": "dash",
 }
 
@@ -276,6 +278,6 @@ def _plan_result(wanted: Sequence[Wanted] | None, discovery: Discovery) -> Resul
 
 
 def _describe(row: Wanted) -> str:
-    where = row.why.message if isinstance(row.why, StyleheadError) else str(row.path)
+    where = row.why.message if isinstance(row.why, StyleheadError) else str(row.path or "no training")
     steps = f", {row.config.iterations} steps" if row.config is not None else ""
     return f"{row.prompt}, {row.label}{steps}: {where}"

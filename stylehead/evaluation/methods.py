@@ -1,14 +1,14 @@
 """The systems of the table, in the order of the paper's: what they are called and whether they can run here.
 
-A method that `stylehead stylize --method` knows can be trained for the table. One that it does not know keeps
-its row, with a dash in every column and the reason; its pictures can be given as a folder instead. A new
-method takes its place as soon as it has settings in `stylehead.method_settings`.
+A method that `stylehead stylize --method` knows can be trained for the table; a new one takes its place as
+soon as it has settings in `stylehead.method_settings`. The others edit untouched pictures one by one. What
+cannot run keeps its row, with a dash in every column and the reason; a folder of its pictures can be given.
 """
 
 from dataclasses import dataclass
 
 from stylehead.config import StylizeConfig, profile
-from stylehead.errors import MissingError, UsageError
+from stylehead.errors import UsageError
 from stylehead.method_settings import METHOD_SETTINGS
 
 PAPER_PROMPTS = {
@@ -40,15 +40,6 @@ class Method:
     name: str
     title: str
     pictures_only: bool = False
-
-    def why_not(self) -> MissingError | None:
-        """Why it cannot be trained here, or None when it can."""
-        if self.name in METHOD_SETTINGS:
-            return None
-        what = f"This version of stylehead has no method {self.name}"
-        if self.pictures_only:
-            what += ", which edits pictures with networks that are not embedded"
-        return MissingError(f"{what}.", "give a folder of its pictures with --images")
 
 
 METHODS = (

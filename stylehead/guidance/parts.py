@@ -118,13 +118,13 @@ def load_parts(
         vae=load_network(_autoencoder(folders["vae"]), folders["vae"], device=device, dtype=vae_dtype),
         unet=load_network(UNet2DConditionModel, folders["unet"], **place),
         text_encoder=load_network(CLIPTextModel, folders["text_encoder"], **place),
-        tokenizer=_load(CLIPTokenizer.from_pretrained, base / "tokenizer"),
+        tokenizer=load_local(CLIPTokenizer.from_pretrained, base / "tokenizer"),
         controlnets={
             kind: load_network(ControlNetModel, folders[f"controlnet_{kind}"], **place)
             for kind in CONTROL_KINDS
             if f"controlnet_{kind}" in folders
         },
-        schedule=Schedule.from_config(_load(DDIMScheduler.load_config, base / "scheduler"), steps=steps),
+        schedule=Schedule.from_config(load_local(DDIMScheduler.load_config, base / "scheduler"), steps=steps),
     )
     _check_fit(parts, folders)
     return parts
@@ -206,12 +206,17 @@ def load_network(kind: Any, folder: Path, *, device: torch.device, dtype: torch.
         raise MissingError(f"There is no safetensors file in `{folder}`.", "stylehead weights verify")
     variant = "fp16" if weights and ".fp16." in weights[0].name else None
     options = {"use_safetensors": True, "torch_dtype": dtype, "variant": variant}
-    network: nn.Module = _load(kind.from_pretrained, folder, **options)
+    network: nn.Module = load_local(kind.from_pretrained, folder, **options)
     return network.to(device).eval().requires_grad_(False)
 
 
-def _load(loader: Callable[..., Any], folder: Path, **options: object) -> Any:
-    """Call a `from_pretrained` on a local folder, with this package's errors and without its chatter."""
+def load_local(loader: Callable[..., Any], folder: Path, **options: object) -> Any:
+    """Call a `from_pretrained` on a local folder, with this package's errors and without its chatter.
+
+    Raises:
+        MissingError: There is no such folder.
+        JobError: It does not hold what is loaded.
+    """
     if not folder.is_dir():
         raise MissingError(f"The teacher lacks the folder `{folder}`.", "stylehead weights verify")
     try:
@@ -219,7 +224,7 @@ def _load(loader: Callable[..., Any], folder: Path, **options: object) -> Any:
             return loader(str(folder), local_files_only=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise JobError(f"`{folder}` cannot be loaded as a part of a teacher: {reason}") from error
+        raise JobError(f"`{folder}` cannot be loaded: {reason}") from error
 
 
 @contextlib.contextmanager

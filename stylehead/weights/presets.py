@@ -60,7 +60,7 @@ class Preset:
     def companion(self, name: str) -> Path | None:
         """Return a further model beside the generator, such as `identity.safetensors`, or None without it."""
         path = self.generator.with_name(name)
-        return path if path.is_file() else None
+        return path if path.exists() else None
 
     def weight_files(self) -> list[WeightFile]:
         """Hash every file that a stylise job reads, for the run manifest; ids are relative to the preset."""

@@ -20,7 +20,7 @@ from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClas
 from stylehead.weights import presets
 
 sys.path.append(str(Path(__file__).parents[1] / "guidance"))
-from tiny_teacher import write_tiny_teacher
+from tiny_teacher import write_tiny_editors, write_tiny_teacher
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +99,7 @@ def measuring_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         IdentityEncoder().save(root / "identity.safetensors", {})
         ImageTextEncoder().save(root / "image_text.safetensors", {})
         StyleClassifier().save(root / "style_classifier.safetensors", {})
+    write_tiny_editors(root)
     return root
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -352,16 +351,25 @@ def test_a_run_that_was_made_by_hand_is_not_trained_again(measure: Run, finished
     assert plan(5)["state"] == "missing"
 
 
-def test_methods_that_are_not_built_keep_their_rows(measure: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules["stylehead.evaluation.methods"].__dict__, "METHOD_SETTINGS", {"ld": {}})
-    outcome = measure("eval", "--methods", "ip2p,nada,ld", "--prompts", "Pixar character", *TINY, "--json")
-    _, edited, nada, ours, _ = document(outcome)["rows"]
-    assert [edited["label"], nada["label"]] == ["InstructPix2Pix (2D)", "StyleGAN-NADA"]
-    for row in (edited, nada):
-        assert all(cell["value"] is None for cell in row["cells"].values())
-    assert nada["problem"] == "This version of stylehead has no method nada."
-    assert "edits pictures with networks that are not embedded" in edited["problem"]
-    assert value(ours, "id") is not None
+def test_editors_that_are_not_here_keep_their_rows(run: Run) -> None:
+    outcome = run("eval", "--methods", "ip2p,ld", "--prompts", "Pixar character", *TINY, "--json")
+    _, edited, ours, *_ = document(outcome)["rows"]
+    assert edited["label"] == "InstructPix2Pix (2D)"
+    assert all(cell["value"] is None for cell in edited["cells"].values())
+    assert edited["problem"] == "The mini preset has no ip2p here."
+    assert value(ours, "dd_geo") is not None
+
+
+def test_what_edits_pictures_needs_no_training(measure: Run) -> None:
+    words = ("eval", "--methods", "ip2p,instantid", "--prompts", "Pixar character", *TINY)
+    assert {row["state"] for row in document(measure(*words, "--dry-run", "--json"))["rows"]} == {"edits"}
+    outcome = measure(*words, "--json")
+    _, *edited, _ = document(outcome)["rows"]
+    assert [row["method"] for row in edited] == ["ip2p", "instantid"]
+    for row in edited:
+        assert value(row, "id") is not None
+        assert row["cells"]["dd_geo"]["value"] is None
+    assert not Path("runs").exists()
 
 
 def test_the_ablation_is_a_ladder_at_equal_budget(measure: Run) -> None:

@@ -246,17 +246,11 @@ def test_methods_are_in_the_paper_s_order() -> None:
     assert sorted(["ld", "somebody", "sds"], key=method_order) == ["somebody", "sds", "ld"]
 
 
-def test_every_method_can_be_trained_or_says_why_not() -> None:
-    from stylehead.config import METHOD_SETTINGS
-
+def test_every_method_can_be_trained_or_edits_pictures() -> None:
     for method in find_methods("all"):
-        why = method.why_not()
-        assert (why is None) == (method.name in METHOD_SETTINGS)
-        if why is None:
+        if not method.pictures_only:
             assert method_config(method.name, "Pixar character", {"iterations": 7}).iterations == 7
-        else:
-            assert method.name in why.message
-            assert "--images" in str(why.hint)
+    assert [method.name for method in METHODS if method.pictures_only] == ["ip2p", "instantid"]
 
 
 @pytest.mark.parametrize("names", ["", "ld,nothing", ","])

@@ -20,6 +20,9 @@ from transformers import (
     Dinov2Config,
 )
 
+from stylehead.files import save_tensors
+from stylehead.mini.recipes.face_adapter import adapter_state, add_adapter
+
 HIDDEN = 8
 VOCABULARY = 16
 
@@ -50,6 +53,19 @@ def write_tiny_teacher(folder: Path, *, image_size: int = 32) -> Path:
     scheduler.save_pretrained(folder / "scheduler")
     write_tokenizer(folder / "tokenizer")
     return folder
+
+
+def write_tiny_editors(root: Path) -> None:
+    """Write ip2p and instantid for the teacher in `root/teacher`, as the recipes write them."""
+    base = UNet2DConditionModel.from_pretrained(root / "teacher" / "unet", local_files_only=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(9)
+        wide = UNet2DConditionModel.from_config({**base.config, "in_channels": 8})
+        scramble(wide)
+        wide.save_pretrained(root / "ip2p" / "unet", safe_serialization=True)
+        adapter = add_adapter(base)
+    (root / "instantid").mkdir()
+    save_tensors(root / "instantid" / "face_adapter.safetensors", adapter_state(adapter))
 
 
 def tiny_vae(image_size: int) -> AutoencoderKL:

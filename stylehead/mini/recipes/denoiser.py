@@ -25,7 +25,7 @@ from stylehead.mini.recipes.networks import (
     noisy_batch,
 )
 from stylehead.mini.recipes.pictures import PictureSource
-from stylehead.mini.recipes.pool import LatentPool, PoolItems
+from stylehead.mini.recipes.pool import LatentPool, PoolItems, photo_conditions
 from stylehead.mini.tokens import write_tokenizer
 
 KINDS = ("canny", "depth")
@@ -66,7 +66,7 @@ class DenoiserRecipe:
         self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer", local_files_only=True)
         torch.manual_seed(0)
         self.model: nn.Module = Denoiser(self.tokenizer)
-        self.pool = LatentPool(source, vae)
+        self.pool = LatentPool(source, vae, photo_conditions)
         self.schedule = Schedule()
         self.batch = batch
 
@@ -139,13 +139,13 @@ def steering(
     """
     outputs = []
     start = parts[0]
-    for kind, picture, count in zip(KINDS, (items.canny, items.depth), parts[1:], strict=True):
+    for kind, count in zip(KINDS, parts[1:], strict=True):
         rows = slice(start, start + count)
         down, mid = model.controlnets[kind](
             batch.latents_t[rows],
             batch.timestep[rows],
             text[rows],
-            controlnet_cond=picture[rows].float().div(255).expand(-1, 3, -1, -1).contiguous(),
+            controlnet_cond=items.kept[kind][rows].float().div(255).expand(-1, 3, -1, -1).contiguous(),
             return_dict=False,
         )
         outputs.append([*down, mid])

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
 
@@ -33,8 +34,16 @@ def copy_saved(
     return path.is_file() and _copy(model, kind.load(path))
 
 
+def copy_tensors(target: dict[str, Tensor], path: Path) -> bool:
+    """Copy a safetensors file into tensors of the same names; False when there is no such file."""
+    return path.is_file() and _copy_state(target, load_file(path))
+
+
 def _copy(model: nn.Module, embedded: nn.Module) -> bool:
-    source, target = embedded.state_dict(), model.state_dict()
+    return _copy_state(model.state_dict(), embedded.state_dict())
+
+
+def _copy_state(target: dict[str, Tensor], source: dict[str, Tensor]) -> bool:
     if {n: t.shape for n, t in source.items()} != {n: t.shape for n, t in target.items()}:
         return False
     with torch.no_grad():

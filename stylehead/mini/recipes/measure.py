@@ -56,7 +56,7 @@ def generator_figures(generator: PanoHead, photo: Views) -> dict[str, float]:
 def classifier_figures(
     classifier: StyleClassifier, teacher: Teacher, held_out: HeldOut
 ) -> dict[str, dict[str, float]]:
-    """Accuracy per style on true pictures of unseen people, and on them as the teacher's autoencoder keeps them."""
+    """Accuracy per style on true pictures of unseen people, as they are and autoencoded by the teacher."""
     figures: dict[str, dict[str, float]] = {"true": {}, "autoencoded": {}}
     for style in STYLES:
         views = held_out.photo if style == "photo" else held_out.styled

@@ -31,6 +31,7 @@ class Pictures:
         captions: B captions.
         styles: B style names.
         grid: [B] bool, which pictures show four views.
+        people: [B] rows of the photographic renders, whom the pictures show.
     """
 
     images: Tensor
@@ -40,6 +41,7 @@ class Pictures:
     captions: list[str]
     styles: list[str]
     grid: Tensor
+    people: Tensor
 
 
 class _Item(NamedTuple):
@@ -49,6 +51,7 @@ class _Item(NamedTuple):
     photo_mask: Tensor
     photo_depth: Tensor
     caption: str
+    person: int
 
 
 class PictureSource:
@@ -101,6 +104,7 @@ class PictureSource:
             captions=[item.caption for item in items],
             styles=chosen,
             grid=grids,
+            people=torch.tensor([item.person for item in items]),
         )
 
     def _style(self, rng: torch.Generator) -> str:
@@ -123,10 +127,11 @@ class PictureSource:
         if not grid:
             text = caption(style, words, view=view_name(views.cameras[row, columns[0]]))
             image, mask, photo, photo_mask, depth = (part[0] for part in parts)
-            return _Item(image, mask, photo, photo_mask, depth, text)
+            return _Item(image, mask, photo, photo_mask, depth, text, photo_row)
         image, mask, photo, photo_mask = (tile_2x2(half(part)) for part in parts[:4])
         depth = tile_2x2(parts[4][..., ::2, ::2])
-        return _Item(image, mask, photo, photo_mask, depth, caption(style, words, grid=True))
+        text = caption(style, words, grid=True)
+        return _Item(image, mask, photo, photo_mask, depth, text, photo_row)
 
 
 def drawn_columns(cameras: Tensor, rng: torch.Generator, *, grid: bool) -> Tensor:

@@ -1,5 +1,6 @@
 """A pool of encoded pictures: encoding costs as much as training, so every latent is used several times."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,15 +11,17 @@ from torch.nn import functional
 from stylehead.guidance.conditions import canny_condition, depth_condition
 from stylehead.mini.recipes.pictures import Pictures, PictureSource, half, tile_2x2
 
+Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
+"""What is kept of pictures beside latents and captions: tensors [B,...] by name."""
+
 
 @dataclass(frozen=True)
 class PoolItems:
-    """Latents [B,4,h,w] (scaled), their captions, and the conditions of the photographs, uint8 [B,1,R,R]."""
+    """Latents [B,4,h,w] (scaled), their captions, and what else is kept of the pictures, [B,...] each."""
 
     latents: Tensor
     captions: list[str]
-    canny: Tensor
-    depth: Tensor
+    kept: dict[str, Tensor]
 
 
 class LatentPool:
@@ -27,15 +30,23 @@ class LatentPool:
     Args:
         source: Pictures.
         vae: Encoder; its scaling factor is applied.
+        describe: What else to keep of pictures; nothing by default.
         size: Pictures kept.
         fresh: Part of each drawn batch that is newly encoded.
     """
 
     def __init__(
-        self, source: PictureSource, vae: AutoencoderKL, *, size: int = 6144, fresh: float = 0.17
+        self,
+        source: PictureSource,
+        vae: AutoencoderKL,
+        describe: Describe = lambda _pictures, _rng: {},
+        *,
+        size: int = 6144,
+        fresh: float = 0.17,
     ) -> None:
         self.source = source
         self.vae = vae.eval().requires_grad_(False)
+        self.describe = describe
         self.size = size
         self.fresh = fresh
         self.items: PoolItems | None = None
@@ -57,20 +68,15 @@ class LatentPool:
         return PoolItems(
             self.items.latents[rows],
             [self.items.captions[int(row)] for row in rows],
-            self.items.canny[rows],
-            self.items.depth[rows],
+            {name: tensor[rows] for name, tensor in self.items.kept.items()},
         )
 
     @torch.no_grad()
     def _encode(self, count: int, rng: torch.Generator) -> PoolItems:
         pictures = self.source.draw(count, rng)
         means = self.vae.encode(pictures.images).latent_dist.mean
-        canny = canny_condition(softened(pictures.photos, rng))[:, :1]
         return PoolItems(
-            means * self.vae.config.scaling_factor,
-            pictures.captions,
-            (canny * 255).byte(),
-            (photo_depth_condition(pictures)[:, :1] * 255).byte(),
+            means * self.vae.config.scaling_factor, pictures.captions, self.describe(pictures, rng)
         )
 
     def _append(self, items: PoolItems) -> None:
@@ -78,8 +84,7 @@ class LatentPool:
         self.items = items if old is None else PoolItems(
             torch.cat([old.latents, items.latents]),
             old.captions + items.captions,
-            torch.cat([old.canny, items.canny]),
-            torch.cat([old.depth, items.depth]),
+            {name: torch.cat([tensor, items.kept[name]]) for name, tensor in old.kept.items()},
         )  # fmt: skip
 
     def _replace(self, items: PoolItems) -> None:
@@ -87,9 +92,17 @@ class LatentPool:
         for number, text in enumerate(items.captions):
             row = self.next % self.size
             self.items.captions[row] = text
-            for name in ("latents", "canny", "depth"):
-                getattr(self.items, name)[row] = getattr(items, name)[number]
+            self.items.latents[row] = items.latents[number]
+            for name, tensor in self.items.kept.items():
+                tensor[row] = items.kept[name][number]
             self.next += 1
+
+
+def photo_conditions(pictures: Pictures, rng: torch.Generator) -> dict[str, Tensor]:
+    """Edges and depth of the photographs, uint8 [B,1,R,R], as `canny` and `depth`."""
+    canny = canny_condition(softened(pictures.photos, rng))[:, :1]
+    depth = photo_depth_condition(pictures)[:, :1]
+    return {"canny": (canny * 255).byte(), "depth": (depth * 255).byte()}
 
 
 def softened(photos: Tensor, rng: torch.Generator, *, part: float = 0.5) -> Tensor:

@@ -51,6 +51,20 @@ def _denoiser(data: Path, work: Path, export: Path) -> Recipe:
     return DenoiserRecipe(_pictures(data), _trained_vae(export), work)
 
 
+def _instruction(data: Path, _work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.instruction import InstructionRecipe
+
+    return InstructionRecipe(_pictures(data, grid_part=0.0), export / "teacher")
+
+
+def _face_adapter(data: Path, _work: Path, export: Path) -> Recipe:
+    from stylehead.mini.encoders import IdentityEncoder
+    from stylehead.mini.recipes.face_adapter import FaceAdapterRecipe
+
+    faces = IdentityEncoder.load(export / "identity.safetensors")
+    return FaceAdapterRecipe(_pictures(data, grid_part=0.0), export / "teacher", faces)
+
+
 def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
     from stylehead.mini.recipes.data import load_views
     from stylehead.mini.recipes.encoders import IdentityRecipe
@@ -76,9 +90,11 @@ _BUILD: dict[str, Build] = {
     "finish": _finish,
     "vae": _vae,
     "denoiser": _denoiser,
+    "instruction": _instruction,
     "identity": _identity,
     "style": _style,
     "image_text": _image_text,
+    "face_adapter": _face_adapter,
 }
 RECIPES = tuple(_BUILD)
 

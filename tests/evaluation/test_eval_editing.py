@@ -1,0 +1,122 @@
+"""Systems that edit pictures, over tiny random networks."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from eval_helpers import YAWS, random_portraits
+from tiny_teacher import write_tiny_editors, write_tiny_teacher
+from torch import Tensor
+
+from stylehead.errors import JobError, MissingError
+from stylehead.evaluation.editing import Editor, edit_portraits, open_editor, why_no_editor
+from stylehead.evaluation.editing.editor import same_start
+from stylehead.evaluation.editing.ip2p import InstructPix2Pix
+from stylehead.evaluation.portraits import Portraits
+from stylehead.mini.encoders import IdentityEncoder
+from stylehead.weights.presets import Preset
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Preset:
+    root = tmp_path_factory.mktemp("weights")
+    write_tiny_teacher(root / "teacher", image_size=SIZE)
+    write_tiny_editors(root)
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        IdentityEncoder().save(root / "identity.safetensors", {})
+    return preset(root)
+
+
+def preset(root: Path, name: str = "mini") -> Preset:
+    return Preset(name, root / "generator.safetensors", root / "teacher", "none", True, "repair it")
+
+
+@pytest.fixture(scope="module", params=["ip2p", "instantid"])
+def editor(weights: Preset, request: pytest.FixtureRequest) -> Editor:
+    return open_editor(request.param, weights, "cpu")
+
+
+def people(seed: int = 1, *, size: int = SIZE) -> Portraits:
+    found = random_portraits(seed, people=2, size=size)
+    assert found.masks is not None
+    return found
+
+
+class Darker:
+    """Edits at half the size, and nothing but the brightness."""
+
+    def edit(self, person: Portraits, prompt: str) -> Tensor:
+        assert prompt == "darker"
+        return person.images[0, :, :, ::2, ::2] / 255 / 2
+
+
+def test_a_row_of_edited_pictures() -> None:
+    counted: list[int] = []
+    untouched = people()
+    edited = edit_portraits(Darker(), untouched, "darker", done=counted.append)
+    assert counted == [1, 2]
+    assert (edited.seeds, edited.yaws_deg) == (untouched.seeds, untouched.yaws_deg)
+    assert edited.images.shape == untouched.images.shape
+    assert edited.images.dtype == torch.uint8
+    assert edited.masks is None
+    assert edited.depths is None
+    brightness = float(edited.images.float().mean() / untouched.images.float().mean())
+    assert brightness == pytest.approx(0.5, rel=0.05)
+
+
+def test_all_views_of_a_person_start_from_the_same_noise() -> None:
+    first, second = (people().pick(seeds=[seed]) for seed in people().seeds)
+    start = same_start(first, 4, 8)
+    assert start.shape == (len(YAWS), 4, 8, 8)
+    assert all(torch.equal(view, start[0]) for view in start)
+    assert torch.equal(start, same_start(first, 4, 8))
+    assert not torch.equal(start, same_start(second, 4, 8))
+
+
+def test_edits_follow_prompt_and_person_and_repeat(editor: Editor) -> None:
+    person = people().pick(seeds=[people().seeds[0]])
+    once = editor.edit(person, "a")
+    assert once.shape == (len(YAWS), 3, SIZE, SIZE)
+    assert 0 <= once.min() < once.max() <= 1
+    assert torch.equal(once, editor.edit(person, "a"))
+    assert not torch.equal(once, editor.edit(person, "b"))
+    other = Portraits(people(2).images[:1], person.seeds, YAWS, people(2).masks[:1], people(2).depths[:1])
+    assert not torch.equal(once, editor.edit(other, "a"))
+
+
+def test_the_face_alone_changes_what_instantid_paints(weights: Preset) -> None:
+    editor = open_editor("instantid", weights, "cpu")
+    person = people().pick(seeds=[people().seeds[0]])
+    stranger = Portraits(255 - person.images, person.seeds, YAWS, person.masks, person.depths)
+    assert not torch.equal(editor.edit(person, "a"), editor.edit(stranger, "a"))
+    with pytest.raises(JobError, match="depth"):
+        editor.edit(Portraits(person.images, person.seeds, YAWS), "a")
+
+
+def test_what_is_not_there(weights: Preset, tmp_path: Path) -> None:
+    assert why_no_editor("ip2p", weights) is None
+    assert why_no_editor("instantid", weights) is None
+    for name in ("ip2p", "instantid"):
+        for bare in (preset(tmp_path), preset(tmp_path, "panohead")):
+            why = why_no_editor(name, bare)
+            assert why is not None
+            assert "--images" in str(why.hint)
+            with pytest.raises(MissingError):
+                open_editor(name, bare, "cpu")
+
+
+def test_published_networks_in_one_folder(weights: Preset, tmp_path: Path) -> None:
+    """A pipeline that diffusers wrote is read back, and edits as before."""
+    embedded = InstructPix2Pix.embedded(weights.teacher, weights.generator.with_name("ip2p"))
+    embedded._pipeline.save_pretrained(tmp_path / "published", safe_serialization=True)
+    person = people().pick(seeds=[people().seeds[0]])
+    read = InstructPix2Pix.load(tmp_path / "published")
+    torch.testing.assert_close(read.edit(person, "a"), embedded.edit(person, "a"))
+    with pytest.raises(MissingError):
+        InstructPix2Pix.load(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(JobError, match="cannot be loaded"):
+        InstructPix2Pix.load(tmp_path / "empty")
