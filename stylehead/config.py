@@ -71,6 +71,8 @@ class StylizeConfig:
     """Adam's learning rate."""
     learning_rate_end: float = 0.1
     """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""
+    weight_average: float = 0.92
+    """Part of the weights' running average that a step leaves; it is the result (0: the last weights)."""
     batch: int = 1
     """Identities drawn in every iteration."""
     views: int = 1
@@ -149,9 +151,9 @@ class StylizeConfig:
     """Largest distance ratio that counts; 0 for no limit."""
     alpha_weight: float = 3.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 1.5
+    latent_weight: float = 1.0
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
-    latent_colour: float = 0.1
+    latent_colour: float = 0.03
     """How much a head's mean colour counts in that: 1 as much as its shape, 0 not at all."""
 
     source_prompt: str = "a photo of a person"
@@ -259,7 +261,7 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**_BEFORE, **settings} if missing <= _BEFORE.keys() else settings
 
 
-_BEFORE = {"step_window": 0, "latent_colour": 1.0}
+_BEFORE = {"step_window": 0, "latent_colour": 1.0, "weight_average": 0.0}
 """What whole records that lack these settings ran with."""
 
 
@@ -314,6 +316,7 @@ _BETWEEN: dict[str, tuple[float, float]] = {
     "learning_rate_end": (0, 1), "relative_distance_floor": (0, 1), "psi": (0, 1),
     "yaw_deg": (0, 180), "grid_yaw_deg": (0, 180), "pitch_deg": (0, 89), "conditioning_pitch_deg": (-89, 89),
     "ddim_steps": (1, 999), "seed": (0, 2**63 - 1), "adaptive_layers": (0, 1), "latent_colour": (0, 1),
+    "weight_average": (0, 0.9999),
 }  # fmt: skip
 
 

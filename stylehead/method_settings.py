@@ -11,7 +11,7 @@ from typing import Any
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {
-        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
+        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0, "weight_average": 0.0,
         "checkpoint_every": 250, "preview_every": 250,
         "cfg_scale": 7.5, "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
         "score": "paper", "rank": "both", "rank_renormalise": False,
@@ -22,7 +22,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "background": "bare", "conditioning_pitch_deg": math.degrees(0.2),
     },
     "release": {
-        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0,
+        "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0, "weight_average": 0.0,
         "checkpoint_every": 250, "preview_every": 250,
         "cfg_scale": 7.5, "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
         "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
@@ -90,7 +90,8 @@ METHOD_MODELS: dict[str, tuple[str, ...]] = {
 
 _EVERYBODY = {
     "prompt", "method", "preset", "seed", "iterations", "time_budget_minutes", "learning_rate",
-    "learning_rate_end", "batch", "views", "checkpoint_every", "preview_every", "memory", "background",
+    "learning_rate_end", "weight_average", "batch", "views", "checkpoint_every", "preview_every", "memory",
+    "background",
     "noise_mode", "ray_jitter", "yaw_deg", "pitch_deg", "conditioning_pitch_deg", "psi", "psi_cutoff",
     "max_non_finite",
 }  # fmt: skip

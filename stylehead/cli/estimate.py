@@ -74,7 +74,7 @@ def estimate_job(plan: Plan, device: str, path: Path, keep_checkpoints: int) -> 
     tier = choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
     rates = measure_rates(device, (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype))
     found = forecast(networks, config, tier, rates)
-    style_bytes = found.estimate.optimizer // 3
+    style_bytes = found.estimate.optimizer // 4
     assert found.seconds is not None, "rates were measured"
     rows = (
         *forecast_rows(found),
@@ -152,7 +152,7 @@ def _result(
 
 
 def _disk(style_bytes: int, keep: int) -> str:
-    checkpoint = 3 * style_bytes  # weights and Adam's two moments
+    checkpoint = 4 * style_bytes  # weights, their average and Adam's two moments
     return (
         f"{format_bytes(style_bytes + keep * checkpoint)}  ({keep} checkpoints of {format_bytes(checkpoint)})"
     )
@@ -173,7 +173,7 @@ def _measure(job: Job, stylizer: Stylizer) -> Cost:
         training_seconds=total if budget is None else min(total, budget * 60),
         peak_memory_bytes=environment.peak_memory(job.device),
         style_bytes=size,
-        checkpoint_bytes=3 * size,  # weights and Adam's two moments
+        checkpoint_bytes=4 * size,  # weights, their average and Adam's two moments
     )
 
 

@@ -32,6 +32,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "time_budget_minutes",
         "learning_rate",
         "learning_rate_end",
+        "weight_average",
         "batch",
         "views",
         "precision",

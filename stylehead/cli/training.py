@@ -149,7 +149,8 @@ class Training:
         self._run.update({"outcome": "running", "config": self._job.config.to_dict()})
         try:
             self._train()
-            files = self._write_results()
+            with self._stylizer.averaged():
+                files = self._write_results()
         except BaseException as error:
             self._note_end(error)
             raise
@@ -202,7 +203,8 @@ class Training:
     def _preview(self) -> Path:
         step = self._stylizer.iteration
         path = self._run.path / PREVIEWS / f"step_{step:06d}.jpg"
-        picture = self._showcase.preview(self._stylizer.generator, step=step)
+        with self._stylizer.averaged():
+            picture = self._showcase.preview(self._stylizer.generator, step=step)
         save_image(path, picture, {**self._recipe(), "step": step})
         return path.relative_to(self._run.path)
 

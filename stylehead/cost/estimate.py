@@ -56,7 +56,7 @@ class Estimate:
 
     Attributes:
         weights: Of each network that stays on the device, by role.
-        optimizer: Gradients and Adam's two moments of what is trained.
+        optimizer: Gradients, Adam's two moments and the average of what is trained.
         activations: Most bytes alive at once beside those, offloaded networks at work included.
         offloaded: Weights that wait in main memory.
         flops: Arithmetic of one iteration, by type of number.
@@ -112,7 +112,7 @@ def estimate(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> E
     trained = sum(_bytes(parameter) for _, parameter in trainable_parameters(blueprint.generator))
     return Estimate(
         weights=weights,
-        optimizer=3 * trained,
+        optimizer=4 * trained,
         activations=max(answering, rest),
         offloaded=sum(moving.values()),
         flops=work,

@@ -1,5 +1,6 @@
 """The stylise job: moves a generator towards a prompt, one optimiser step at a time."""
 
+import contextlib
 import copy
 import math
 import time
@@ -103,7 +104,8 @@ class Stylizer:
     """Trains a generator towards a prompt while a frozen copy keeps it honest.
 
     The generator is changed in place: what the method trains (for most: backbone synthesis and
-    super-resolution without biases) learns, everything else is frozen. Two runs with equal arguments on a CPU
+    super-resolution without biases) learns, everything else is frozen. What is handed over is the weights'
+    running average, see `averaged`: single steps follow single heads. Two runs with equal arguments on a CPU
     are equal, bit for bit.
 
     Args:
@@ -154,6 +156,7 @@ class Stylizer:
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self._progress = _Progress()
         self._previous: tuple[Tensor, Tensor] | None = None
+        self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
     @property
     def iteration(self) -> int:
@@ -211,6 +214,7 @@ class Stylizer:
             terms = self.objective.terms(scene, previous=self._previous, rng=self.noise)
             clock.mark("teacher")
             norm, applied = self._descend(terms)
+            self._follow()
             clock.mark("backward")
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
@@ -280,6 +284,27 @@ class Stylizer:
             self.optimizer.step()
         return norm, usable
 
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the weights: their plain mean at first, then an exponential one."""
+        share = max(1 / (self.iteration + 1), 1 - self.config.weight_average)
+        for name, tensor in self.trained.items():
+            self._average[name].lerp_(tensor, share)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the generator draw with the average of the trained weights, which is what a job hands over."""
+        with torch.no_grad():
+            last = {name: tensor.clone() for name, tensor in self.trained.items()}
+            for name, tensor in self.trained.items():
+                tensor.copy_(self._average[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in self.trained.items():
+                    tensor.copy_(last[name])
+
     def _learning_rate(self) -> float:
         """Half a cosine from the full rate down to the part of it that the settings leave at the end."""
         left = self.config.learning_rate_end
@@ -320,11 +345,13 @@ class Stylizer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resume needs: nested dicts of tensors and plain values, a snapshot.
 
-        `weights` holds the trained tensors by name; the rest is optimiser, random generators and counters.
+        `weights` holds the trained tensors by name, `average` their running mean; the rest is optimiser,
+        random generators and counters.
         Feed it to `runs.pack_state`, or take `weights` out to store them apart.
         """
         return {
             "weights": {name: tensor.detach().clone() for name, tensor in self.trained.items()},
+            "average": {name: tensor.clone() for name, tensor in self._average.items()},
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "choices": self.choices.get_state(),
             "noise": self.noise.get_state(),
@@ -347,6 +374,7 @@ class Stylizer:
         with torch.no_grad():
             for name, tensor in self.trained.items():
                 tensor.copy_(weights[name])
+                self._average[name].copy_(state.get("average", weights)[name])
         self.optimizer.load_state_dict(dict(state["optimizer"]))
         self.choices.set_state(state["choices"].cpu())
         self.noise.set_state(state["noise"].cpu())

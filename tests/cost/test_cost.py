@@ -66,7 +66,7 @@ def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
     assert guess.weights["generator"] == guess.weights["reference"] == size(generator)
     assert guess.weights["unet"] == size(parts.unet)
     assert guess.weights["controlnet_depth"] == size(parts.controlnets["depth"])
-    assert guess.optimizer == 3 * sum(4 * p.numel() for _, p in trainable_parameters(generator))
+    assert guess.optimizer == 4 * sum(4 * p.numel() for _, p in trainable_parameters(generator))
     assert guess.device_bytes == sum(guess.weights.values()) + guess.optimizer + guess.activations
 
 

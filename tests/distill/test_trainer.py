@@ -201,6 +201,28 @@ def test_the_learning_rate_falls_along_a_cosine(make_stylizer):
     assert constant.optimizer.param_groups[0]["lr"] == constant.config.learning_rate
 
 
+def test_what_is_handed_over_is_the_running_average(make_stylizer):
+    stylizer = make_stylizer(iterations=6, learning_rate=1e-3, weight_average=0.7)
+    average = weights_of(stylizer)
+    for step, _ in enumerate(stylizer, start=1):
+        share = max(1 / step, 0.3)
+        average = {name: (1 - share) * average[name] + share * w for name, w in weights_of(stylizer).items()}
+    last = weights_of(stylizer)
+    with stylizer.averaged():
+        for name, tensor in weights_of(stylizer).items():
+            torch.testing.assert_close(tensor, average[name])
+    assert equal(weights_of(stylizer), last)
+    assert not equal(average, last)
+
+
+def test_without_an_average_the_last_weights_are_handed_over(make_stylizer):
+    stylizer = make_stylizer(iterations=2, weight_average=0.0)
+    stylizer.run()
+    last = weights_of(stylizer)
+    with stylizer.averaged():
+        assert all(torch.allclose(tensor, last[name]) for name, tensor in weights_of(stylizer).items())
+
+
 def test_running_out_of_memory_names_the_flags(make_stylizer, monkeypatch):
     stylizer = make_stylizer()
 
