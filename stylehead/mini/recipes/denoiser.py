@@ -19,6 +19,7 @@ from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.networks import (
     NoisyBatch,
     encode_captions,
+    importance,
     new_controlnet,
     new_text_encoder,
     new_unet,
@@ -30,10 +31,6 @@ from stylehead.mini.tokens import write_tokenizer
 
 KINDS = ("canny", "depth")
 _UNSTEERED_PART = 1 / 6
-_ERROR_DECAY = 310.0
-"""Steps in which the error of a trained denoiser falls to 1/e (fitted: 0.165 exp(-t/310) from t = 60 to 900).
-Weighted by the inverse, every noise level counts the same; unweighted, the high ones, where a condition says
-most, are a hundredth of the gradient and the ControlNets learn nothing."""
 
 
 class Denoiser(nn.Module):
@@ -90,10 +87,9 @@ class DenoiserRecipe:
             mid_block_additional_residual=mid,
         ).sample
         errors = (eps - batch.eps).square().mean(dim=(1, 2, 3))
-        importance = torch.exp(batch.timestep / _ERROR_DECAY)
         by_part = zip(("plain", *KINDS), errors.detach().split(parts), strict=True)
         values = {name: float(part.mean()) for name, part in by_part if len(part)}
-        return (errors * importance).mean(), values
+        return (errors * importance(batch.timestep)).mean(), values
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded networks; a ControlNet that is not there starts from the denoiser."""

@@ -20,7 +20,7 @@ from stylehead.guidance.schedule import Schedule
 from stylehead.mini.encoders import EMBEDDING, IdentityEncoder
 from stylehead.mini.recipes.data import Views, facing, image_pm1
 from stylehead.mini.recipes.embedded import copy_tensors
-from stylehead.mini.recipes.networks import encode_captions, noisy_batch
+from stylehead.mini.recipes.networks import encode_captions, importance, noisy_batch
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, photo_depth_condition
 
@@ -81,7 +81,8 @@ class FaceAdapterRecipe:
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,
         ).sample
-        return (eps - batch.eps).square().mean(), {}
+        errors = (eps - batch.eps).square().mean(dim=(1, 2, 3))
+        return (errors * importance(batch.timestep)).mean(), {"error": float(errors.detach().mean())}
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded adapter."""

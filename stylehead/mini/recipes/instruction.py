@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from stylehead.guidance.parts import load_network
 from stylehead.guidance.schedule import Schedule
 from stylehead.mini.recipes.embedded import copy_pretrained
-from stylehead.mini.recipes.networks import encode_captions, new_unet, noisy_batch
+from stylehead.mini.recipes.networks import encode_captions, importance, new_unet, noisy_batch
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, softened
 
@@ -36,7 +36,7 @@ class InstructionRecipe:
     """
 
     name = "instruction"
-    learning_rate = 5e-4
+    learning_rate = 1e-3
 
     def __init__(self, source: PictureSource, teacher: Path, *, batch: int = 24) -> None:
         self.tokenizer = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
@@ -65,7 +65,8 @@ class InstructionRecipe:
         eps = self.model(torch.cat([batch.latents_t, photos], dim=1), batch.timestep, text).sample
         errors = (eps - batch.eps).square().mean(dim=(1, 2, 3))
         seen = errors.detach()[~dropped]
-        return errors.mean(), {"seen": float(seen.mean())} if len(seen) else {}
+        values = {"seen": float(seen.mean())} if len(seen) else {}
+        return (errors * importance(batch.timestep)).mean(), values
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded network."""
