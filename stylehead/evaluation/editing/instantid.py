@@ -27,7 +27,7 @@ from stylehead.guidance.parts import load_local, load_network, quiet_libraries
 from stylehead.mini.encoders import IdentityEncoder
 
 ADAPTER = "face_adapter.safetensors"
-STEPS = 30
+STEPS = 20
 GUIDANCE = 5.0
 POSE_SCALE, FACE_SCALE = 0.8, 0.8
 """Guidance and weights of pose and face: the authors' numbers."""

@@ -21,7 +21,7 @@ from stylehead.evaluation.editing.editor import same_start, views_01
 from stylehead.evaluation.portraits import Portraits
 from stylehead.guidance.parts import load_local, load_network, quiet_libraries
 
-STEPS = 30
+STEPS = 20
 TEXT_SCALE, PICTURE_SCALE = 7.5, 1.5
 """Guidance of prompt and picture: the authors' numbers, who take 100 steps."""
 
