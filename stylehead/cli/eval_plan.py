@@ -18,6 +18,7 @@ from stylehead.evaluation.methods import (
     find_prompts,
     method_config,
     method_title,
+    row_of,
 )
 from stylehead.runs import MANIFEST, RunDirectory, slugify
 from stylehead.weights.presets import Preset
@@ -153,12 +154,12 @@ def label_runs(runs: Sequence[FoundRun]) -> dict[Path, str]:
     """What the table calls each run: its method, with the folder's name where that is not clear enough."""
     count: dict[tuple[str, str], int] = {}
     for run in runs:
-        key = (run.config.prompt.lower(), run.config.method)
+        key = (run.config.prompt.lower(), row_of(run.config))
         count[key] = count.get(key, 0) + 1
     labels = {}
     for run in runs:
-        title = method_title(run.config.method)
-        alone = count[run.config.prompt.lower(), run.config.method] == 1
+        title = method_title(row_of(run.config))
+        alone = count[run.config.prompt.lower(), row_of(run.config)] == 1
         labels[run.path] = title if alone else f"{title}, {run.path.name}"
     return labels
 
@@ -171,10 +172,10 @@ def _edited(method: Method, prompt: str, weights: Preset) -> Wanted:
 def _wanted(label: str, config: StylizeConfig, found: Sequence[FoundRun], generator: str) -> Wanted:
     same = next((run for run in found if experiment(run.config) == experiment(config)), None)
     if same is not None:
-        return Wanted(label, config.method, config.prompt, config, same.path, "finished")
+        return Wanted(label, row_of(config), config.prompt, config, same.path, "finished")
     path = planned_path(label, config, generator)
     state: Literal["stopped", "missing"] = "stopped" if (path / MANIFEST).is_file() else "missing"
-    return Wanted(label, config.method, config.prompt, config, path, state)
+    return Wanted(label, row_of(config), config.prompt, config, path, state)
 
 
 def planned_path(label: str, config: StylizeConfig, generator: str) -> Path:

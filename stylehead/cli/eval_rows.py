@@ -19,7 +19,7 @@ from stylehead.evaluation.columns import COLUMNS, measure_row
 from stylehead.evaluation.editing import edit_portraits, open_editor
 from stylehead.evaluation.encoders import Encoders
 from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
-from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title
+from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title, row_of
 from stylehead.evaluation.numbers import Dash
 from stylehead.evaluation.portraits import Portraits, render_portraits
 from stylehead.evaluation.table import Row, Table
@@ -60,7 +60,7 @@ class Source:
             "iterations": run.manifest.get("steps"),
             "seconds": run.manifest.get("seconds"),
         }
-        return cls(label, run.config.method, run.config.prompt, run=run.path, facts=facts)
+        return cls(label, row_of(run.config), run.config.prompt, run=run.path, facts=facts)
 
     @classmethod
     def of_wanted(cls, wanted: Wanted) -> "Source":

@@ -16,7 +16,7 @@ from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder
 from stylehead.evaluation.loading import EncoderFiles, load_encoders
-from stylehead.evaluation.methods import method_order
+from stylehead.evaluation.methods import method_order, row_of
 from stylehead.evaluation.numbers import Number
 from stylehead.evaluation.report import report_page
 from stylehead.evaluation.table import (
@@ -145,7 +145,7 @@ class Evaluation:
         if wanted is not None:
             return [Source.of_wanted(row) for row in wanted]
         labels = label_runs(discovery.runs)
-        ordered = sorted(discovery.runs, key=lambda run: method_order(run.config.method))
+        ordered = sorted(discovery.runs, key=lambda run: method_order(row_of(run.config)))
         return [Source.of_run(run, labels[run.path]) for run in ordered]
 
     def _encoder_files(self) -> EncoderFiles:

@@ -5,7 +5,8 @@ soon as it has settings in `stylehead.method_settings`. The others edit untouche
 cannot run keeps its row, with a dash in every column and the reason; a folder of its pictures can be given.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from stylehead.config import StylizeConfig, profile
 from stylehead.errors import UsageError
@@ -35,12 +36,23 @@ class Method:
         name: What `--methods` takes.
         title: What the table prints.
         pictures_only: It edits pictures one by one and has no 3D head.
+        settings: What it is called with, and in what it differs from that method's defaults.
     """
 
     name: str
     title: str
     pictures_only: bool = False
+    settings: Mapping[str, object] = field(default_factory=dict)
 
+
+OURS = "stylehead"
+_PAPER_TERMS: dict[str, object] = {
+    "method": "ld", "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
+    "tweedie_weight": 0.1, "relative_distance_weight": 1.0,
+    "alpha_weight": 0.0, "latent_weight": 0.0,
+}  # fmt: skip
+"""The paper's noise levels and regularisers, but for LPIPS, for which there is no network. The drawn noise
+stays subtracted, which changes no expectation; budget, guidance and backgrounds are everybody's."""
 
 METHODS = (
     Method("ip2p", "InstructPix2Pix (2D)", pictures_only=True),
@@ -51,9 +63,10 @@ METHODS = (
     Method("diffusiongan3d", "DiffusionGAN3D (re-implementation)"),
     Method("sds", "SDS"),
     Method("csd", "CSD"),
-    Method("ld", "LD (the paper)"),
+    Method("ld", "LD (the paper)", settings=_PAPER_TERMS),
+    Method(OURS, "stylehead (ours)", settings={"method": "ld"}),
 )
-"""All of them, LD last as in the paper."""
+"""All of them, LD after the rivals as in the paper, and last what `stylehead stylize` does."""
 
 
 def find_methods(names: str) -> tuple[Method, ...]:
@@ -73,6 +86,13 @@ def find_methods(names: str) -> tuple[Method, ...]:
     if not wanted:
         raise UsageError(f"`--methods` must be all, or some of {', '.join(known)}.")
     return tuple(known[name] for name in dict.fromkeys(wanted))
+
+
+def row_of(config: StylizeConfig) -> str:
+    """Which row a run belongs to, by name: one of LD is ours if it has our anchors."""
+    if config.method == "ld" and (config.latent_weight or config.alpha_weight):
+        return OURS
+    return config.method
 
 
 def method_title(name: str) -> str:
@@ -114,12 +134,14 @@ def ablation_config(variant: str, prompt: str, changes: dict[str, object]) -> St
 
 
 def method_config(method: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
-    """Settings of a method of the table."""
-    if method not in METHOD_SETTINGS:
+    """Settings of a method of the table that is trained.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    own = next((dict(row.settings) for row in METHODS if row.name == method), {})
+    base = own.get("method", method)
+    if base not in METHOD_SETTINGS:
         raise UsageError(f"There is no method {method} to train.")
-    settings: dict[str, object] = {
-        **profile("default", method=method),  # type: ignore[arg-type]
-        **changes,
-        "prompt": prompt,
-    }
-    return StylizeConfig.from_dict(settings)
+    defaults = profile("default", method=base)  # type: ignore[arg-type]
+    return StylizeConfig.from_dict({**defaults, **own, **changes, "prompt": prompt})

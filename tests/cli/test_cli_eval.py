@@ -50,8 +50,8 @@ def test_every_finished_run_and_why_others_are_not_measured(
     rows = document(outcome)["rows"]
     assert [(row["kind"], row["label"]) for row in rows] == [
         ("untouched", "untouched"),
-        ("method", "LD (the paper), pixar"),
-        ("method", "LD (the paper), second"),
+        ("method", "stylehead (ours), pixar"),
+        ("method", "stylehead (ours), second"),
         ("true", "true pictures"),
     ]
     assert "not measured: runs/stopped, it is not finished: stylehead stylize --resume" in outcome.err
@@ -80,7 +80,7 @@ def test_every_number_carries_its_sample_and_encoder(measure: Run, finished: Pat
 def test_people_read_numbers_with_intervals(measure: Run, finished: Path) -> None:
     outcome = measure("eval", *FEW)
     assert outcome.code == 0, outcome
-    line = next(line for line in outcome.out.splitlines() if line.startswith("  LD (the paper)"))
+    line = next(line for line in outcome.out.splitlines() if line.startswith("  stylehead (ours)"))
     assert "±" in line
     assert "id         " in outcome.out or "id  " in outcome.out
     assert "N 2, 4 pictures, yaw 0 30; mini identity" in outcome.out
@@ -108,7 +108,7 @@ def test_a_damaged_run_is_a_row_with_dashes(measure: Run, finished: Path) -> Non
     assert outcome.code == 0
     assert all(cell["value"] is None for cell in row["cells"].values())
     assert "style.safetensors" in row["problem"]
-    assert "warning: pixar, LD (the paper)" in outcome.err
+    assert "warning: pixar, stylehead (ours)" in outcome.err
 
 
 def test_a_prompt_that_the_embedded_world_cannot_place(measure: Run, finished: Path) -> None:
@@ -138,7 +138,7 @@ def test_csv_report_and_quiet(measure: Run, finished: Path) -> None:
     assert outcome.out.split() == ["out/t.csv", "out/r.html"]
     assert outcome.err == ""
     lines = list(csv.DictReader(Path("out/t.csv").read_text().splitlines()))
-    assert {line["row"] for line in lines} == {"untouched", "LD (the paper)", "true pictures"}
+    assert {line["row"] for line in lines} == {"untouched", "stylehead (ours)", "true pictures"}
     page = Path("out/r.html").read_text()
     assert "data:image/webp;base64," in page
     assert "Best and worst cases" in page
@@ -300,17 +300,26 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(measure: Run) -
     rows = document(outcome)["rows"]
     assert len(rows) == 5 * len(METHODS)
     states = {(row["label"], row["state"]) for row in rows}
-    assert ("LD (the paper)", "missing") in states
+    assert ("stylehead (ours)", "missing") in states
     assert all(row["path"] is None for row in rows if row["state"] == "cannot")
     assert not Path("runs").exists()
 
 
 def test_what_is_missing_is_trained_once(measure: Run) -> None:
-    words = ("eval", "--methods", "sds,ld", "--prompts", "Pixar character", "--prompts", "the joker", *TINY)
+    words = (
+        "eval",
+        "--methods",
+        "sds,stylehead",
+        "--prompts",
+        "Pixar character",
+        "--prompts",
+        "the joker",
+        *TINY,
+    )
     first = measure(*words, "--json")
     rows = document(first)["rows"]
     assert [(row["style"], row["label"]) for row in rows if row["kind"] == "method"] == [
-        ("pixar", "SDS"), ("pixar", "LD (the paper)"), ("joker", "SDS"), ("joker", "LD (the paper)"),
+        ("pixar", "SDS"), ("pixar", "stylehead (ours)"), ("joker", "SDS"), ("joker", "stylehead (ours)"),
     ]  # fmt: skip
     paths = [Path(row["path"]) for row in rows if row["kind"] == "method"]
     for path in paths:
@@ -326,7 +335,7 @@ def test_what_is_missing_is_trained_once(measure: Run) -> None:
 
 
 def test_a_stopped_run_of_the_table_goes_on(measure: Run) -> None:
-    words = ("eval", "--methods", "ld", "--prompts", "Pixar character", "--iterations", "3", *FEW)
+    words = ("eval", "--methods", "stylehead", "--prompts", "Pixar character", "--iterations", "3", *FEW)
     plan = document(measure(*words, "--dry-run", "--json"))["rows"][0]
     config = StylizeConfig(prompt="Pixar character", iterations=3)
     started = measure("stylize", "--prompt", "Pixar character", "--iterations", "2", "--out", plan["path"])
@@ -342,7 +351,7 @@ def test_a_stopped_run_of_the_table_goes_on(measure: Run) -> None:
 
 def test_a_run_that_was_made_by_hand_is_not_trained_again(measure: Run, finished: Path) -> None:
     def plan(iterations: int) -> dict:
-        words = ("eval", "--methods", "ld", "--prompts", "Pixar character", "--dry-run", "--json")
+        words = ("eval", "--methods", "stylehead", "--prompts", "Pixar character", "--dry-run", "--json")
         (row,) = document(measure(*words, "--iterations", str(iterations)))["rows"]
         return row
 
@@ -352,7 +361,7 @@ def test_a_run_that_was_made_by_hand_is_not_trained_again(measure: Run, finished
 
 
 def test_editors_that_are_not_here_keep_their_rows(run: Run) -> None:
-    outcome = run("eval", "--methods", "ip2p,ld", "--prompts", "Pixar character", *TINY, "--json")
+    outcome = run("eval", "--methods", "ip2p,stylehead", "--prompts", "Pixar character", *TINY, "--json")
     _, edited, ours, *_ = document(outcome)["rows"]
     assert edited["label"] == "InstructPix2Pix (2D)"
     assert all(cell["value"] is None for cell in edited["cells"].values())

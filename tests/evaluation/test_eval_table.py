@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from eval_helpers import random_case, random_encoders
 
+from stylehead.config import StylizeConfig
 from stylehead.errors import UsageError
 from stylehead.evaluation.columns import COLUMNS, measure_row
 from stylehead.evaluation.methods import (
@@ -22,6 +23,7 @@ from stylehead.evaluation.methods import (
     method_config,
     method_order,
     method_title,
+    row_of,
 )
 from stylehead.evaluation.numbers import Dash, Number
 from stylehead.evaluation.report import report_page
@@ -238,7 +240,7 @@ def test_pictures_best_and_worst_cases() -> None:
 
 def test_methods_are_in_the_paper_s_order() -> None:
     names = [method.name for method in METHODS]
-    assert names[-1] == "ld"
+    assert names[-2:] == ["ld", "stylehead"]
     assert [method.name for method in find_methods("all")][: len(names)] == names
     assert [method.name for method in find_methods("ld, sds,ld")] == ["ld", "sds"]
     assert method_title("ld") == "LD (the paper)"
@@ -251,6 +253,17 @@ def test_every_method_can_be_trained_or_edits_pictures() -> None:
         if not method.pictures_only:
             assert method_config(method.name, "Pixar character", {"iterations": 7}).iterations == 7
     assert [method.name for method in METHODS if method.pictures_only] == ["ip2p", "instantid"]
+
+
+def test_the_paper_s_ld_has_none_of_our_anchors_and_everybody_s_budget() -> None:
+    paper, ours, sds = (method_config(name, "Pixar character", {}) for name in ("ld", "stylehead", "sds"))
+    assert ours == StylizeConfig(prompt="Pixar character")
+    assert (paper.alpha_weight, paper.latent_weight, paper.step_range) == (0, 0, (35, 49))
+    assert (paper.method, paper.score, paper.rank, paper.mirror) == ("ld", "likelihood", "both", True)
+    assert len({(config.iterations, config.learning_rate, config.cfg_scale) for config in (paper, ours)}) == 1
+    assert [row_of(config) for config in (paper, ours, sds)] == ["ld", "stylehead", "sds"]
+    with pytest.raises(UsageError, match="no method ip2p to train"):
+        method_config("ip2p", "Pixar character", {})
 
 
 @pytest.mark.parametrize("names", ["", "ld,nothing", ","])
@@ -277,6 +290,5 @@ def test_the_ablation_changes_one_thing_at_a_time() -> None:
     assert steps == [{"canny"}, {"score"}, {"rank"}, {"grid", "grid_mode"}, {"grid_mode"}, {"mirror"}]
     assert {config["iterations"] for config in configs} == {9}
     default = ablation_config("+ mirror (ours)", "Pixar character", {})
-    from stylehead.config import StylizeConfig
 
     assert default == StylizeConfig(prompt="Pixar character")
