@@ -9,21 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    ControlNetModel,
-    DDIMScheduler,
-    StableDiffusionControlNetPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.errors import JobError
 from stylehead.evaluation.editing.editor import same_start
+from stylehead.evaluation.editing.pipeline import build_pipeline
 from stylehead.evaluation.portraits import Portraits, image_pm1
 from stylehead.guidance import depth_condition
-from stylehead.guidance.parts import load_local, load_network, quiet_libraries
+from stylehead.guidance.parts import load_local
 from stylehead.mini.encoders import IdentityEncoder
 
 ADAPTER = "face_adapter.safetensors"
@@ -59,19 +53,13 @@ class InstantID:
         Raises:
             StyleheadError: A network is missing or damaged.
         """
-        place: dict[str, Any] = {"device": torch.device(device), "dtype": torch.float32}
-        with quiet_libraries():
-            pipeline = StableDiffusionControlNetPipeline(
-                vae=load_network(AutoencoderKL, teacher / "vae", **place),
-                text_encoder=load_network(CLIPTextModel, teacher / "text_encoder", **place),
-                tokenizer=load_local(CLIPTokenizer.from_pretrained, teacher / "tokenizer"),
-                unet=load_network(UNet2DConditionModel, teacher / "unet", **place),
-                controlnet=load_network(ControlNetModel, teacher / "controlnet_depth", **place),
-                scheduler=load_local(DDIMScheduler.from_pretrained, teacher / "scheduler"),
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
-            )
+        pipeline = build_pipeline(
+            StableDiffusionControlNetPipeline,
+            teacher,
+            device,
+            unet=(UNet2DConditionModel, teacher / "unet"),
+            controlnet=(ControlNetModel, teacher / "controlnet_depth"),
+        )
         load_local(
             pipeline.load_ip_adapter,
             folder,

@@ -9,17 +9,15 @@ from typing import Any, Self
 
 import torch
 from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
     StableDiffusionInstructPix2PixPipeline,
     UNet2DConditionModel,
 )
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.evaluation.editing.editor import same_start, views_01
+from stylehead.evaluation.editing.pipeline import build_pipeline
 from stylehead.evaluation.portraits import Portraits
-from stylehead.guidance.parts import load_local, load_network, quiet_libraries
+from stylehead.guidance.parts import load_local
 
 STEPS = 20
 TEXT_SCALE, PICTURE_SCALE = 7.5, 1.5
@@ -48,18 +46,12 @@ class InstructPix2Pix:
         Raises:
             StyleheadError: A network is missing or damaged.
         """
-        place: dict[str, Any] = {"device": torch.device(device), "dtype": torch.float32}
-        with quiet_libraries():
-            pipeline = StableDiffusionInstructPix2PixPipeline(
-                vae=load_network(AutoencoderKL, teacher / "vae", **place),
-                text_encoder=load_network(CLIPTextModel, teacher / "text_encoder", **place),
-                tokenizer=load_local(CLIPTokenizer.from_pretrained, teacher / "tokenizer"),
-                unet=load_network(UNet2DConditionModel, folder / "unet", **place),
-                scheduler=load_local(DDIMScheduler.from_pretrained, teacher / "scheduler"),
-                safety_checker=None,
-                feature_extractor=None,
-                requires_safety_checker=False,
-            )
+        pipeline = build_pipeline(
+            StableDiffusionInstructPix2PixPipeline,
+            teacher,
+            device,
+            unet=(UNet2DConditionModel, folder / "unet"),
+        )
         return cls(pipeline)
 
     @classmethod
