@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stylehead.distill.grid import TILES, merge, split
 from stylehead.evaluation.id_rank1 import rank1
 from stylehead.evaluation.methods import PROMPTS
 from stylehead.evaluation.outline import outline_iou
@@ -26,7 +27,7 @@ from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
 
-_NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher", "wordings")
+_NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,28 @@ def teacher_figures(
     return figures
 
 
+def grid_figures(
+    teacher: Teacher, classifier: StyleClassifier, photo: Views, *, people: int, steps: int = 50
+) -> dict[str, float]:
+    """Part of the views in sampled 2x2 grids that the classifier calls by the prompted style.
+
+    Each grid is steered by the depth of four photographs of a person, from four sides, as in distillation.
+    """
+    rows = torch.arange(people).repeat_interleave(TILES) % len(photo)
+    columns = torch.arange(people * TILES) % TILES * (photo.images.shape[1] // TILES)
+    depth = photo.depths[rows, columns].float()[:, None]
+    mask = photo.masks[rows, columns].float()[:, None] / 255
+    condition = ControlCondition("depth", merge(depth_condition(depth, mask, size=teacher.image_size // 2)))
+    figures = {}
+    for style in PROMPTED_STYLES:
+        rng = torch.Generator().manual_seed(7)
+        samples = teacher.sample(
+            PROMPTS[style], condition=condition, count=people, steps=steps, generator=rng
+        )
+        figures[style] = style_share(classifier, split(samples), style)
+    return figures
+
+
 def wording_figures(
     teacher: Teacher, classifier: StyleClassifier, photo: Views, *, steps: int = 50
 ) -> dict[str, float]:
@@ -181,6 +204,9 @@ def main(arguments: list[str] | None = None) -> int:
         ),
         "autoencoder": lambda: autoencoder_figures(Teacher.load(options.weights / "teacher"), held_out),
         "teacher": lambda: teacher_figures(
+            Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
+        ),
+        "grids": lambda: grid_figures(
             Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
         ),
         "wordings": lambda: wording_figures(
