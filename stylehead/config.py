@@ -151,7 +151,7 @@ class StylizeConfig:
     """Largest distance ratio that counts; 0 for no limit."""
     alpha_weight: float = 3.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 0.8
+    latent_weight: float = 1.0
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
     latent_colour: float = 0.03
     """How much a head's mean colour counts in that: 1 as much as its shape, 0 not at all."""
