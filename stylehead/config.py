@@ -149,7 +149,7 @@ class StylizeConfig:
     """Smallest reference distance that counts, as a fraction of the mean one."""
     relative_distance_limit: float = 10.0
     """Largest distance ratio that counts; 0 for no limit."""
-    alpha_weight: float = 3.0
+    alpha_weight: float = 6.0
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
     latent_weight: float = 1.0
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.files import save_tensors
-from stylehead.guidance.parts import load_network
 from stylehead.guidance.schedule import Schedule
 from stylehead.mini.encoders import EMBEDDING, IdentityEncoder
 from stylehead.mini.recipes.data import Views, facing, image_pm1
 from stylehead.mini.recipes.embedded import copy_tensors
-from stylehead.mini.recipes.networks import encode_captions, importance, noisy_batch
+from stylehead.mini.recipes.networks import encode_captions, importance, noisy_batch, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, photo_depth_condition
 
@@ -46,12 +45,12 @@ class FaceAdapterRecipe:
         self, source: PictureSource, teacher: Path, faces: IdentityEncoder, *, batch: int = 24
     ) -> None:
         self.tokenizer = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
-        self.text_encoder: Any = _frozen(CLIPTextModel, teacher / "text_encoder")
-        self.controlnet: Any = _frozen(ControlNetModel, teacher / "controlnet_depth")
-        self.unet: Any = _frozen(UNet2DConditionModel, teacher / "unet")
+        self.text_encoder: Any = trained(CLIPTextModel, teacher / "text_encoder")
+        self.controlnet: Any = trained(ControlNetModel, teacher / "controlnet_depth")
+        self.unet: Any = trained(UNet2DConditionModel, teacher / "unet")
         self.model: nn.Module = add_adapter(self.unet)
         self.embeddings = face_embeddings(source.photo, faces)
-        self.pool = LatentPool(source, _frozen(AutoencoderKL, teacher / "vae"), self._described)
+        self.pool = LatentPool(source, trained(AutoencoderKL, teacher / "vae"), self._described)
         self.schedule = Schedule()
         self.batch = batch
 
@@ -146,7 +145,3 @@ def adapter_state(adapter: nn.Module) -> dict[str, Tensor]:
 
 def _processors(unet: UNet2DConditionModel) -> list[nn.Module]:
     return [item for item in unet.attn_processors.values() if isinstance(item, nn.Module)]
-
-
-def _frozen(kind: Any, folder: Path) -> Any:
-    return load_network(kind, folder, device=torch.device("cpu"), dtype=torch.float32)

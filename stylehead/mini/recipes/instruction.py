@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.guidance.parts import load_network
 from stylehead.guidance.schedule import Schedule
 from stylehead.mini.recipes.embedded import copy_pretrained
-from stylehead.mini.recipes.networks import encode_captions, importance, new_unet, noisy_batch
+from stylehead.mini.recipes.networks import encode_captions, importance, new_unet, noisy_batch, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, softened
 
@@ -40,9 +39,9 @@ class InstructionRecipe:
 
     def __init__(self, source: PictureSource, teacher: Path, *, batch: int = 24) -> None:
         self.tokenizer = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
-        self.text_encoder: Any = _frozen(CLIPTextModel, teacher / "text_encoder")
-        self.vae: Any = _frozen(AutoencoderKL, teacher / "vae")
-        self.model: nn.Module = widened(_frozen(UNet2DConditionModel, teacher / "unet"))
+        self.text_encoder: Any = trained(CLIPTextModel, teacher / "text_encoder")
+        self.vae: Any = trained(AutoencoderKL, teacher / "vae")
+        self.model: nn.Module = widened(trained(UNet2DConditionModel, teacher / "unet"))
         self.pool = LatentPool(source, self.vae, self._photo_latents)
         self.schedule = Schedule()
         self.batch = batch
@@ -90,7 +89,3 @@ def widened(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     state["conv_in.weight"] = functional.pad(weight, (0, 0, 0, 0, 0, weight.shape[1]))
     wide.load_state_dict(state)
     return wide
-
-
-def _frozen(kind: Any, folder: Path) -> Any:
-    return load_network(kind, folder, device=torch.device("cpu"), dtype=torch.float32)

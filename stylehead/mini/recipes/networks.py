@@ -1,12 +1,15 @@
 """The networks of the embedded teacher beside its autoencoder, untrained, and how they are fed."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from stylehead.guidance.parts import load_network
 from stylehead.guidance.schedule import Schedule
 from stylehead.mini.tokens import MAX_TOKENS
 
@@ -66,6 +69,11 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def trained(kind: Any, folder: Path) -> Any:
+    """One of the teacher's networks, frozen: what a recipe builds on and does not train."""
+    return load_network(kind, folder, device=torch.device("cpu"), dtype=torch.float32)
 
 
 @dataclass(frozen=True)
