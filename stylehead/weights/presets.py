@@ -62,17 +62,6 @@ class Preset:
         path = self.generator.with_name(name)
         return path if path.exists() else None
 
-    def weight_files(self) -> list[WeightFile]:
-        """Hash every file that a stylise job reads, for the run manifest; ids are relative to the preset."""
-        root = self.generator.parent
-        inside = sorted(path for path in self.teacher.rglob("*.safetensors") if path.is_file())
-        return [
-            WeightFile(
-                f"{self.name}/{path.relative_to(root).as_posix()}", store.hash_file(path).sha256, self.licence
-            )
-            for path in [self.require_generator(), *inside]
-        ]
-
     def _require(self, path: Path, role: str, there: bool) -> Path:
         if not there:
             raise MissingError(f"The {role} of the {self.name} preset is missing: {path}.", self.repair)

@@ -1,6 +1,5 @@
 """Presets say which files they need, which they lack, and why they were chosen."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -97,15 +96,3 @@ def test_companions_are_there_or_none(root: Path) -> None:
     assert preset.companion("identity.safetensors") is None
     (root / "identity.safetensors").write_bytes(b"x")
     assert preset.companion("identity.safetensors") == root / "identity.safetensors"
-
-
-def test_weight_files_carry_their_hash_and_no_local_path(root: Path) -> None:
-    (root / "generator.safetensors").write_bytes(b"generator")
-    (root / "teacher" / "unet").mkdir(parents=True)
-    (root / "teacher" / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"unet")
-    (root / "teacher" / "unet" / "config.json").write_text("{}")
-    first, second = resolve_preset("mini").preset.weight_files()
-    assert first.id == "mini/generator.safetensors"
-    assert first.sha256 == hashlib.sha256(b"generator").hexdigest()
-    assert second.id == "mini/teacher/unet/diffusion_pytorch_model.safetensors"
-    assert "Apache-2.0" in second.licence
