@@ -5,13 +5,14 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stylehead.cli.heads import check_file
 from stylehead.cli.output import Output
+from stylehead.cli.requests import InvertRequest
 from stylehead.errors import JobError, UsageError
 from stylehead.geometry import LABEL_SIZE, camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
@@ -20,9 +21,6 @@ from stylehead.inversion.invert import Camera
 from stylehead.inversion.latents import read_camera
 from stylehead.inversion.pictures import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
-
-if TYPE_CHECKING:
-    from stylehead.cli.invert import Request
 
 _MOST_YAW_DEG, _MOST_PITCH_DEG = 180.0, 89.0
 _EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
@@ -46,7 +44,7 @@ class HeadCrop(NamedTuple):
     likeness: Callable[[Quality, Bytes], Quality] | None = None
 
 
-def find_head(request: "Request", picture: Photo, resolution: int, output: Output) -> HeadCrop:
+def find_head(request: InvertRequest, picture: Photo, resolution: int, output: Output) -> HeadCrop:
     """Crop the head that was asked for.
 
     Args:

@@ -1,12 +1,13 @@
 """`stylehead eval`: how good are the styles that were trained, and how good is the method?"""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
+from stylehead.cli.requests import Files, Measuring, Sample, Wishes
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
 from stylehead.weights.presets import PresetName, resolve_preset
@@ -39,46 +40,6 @@ in --json, --csv and --report. A dash says that something could not be measured,
 A folder of pictures names them like seed-7/yaw+030.png (frames of stylehead render are fine),
 and its pictures.json holds the prompt and the method.
 """
-
-
-class Sample(NamedTuple):
-    """On whom and from where is measured."""
-
-    identities: int
-    yaws_deg: tuple[float, ...]
-    psi: float | None
-    batch: int
-
-
-class Wishes(NamedTuple):
-    """Which rows the table shall have."""
-
-    runs: tuple[Path, ...]
-    images: tuple[Path, ...]
-    methods: str | None
-    prompts: tuple[str, ...]
-    ablation: bool
-    iterations: int | None
-
-
-class Measuring(NamedTuple):
-    """With what is measured: reference pictures and encoders of the user."""
-
-    reference: str
-    clip: str | None
-    faces: str | None
-    depth: str | None
-    inception: Path | None
-    force_fid: bool
-
-
-class Files(NamedTuple):
-    """Files to write, and limits that decide about the exit code."""
-
-    csv: Path | None
-    report: Path | None
-    fail_under: tuple[str, ...]
-    fail_over: tuple[str, ...]
 
 
 def evaluate(  # noqa: PLR0913

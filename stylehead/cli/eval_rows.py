@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from stylehead.cli.eval import Measuring, Sample
 from stylehead.cli.eval_plan import STYLE_FILE, FoundRun, Wanted
 from stylehead.cli.output import Output
 from stylehead.cli.progress import Reporter, reporter
+from stylehead.cli.requests import Measuring, Sample
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case, Looks, Reference, Target

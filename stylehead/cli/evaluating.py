@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylehead.cli import environment
-from stylehead.cli.eval import Files, Measuring, Sample, Wishes
 from stylehead.cli.eval_plan import RUNS, Discovery, Wanted, find_runs, label_runs, plan
 from stylehead.cli.eval_rows import Scene, Source, measure_table
 from stylehead.cli.eval_train import train
 from stylehead.cli.output import Output, Result
+from stylehead.cli.requests import Files, Measuring, Sample, Wishes
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder

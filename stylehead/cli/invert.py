@@ -3,12 +3,13 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption
 from stylehead.cli.output import Output, Result, reporting
+from stylehead.cli.requests import InvertRequest
 from stylehead.errors import UsageError
 from stylehead.runs import RunDirectory, check_free, new_run_path
 from stylehead.weights.presets import PresetName, resolve_preset
@@ -36,26 +37,6 @@ EPILOG = """
 Finding a face needs insightface's models (stylehead weights fetch insightface-buffalo_l); --aligned does not.
 The embedded preset knows procedural heads only: for a photograph it finds the nearest of those.
 """
-
-
-class Request(NamedTuple):
-    """What was typed."""
-
-    photo: Path | None
-    face: int | None
-    aligned: bool
-    camera: str | None
-    steps: int
-    starts: int
-    identity_weight: float
-    latent_weight: float
-    seed: int
-    pti: bool
-    pti_steps: int
-    preset: PresetName
-    device: str
-    out: Path | None
-    overwrite: bool
 
 
 def invert(  # noqa: PLR0913
@@ -146,7 +127,7 @@ def invert(  # noqa: PLR0913
 ) -> None:
     """Find the head of a photograph: crop, camera, latent, and how good the likeness is."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        request = Request(
+        request = InvertRequest(
             photo, face, aligned, camera, steps, starts, identity_weight, latent_weight, seed, pti, pti_steps,
             preset, device, out, overwrite,
         )  # fmt: skip
@@ -158,7 +139,7 @@ def invert(  # noqa: PLR0913
             _start(request, output, dry_run=dry_run)
 
 
-def check(request: Request) -> None:
+def check(request: InvertRequest) -> None:
     """Check what needs no file.
 
     Raises:
@@ -173,7 +154,7 @@ def check(request: Request) -> None:
         raise UsageError("`--face` and `--aligned` exclude each other: an aligned picture shows one head.")
 
 
-def _start(request: Request, output: Output, *, dry_run: bool) -> None:
+def _start(request: InvertRequest, output: Output, *, dry_run: bool) -> None:
     if request.photo is None:
         raise UsageError("Which picture?", "stylehead invert photo.jpg")
     from stylehead.inversion.pictures import read_photo
@@ -215,7 +196,7 @@ def _check_resume(context: typer.Context, path: Path) -> None:
             raise UsageError(f"`{shown}` does not go with `--resume`.", f"stylehead invert --resume {path}")
 
 
-def _resume(request: Request, path: Path, output: Output) -> None:
+def _resume(request: InvertRequest, path: Path, output: Output) -> None:
     run = RunDirectory.open(path)
     from stylehead.cli.inverting import Inversion, reopen
 

@@ -5,7 +5,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from stylehead.cli.errors import StoppedError, explain
 from stylehead.cli.heads import latent_head
 from stylehead.cli.output import Output
 from stylehead.cli.progress import Reporter, reporter
+from stylehead.cli.requests import InvertRequest
 from stylehead.cli.signals import StopRequest
 from stylehead.errors import JobError, UsageError
 from stylehead.export.images import Pixels, save_image, to_pixels
@@ -45,9 +46,6 @@ from stylehead.inversion.guess import FILE as GUESS_FILE
 from stylehead.runs import MANIFEST, RunDirectory
 from stylehead.weights import catalogue, presets, store
 from stylehead.weights.presets import Preset
-
-if TYPE_CHECKING:
-    from stylehead.cli.invert import Request
 
 JOB = "invert"
 LATENT, PERSONAL, SHEET = "latent.npz", "personal.safetensors", "contact_sheet.jpg"
@@ -84,7 +82,7 @@ class InvertJob:
     device: str
 
     @classmethod
-    def of(cls, request: "Request", preset: Preset) -> "InvertJob":
+    def of(cls, request: InvertRequest, preset: Preset) -> "InvertJob":
         """Turn what was typed into a job."""
         config = InversionConfig(
             steps=request.steps,
@@ -112,7 +110,7 @@ class InvertJob:
         return Inverter(generator, judge, guess, config=self.config)
 
 
-def _pivotal(request: "Request") -> PivotalConfig | None:
+def _pivotal(request: InvertRequest) -> PivotalConfig | None:
     return PivotalConfig(steps=request.pti_steps, seed=request.seed) if request.pti else None
 
 
@@ -153,7 +151,7 @@ def _licences_accepted(job: InvertJob, head: HeadCrop) -> dict[str, str]:
     return {name: date for name, date in dates.items() if date is not None}
 
 
-def reopen(run: RunDirectory, request: "Request") -> tuple[InvertJob, HeadCrop]:
+def reopen(run: RunDirectory, request: InvertRequest) -> tuple[InvertJob, HeadCrop]:
     """Read the job of a stopped run back, or of a finished one that is to be tuned.
 
     Raises:

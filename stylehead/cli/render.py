@@ -1,12 +1,13 @@
 """`stylehead render`: heads from all sides, as films, frames, contact sheets and meshes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
+from stylehead.cli.requests import MeshRequest, Views
 from stylehead.config import StylizeConfig
 from stylehead.errors import UsageError
 from stylehead.weights.presets import PresetName, resolve_preset
@@ -34,24 +35,6 @@ EPILOG = """
 
   [cyan]stylehead render --seed 42 --mesh head.glb[/cyan]
 """
-
-
-class Views(NamedTuple):
-    """From where heads are seen, and on what ground."""
-
-    yaw_steps: int
-    pitch_deg: float
-    background: str
-    side_by_side: bool
-    fps: int
-
-
-class MeshRequest(NamedTuple):
-    """The mesh that was asked for."""
-
-    path: Path
-    resolution: int
-    level: float | None
 
 
 def render(  # noqa: PLR0913

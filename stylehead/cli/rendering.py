@@ -14,7 +14,7 @@ import numpy as np
 from stylehead.cli.heads import Head, StyleChoice
 from stylehead.cli.output import Output, Result
 from stylehead.cli.progress import Reporter, reporter
-from stylehead.cli.render import MeshRequest, Views
+from stylehead.cli.requests import MeshRequest, Views
 from stylehead.errors import UsageError
 from stylehead.export.images import Pixels, save_image
 from stylehead.export.mesh import Mesh, extract_mesh

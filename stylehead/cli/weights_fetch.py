@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from stylehead.cli.licences import ask_for_licence
 from stylehead.cli.output import Output, Result
 from stylehead.cli.progress import format_bytes, reporter
-from stylehead.cli.weights import ask_for_licence
 from stylehead.errors import MissingError
 from stylehead.weights import catalogue, fetch, store
 from stylehead.weights.catalogue import Entry

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from stylehead.cli.licences import ask_for_licence, can_ask
 from stylehead.cli.output import Output, Result
-from stylehead.cli.weights import ask_for_licence, can_ask
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.files import check_parents
 from stylehead.weights import catalogue
