@@ -368,11 +368,25 @@ class PanoHead(nn.Module):
     def _sample(self, grid: TriGrid, points: Tensor) -> tuple[Tensor, Tensor]:
         return self.decoder(sample_trigrid_mean(grid, points, box_warp=self.config.rendering.box_warp))
 
+    def _sample_kept(self, grid: TriGrid, points: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the field where `kept` [K,P] says so, zeros elsewhere: rays reach beyond the cube."""
+        parts = []
+        for number, (some, mask) in enumerate(zip(points, kept, strict=True)):
+            (rows,) = mask.nonzero(as_tuple=True)
+            answers = self._sample(grid.identity(number), some[None, rows])
+            parts.append([a.new_zeros(len(some), *a.shape[2:]).index_copy(0, rows, a[0]) for a in answers])
+        density, features = (torch.stack(part) for part in zip(*parts, strict=True))
+        return density, features
+
     def _field(self, grid: TriGrid, density_noise: float, generator: torch.Generator | None) -> Field:
         """The function from points [B,M,S,3] to density and features that the renderer asks for."""
 
-        def field(points: Tensor) -> tuple[Tensor, Tensor]:
-            density, features = self._sample(grid, points.reshape(grid.planes.shape[0], -1, 3))
+        def field(points: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+            per_identity = points.reshape(grid.planes.shape[0], -1, 3)
+            if kept is None:
+                density, features = self._sample(grid, per_identity)
+            else:
+                density, features = self._sample_kept(grid, per_identity, kept.reshape(len(per_identity), -1))
             if density_noise > 0:
                 noise = torch.empty_like(density).normal_(generator=generator)
                 density = density + noise * density_noise

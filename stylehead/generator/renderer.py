@@ -19,8 +19,9 @@ from stylehead.generator.recompute import recomputed
 from stylehead.geometry import split_label
 
 EmptyDepth = Literal["largest", "smallest"]
-Field = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C]."""
+Field = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+"""Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C]; where the mask [B,M,S], if there is
+one, is False, nobody looks at the answer."""
 _TRANSPARENT = -1000.0
 
 
@@ -260,13 +261,22 @@ class DensityEdits:
     cull_clouds: float = 0.0
     binarize_clouds: float = 0.0
 
+    def kept(self, points: Tensor, config: RenderingConfig) -> Tensor | None:
+        """Which of the points [...,3] the crop lets show; None for all of them."""
+        crop = config.triplane_crop if self.triplane_crop is None else self.triplane_crop
+        if not crop:
+            return None
+        limit = config.box_warp / 2 - crop
+        return (points[..., 0].abs() <= limit) & (points[..., 2].abs() <= limit)
+
     def apply(self, density: Tensor, points: Tensor, config: RenderingConfig) -> Tensor:
         """Edit density logits [...] of points [...,3]; their gradient is cut where they are replaced."""
-        crop = config.triplane_crop if self.triplane_crop is None else self.triplane_crop
-        if crop:
-            limit = config.box_warp / 2 - crop
-            outside = (points[..., 0].abs() > limit) | (points[..., 2].abs() > limit)
-            density = density.masked_fill(outside, _TRANSPARENT)
+        return self.apply_kept(density, self.kept(points, config))
+
+    def apply_kept(self, density: Tensor, kept: Tensor | None) -> Tensor:
+        """Do the same, where what the crop lets show is known."""
+        if kept is not None:
+            density = density.masked_fill(~kept, _TRANSPARENT)
         if self.cull_clouds:
             density = density.masked_fill(_opacity(density) < self.cull_clouds, _TRANSPARENT)
         if self.binarize_clouds:
@@ -302,8 +312,10 @@ def render_rays(
 
     def samples(depths: Tensor) -> RaySamples:
         points = rays.origins[:, :, None] + depths[..., None] * rays.directions[:, :, None]
-        density, features = field(points)
-        return RaySamples(depths, edits.apply(density, points, config), features)
+        kept = edits.kept(points, config)
+        # Beside a solid of +1000, and only there, something shows even of what the crop takes away.
+        density, features = field(points, None if edits.binarize_clouds else kept)
+        return RaySamples(depths, edits.apply_kept(density, kept), features)
 
     shape = rays.origins.shape[:2]
     with torch.no_grad():

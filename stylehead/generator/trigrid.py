@@ -154,7 +154,7 @@ def _weighted_rows(rows: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
         sampled = functional.embedding_bag(flat_indices, rows, mode="sum", per_sample_weights=flat_weights)
     else:
         sampled = _GatherRows.apply(rows, flat_indices, flat_weights)
-    return sampled.reshape(groups, count, -1)
+    return sampled.reshape(groups, count, rows.shape[1])
 
 
 class _GatherRows(torch.autograd.Function):

@@ -217,6 +217,25 @@ def test_cropping_everything_leaves_an_empty_picture(tiny, ws):
     assert torch.equal(out.image_raw, torch.ones_like(out.image_raw))
 
 
+def test_what_the_crop_takes_away_is_not_computed_and_changes_nothing(tiny, ws, monkeypatch):
+    def draw():
+        tiny.zero_grad()
+        out = tiny.synthesis(ws[:2], turntable(4))
+        out.image_raw.square().sum().backward()
+        return *out[1:], tiny.decoder.net[0].weight.grad.clone()
+
+    asked = []
+    real = tiny.decoder.forward
+    monkeypatch.setattr(tiny.decoder, "forward", lambda points: asked.append(points.numel()) or real(points))
+    skipping, few = draw(), sum(asked)
+    asked.clear()
+    monkeypatch.setattr(tiny, "_sample_kept", lambda grid, points, kept: tiny._sample(grid, points))
+    everywhere, many = draw(), sum(asked)
+    assert few < 0.9 * many
+    for got, wanted in zip(skipping, everywhere, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_cameras_that_cannot_be_shared_are_refused(tiny, ws):
     with pytest.raises(UsageError, match="3 cameras cannot be shared evenly by 2"):
         tiny.synthesis(ws, turntable(3))
