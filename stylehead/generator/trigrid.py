@@ -1,11 +1,13 @@
 """Three perpendicular stacks of feature planes, sampled trilinearly at points in space.
 
 Two implementations give the same numbers: ``grid_sample``, and a gather of weighted rows that is faster on a
-    CPU.
+CPU.
 """
 
+import itertools
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -80,8 +82,7 @@ def sample_trigrid(
     grid = planes if isinstance(planes, TriGrid) else TriGrid.prepare(planes, depth=depth, method=method)
     if grid.rows is None:
         return _grid_sample(grid, points * (2 / box_warp))
-    corners, weights = _corners(grid, points * (2 / box_warp))
-    sampled = _weighted_rows(grid.rows, corners.reshape(3, 8, -1), weights.reshape(3, 8, -1))
+    sampled = _weighted_rows(grid, _corners(grid, points * (2 / box_warp)), stacks=3)
     return sampled.unflatten(1, points.shape[:2]).transpose(0, 1)
 
 
@@ -89,8 +90,7 @@ def sample_trigrid_mean(grid: TriGrid, points: Tensor, *, box_warp: float) -> Te
     """Mean of :func:`sample_trigrid` over the three stacks, [K,P,C], without the stacks in between."""
     if grid.rows is None:
         return _grid_sample(grid, points * (2 / box_warp)).mean(dim=1)
-    corners, weights = _corners(grid, points * (2 / box_warp))
-    sampled = _weighted_rows(grid.rows, corners.reshape(1, 24, -1), weights.reshape(1, 24, -1) / 3)
+    sampled = _weighted_rows(grid, _corners(grid, points * (2 / box_warp)), stacks=1)
     return sampled.unflatten(1, points.shape[:2])[0]
 
 
@@ -109,80 +109,112 @@ def _grid_sample(grid: TriGrid, points: Tensor) -> Tensor:
     return sampled.reshape(batch, 3, -1, count).transpose(2, 3)
 
 
-def _corners(grid: TriGrid, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Row numbers and trilinear weights [3,2,2,2,K P] of the eight texels around each point in each stack.
+class _Corners(NamedTuple):
+    """The eight texels around each of P points in each stack; points run fastest, for long rows are quick.
 
-    Points run fastest: every step works on long rows.
+    `rows` [3,8,P] of the table, `weights` [3,8,P] trilinear, `cells` [3,P] numbers of the cells between
+    texels. A corner beyond the planes has some row and no weight; cells reach one texel beyond.
     """
+
+    rows: Tensor
+    weights: Tensor
+    cells: Tensor
+
+
+def _corners(grid: TriGrid, points: Tensor) -> _Corners:
+    """Find the corners around points [K,P,3], in -1..1 over the planes."""
     batch, count = points.shape[:2]
     height, width = grid.planes.shape[-2:]
     w_axes, h_axes, d_axes = (list(axes) for axes in zip(*_PLANE_AXES, strict=True))
     axes = points.reshape(-1, 3).t().contiguous()
-    across, across_weight = _neighbours(axes, width)
-    along, along_weight = (across, across_weight) if height == width else _neighbours(axes, height)
-    inward, inward_weight = _neighbours(axes, grid.depth)
+    across = _neighbours(axes, width)
+    along = across if height == width else _neighbours(axes, height)
+    inward = _neighbours(axes, grid.depth)
 
     texels = height * width * grid.depth
     stack = torch.arange(3, dtype=torch.int32, device=points.device)[:, None] * texels
-    identity = torch.arange(batch, dtype=torch.int32, device=points.device) * (3 * texels)
-    first = stack + identity.repeat_interleave(count)
-    rows = along[h_axes] * (width * grid.depth) + first[:, None]
-    rows = rows[:, :, None] + (across[w_axes] * grid.depth)[:, None]
-    rows = rows[:, :, :, None] + inward[d_axes][:, None, None]
-    weights = along_weight[h_axes][:, :, None] * across_weight[w_axes][:, None]
-    weights = weights[:, :, :, None] * inward_weight[d_axes][:, None, None]
-    return rows, weights
+    identity = torch.arange(batch, dtype=torch.int32, device=points.device).repeat_interleave(count)
+    first = stack + identity * (3 * texels)
+    rows = along.texels[h_axes] * (width * grid.depth) + first[:, None]
+    rows = rows[:, :, None] + (across.texels[w_axes] * grid.depth)[:, None]
+    rows = rows[:, :, :, None] + inward.texels[d_axes][:, None, None]
+    weights = along.weights[h_axes][:, :, None] * across.weights[w_axes][:, None]
+    weights = weights[:, :, :, None] * inward.weights[d_axes][:, None, None]
+    cells = (identity * (height + 1) + along.gap[h_axes]) * (width + 1) + across.gap[w_axes]
+    cells = cells * (grid.depth + 1) + inward.gap[d_axes]
+    return _Corners(rows.flatten(1, 3), weights.flatten(1, 3), cells)
 
 
-def _neighbours(axes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Per axis [3,P], the two texels around each coordinate and their weights, [3,2,P]; weight 0 outside."""
+class _Neighbours(NamedTuple):
+    """Per axis and point, the two texels around it [3,2,P], their weights, and the gap between them [3,P]."""
+
+    texels: Tensor
+    weights: Tensor
+    gap: Tensor
+
+
+def _neighbours(axes: Tensor, size: int) -> _Neighbours:
+    """Find the neighbours of coordinates [3,P] in -1..1; weight 0 outside, gap 0 before the first texel."""
     texel = axes * (size / 2) + (size - 1) / 2
     low = texel.detach().floor()
     fraction = texel - low
     corner = torch.stack([low, low + 1], dim=1)
     inside = (corner >= 0) & (corner <= size - 1)
     weight = torch.stack([1 - fraction, fraction], dim=1) * inside
-    return corner.clamp(0, size - 1).int(), weight
+    return _Neighbours(corner.clamp(0, size - 1).int(), weight, low.clamp(-1, size - 1).int() + 1)
 
 
-def _weighted_rows(rows: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
-    """Sum of n weighted rows of a table [R,C] for each point: indices and weights [G,n,P] to [G,P,C]."""
-    groups, corners, count = indices.shape
-    flat_indices = indices.transpose(1, 2).reshape(-1, corners)
-    flat_weights = weights.transpose(1, 2).reshape(-1, corners)
-    if weights.requires_grad:
-        sampled = functional.embedding_bag(flat_indices, rows, mode="sum", per_sample_weights=flat_weights)
-    else:
-        sampled = _GatherRows.apply(rows, flat_indices, flat_weights)
-    return sampled.reshape(groups, count, rows.shape[1])
+def _weighted_rows(grid: TriGrid, corners: _Corners, *, stacks: int) -> Tensor:
+    """Sum the rows at the corners of each point: by stack, [3,P,C], or their mean, [1,P,C]."""
+    assert grid.rows is not None
+    weights = corners.weights * (stacks / 3)
+    if not weights.requires_grad:
+        table = (len(grid.planes), *grid.planes.shape[-2:], grid.depth)
+        return _GatherRows.apply(grid.rows, corners._replace(weights=weights), stacks, table)
+    return _sum_rows(grid.rows, corners.rows, weights, stacks)
+
+
+def _sum_rows(rows: Tensor, indices: Tensor, weights: Tensor, stacks: int) -> Tensor:
+    """Weighted sums of rows of a table [R,C]: indices and weights [3,8,P] to [stacks,P,C]."""
+    flat_indices, flat_weights = (
+        part.reshape(stacks, 24 // stacks, -1).transpose(1, 2).flatten(0, 1) for part in (indices, weights)
+    )
+    sums = functional.embedding_bag(flat_indices, rows, mode="sum", per_sample_weights=flat_weights)
+    return sums.reshape(stacks, indices.shape[2], rows.shape[1])
 
 
 class _GatherRows(torch.autograd.Function):
-    """``embedding_bag`` with a faster backward pass for constant weights.
+    """:func:`_sum_rows` with a faster backward pass for constant weights.
 
-    The gradient of a row is itself a weighted sum of rows, of the incoming gradient: sorting the indices
-    turns the backward pass into one more ``embedding_bag``, four times as fast as the built-in scatter on a
-    CPU.
+    The gradient of a row is itself a weighted sum of rows, of the incoming gradient. Points in the same cell
+    share their eight texels: with points sorted by cell, one ``embedding_bag`` per corner sums what that
+    corner of every cell gets, and the eight sums, each shifted to its texels, add up.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(indices, weights)
-        ctx.table_size = rows.shape[0]
-        return functional.embedding_bag(indices, rows, mode="sum", per_sample_weights=weights)
+    def forward(ctx: Any, rows: Tensor, corners: _Corners, stacks: int, table: tuple[int, ...]) -> Tensor:
+        ctx.save_for_backward(corners.weights, corners.cells)
+        ctx.table = table
+        return _sum_rows(rows, corners.rows, corners.weights, stacks)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
         if not ctx.needs_input_grad[0]:
-            return None, None, None
-        indices, weights = ctx.saved_tensors
-        row, order = torch.sort(indices.reshape(-1), stable=True)
-        every = torch.arange(ctx.table_size, dtype=row.dtype, device=row.device)
-        summed = functional.embedding_bag(
-            order.div(indices.shape[1], rounding_mode="floor"),
-            gradient.contiguous(),
-            torch.searchsorted(row, every),
-            mode="sum",
-            per_sample_weights=weights.reshape(-1).index_select(0, order),
-        )
-        return summed, None, None
+            return None, None, None, None
+        weights, cells = ctx.saved_tensors
+        batch, *sizes = ctx.table
+        gaps = [size + 1 for size in sizes]
+        every = torch.arange(batch * math.prod(gaps), dtype=cells.dtype, device=cells.device)
+        padded = gradient.new_zeros(batch, 3, *(size + 2 for size in sizes), gradient.shape[2])
+        for stack in range(3):
+            arriving = gradient[stack % len(gradient)].contiguous()
+            cell, order = torch.sort(cells[stack], stable=True)
+            starts = torch.searchsorted(cell, every)
+            for corner, shift in enumerate(itertools.product((0, 1), repeat=3)):
+                share = weights[stack, corner].index_select(0, order)
+                sums = functional.embedding_bag(order, arriving, starts, mode="sum", per_sample_weights=share)
+                height, width, depth = (
+                    slice(start, start + gap) for start, gap in zip(shift, gaps, strict=True)
+                )
+                padded[:, stack, height, width, depth] += sums.view(batch, *gaps, -1)
+        return padded[:, :, 1:-1, 1:-1, 1:-1].reshape(-1, gradient.shape[2]), None, None, None
