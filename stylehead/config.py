@@ -149,11 +149,11 @@ class StylizeConfig:
     """Smallest reference distance that counts, as a fraction of the mean one."""
     relative_distance_limit: float = 10.0
     """Largest distance ratio that counts; 0 for no limit."""
-    alpha_weight: float = 6.0
+    alpha_weight: float = 4.5
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 1.0
+    latent_weight: float = 1.2
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
-    latent_colour: float = 0.03
+    latent_colour: float = 0.0
     """How much a head's mean colour counts in that: 1 as much as its shape, 0 not at all."""
 
     source_prompt: str = "a photo of a person"
