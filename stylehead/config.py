@@ -151,7 +151,7 @@ class StylizeConfig:
     """Largest distance ratio that counts; 0 for no limit."""
     alpha_weight: float = 4.5
     """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
-    latent_weight: float = 1.2
+    latent_weight: float = 1.3
     """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
     latent_colour: float = 0.0
     """How much a head's mean colour counts in that: 1 as much as its shape, 0 not at all."""
