@@ -383,7 +383,7 @@ class PanoHead(nn.Module):
 
         def field(points: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
             per_identity = points.reshape(grid.planes.shape[0], -1, 3)
-            if kept is None:
+            if kept is None or kept.is_meta:  # on paper, nobody knows where rays go
                 density, features = self._sample(grid, per_identity)
             else:
                 density, features = self._sample_kept(grid, per_identity, kept.reshape(len(per_identity), -1))

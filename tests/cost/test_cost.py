@@ -50,8 +50,10 @@ def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, 
     real = meter.phases["step"]
     guess = estimate(on_paper(generator.config, teacher_folder), config, TIERS[tier])
     assert real.peak_bytes / FACTOR < guess.activations + guess.optimizer < real.peak_bytes * FACTOR
-    assert sum(guess.flops.values()) == pytest.approx(sum(real.flops.values()), rel=0.1)
-    assert guess.traffic == pytest.approx(real.traffic_bytes, rel=0.2)
+    # On paper every point of a ray is computed, in a real iteration only those within the cube.
+    work, real_work = sum(guess.flops.values()), sum(real.flops.values())
+    assert 0.99 * real_work < work < 1.3 * real_work
+    assert 0.95 * real.traffic_bytes < guess.traffic < 1.4 * real.traffic_bytes
 
 
 def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
