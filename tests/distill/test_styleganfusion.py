@@ -106,7 +106,7 @@ def test_noises_are_scaled_sample_by_sample():
 def test_the_regularisers_ask_for_nothing_while_both_renders_are_the_same(make_fusion):
     pulled = make_fusion(direction_weight=3.0).step()
     free = make_fusion(direction_weight=0.0, perceptual_weight=0.0).step()
-    assert pulled.gradient_rms == free.gradient_rms
+    assert pulled.gradient_rms == pytest.approx(free.gradient_rms, rel=1e-5)
     assert pulled.losses["perceptual"] < 1e-9
     shifted = make_shifted(make_fusion).step()
     assert shifted.losses["perceptual"] > 1e-4
