@@ -11,6 +11,7 @@ from stylehead.architecture import DECODER_FEATURES, UNUSED_TENSOR, GeneratorCon
 from stylehead.errors import UsageError
 from stylehead.generator import checkpoint
 from stylehead.generator.decoder import Decoder
+from stylehead.generator.field import HeadField
 from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.layers import NoiseMode, ToRGB
 from stylehead.generator.mapping import MappingNetwork
@@ -24,7 +25,6 @@ from stylehead.generator.outputs import (
 )
 from stylehead.generator.renderer import (
     DepthDraws,
-    Field,
     as_images,
     camera_rays,
     render_rays,
@@ -32,7 +32,7 @@ from stylehead.generator.renderer import (
 )
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.generator.synthesis import Backbone, background_network
-from stylehead.generator.trigrid import TriGrid, sample_trigrid_mean
+from stylehead.generator.trigrid import TriGrid
 
 
 class PanoHead(nn.Module):
@@ -223,10 +223,6 @@ class PanoHead(nn.Module):
         resolution = options.resolution or self.config.neural_rendering_resolution
         rays = camera_rays(camera_label, resolution)
         density_noise = 0.0 if deterministic else rendering.density_noise
-
-        def field_of(part: TriGrid) -> Field:
-            return self._field(part, density_noise, generator)
-
         march: dict[str, Any] = {
             "draws": options.draws or DepthDraws.make(rays, rendering, deterministic, generator),
             "edits": options.edits,
@@ -234,10 +230,11 @@ class PanoHead(nn.Module):
         }
         if options.one_view and density_noise == 0:
             views = len(rays.origins) // len(grid.planes)
-            fields = [field_of(grid.identity(k)) for k in range(len(grid.planes)) for _ in range(views)]
+            fields = [self._field(grid.identity(k)) for k in range(len(grid.planes)) for _ in range(views)]
             marched = render_rays_one_by_one(fields, rays, rendering, **march)
         else:
-            marched = render_rays(field_of(grid), rays, rendering, **march)
+            field = self._field(grid, density_noise, generator)
+            marched = render_rays(field, rays, rendering, **march)
         features, depth, weight_sum = as_images(marched, resolution)
         if rendering.decoder_activation == "sigmoid":
             features = features * 2 - 1
@@ -314,7 +311,7 @@ class PanoHead(nn.Module):
     def sample_points(self, planes: Tensor | TriGrid, points: Tensor) -> PointSamples:
         """Read the field at world points [K,P,3], for meshes; the renderer's crop is not applied."""
         grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
-        density, features = self._sample(grid, points)
+        density, features = self._field(grid).at(points)
         return PointSamples(density[..., None], features)
 
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -365,34 +362,10 @@ class PanoHead(nn.Module):
             return torch.zeros_like(camera_label)
         return camera_label * self.config.rendering.c_scale
 
-    def _sample(self, grid: TriGrid, points: Tensor) -> tuple[Tensor, Tensor]:
-        return self.decoder(sample_trigrid_mean(grid, points, box_warp=self.config.rendering.box_warp))
-
-    def _sample_kept(self, grid: TriGrid, points: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the field where `kept` [K,P] says so, zeros elsewhere: rays reach beyond the cube."""
-        parts = []
-        for number, (some, mask) in enumerate(zip(points, kept, strict=True)):
-            (rows,) = mask.nonzero(as_tuple=True)
-            answers = self._sample(grid.identity(number), some[None, rows])
-            parts.append([a.new_zeros(len(some), *a.shape[2:]).index_copy(0, rows, a[0]) for a in answers])
-        density, features = (torch.stack(part) for part in zip(*parts, strict=True))
-        return density, features
-
-    def _field(self, grid: TriGrid, density_noise: float, generator: torch.Generator | None) -> Field:
-        """The function from points [B,M,S,3] to density and features that the renderer asks for."""
-
-        def field(points: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
-            per_identity = points.reshape(grid.planes.shape[0], -1, 3)
-            if kept is None or kept.is_meta:  # on paper, nobody knows where rays go
-                density, features = self._sample(grid, per_identity)
-            else:
-                density, features = self._sample_kept(grid, per_identity, kept.reshape(len(per_identity), -1))
-            if density_noise > 0:
-                noise = torch.empty_like(density).normal_(generator=generator)
-                density = density + noise * density_noise
-            return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
-
-        return field
+    def _field(
+        self, grid: TriGrid, density_noise: float = 0.0, generator: torch.Generator | None = None
+    ) -> HeadField:
+        return HeadField(grid, self.decoder, self.config.rendering.box_warp, density_noise, generator)
 
     def _background(
         self, ws: Tensor, resolution: int, noise_mode: NoiseMode, generator: torch.Generator | None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stylehead.architecture import RenderingConfig
 from stylehead.errors import UsageError
 from stylehead.generator import DensityEdits, PanoHead, RaySamples, RenderOptions, camera_rays, march
+from stylehead.generator.field import HeadField
 from stylehead.generator.renderer import importance_depths, ray_limits, ray_weights
 from stylehead.geometry import camera_from_angles, turntable
 
@@ -229,7 +230,7 @@ def test_what_the_crop_takes_away_is_not_computed_and_changes_nothing(tiny, ws, 
     monkeypatch.setattr(tiny.decoder, "forward", lambda points: asked.append(points.numel()) or real(points))
     skipping, few = draw(), sum(asked)
     asked.clear()
-    monkeypatch.setattr(tiny, "_sample_kept", lambda grid, points, kept: tiny._sample(grid, points))
+    monkeypatch.setattr(HeadField, "_where", lambda self, kept, points: self.at(points))
     everywhere, many = draw(), sum(asked)
     assert few < 0.9 * many
     for got, wanted in zip(skipping, everywhere, strict=True):
