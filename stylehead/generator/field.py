@@ -1,6 +1,6 @@
 """The field of heads: density and features at points in space, read from tri-grids by the decoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,7 +67,7 @@ class HeadField:
         answers = []
         for number, (mask, some) in enumerate(zip(kept, points, strict=True)):
             (rows,) = mask.nonzero(as_tuple=True)
-            one = HeadField(self.grid.identity(number), self.decoder, self.box_warp)
+            one = replace(self, grid=self.grid.identity(number))
             answers.append(
                 [
                     part.new_zeros(len(some), *part.shape[2:]).index_copy(0, rows, part[0])

@@ -13,7 +13,8 @@ from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.export.mesh import Mesh, extract_mesh, surface, vertex_normals
 from stylehead.export.mesh_files import save_mesh, srgb_to_linear
 from stylehead.export.recipe import read_recipe
-from stylehead.generator import GeneratorConfig, PanoHead, PointSamples
+from stylehead.generator import GeneratorConfig, PanoHead, TriGrid
+from stylehead.generator.field import HeadField
 from stylehead.geometry import camera_from_angles
 
 RECIPE = {"prompt": "statue", "seed": 7}
@@ -138,19 +139,26 @@ def test_a_generator_gives_a_closed_coloured_mesh_inside_the_crop() -> None:
     assert np.abs(mesh.colours[:50].astype(int) - expected.detach().numpy()).max() <= 1
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class BallField(HeadField):
+    """A ball, solid inside."""
+
+    steepness: float = 400.0
+    most: float = 1000.0
+
+    def at(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        density = 10 + self.steepness * (0.25 - points.norm(dim=-1))
+        return density.clamp(-20, self.most), torch.zeros(*points.shape[:-1], 32)
+
+
 class Ball(PanoHead):
     """A generator whose density is a ball."""
 
     steepness = 400.0
     most = 1000.0
 
-    def sample_points(self, planes: object, points: torch.Tensor) -> PointSamples:
-        density = 10 + self.steepness * (0.25 - points.norm(dim=-1, keepdim=True))
-        return PointSamples(density.clamp(-20, self.most), torch.zeros(*points.shape[:-1], 32))
-
-    def _sample(self, grid: object, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        density, features = self.sample_points(grid, points)
-        return density[..., 0], features
+    def _field(self, grid: TriGrid, *_: object) -> HeadField:
+        return BallField(grid, self.decoder, 1.0, steepness=self.steepness, most=self.most)
 
 
 @pytest.mark.parametrize(("steepness", "most"), [(400.0, 1000.0), (4000.0, 40.0)])
@@ -169,13 +177,8 @@ def test_the_surface_lies_where_renders_see_it(steepness: float, most: float) ->
 
 
 def test_a_head_of_fog_has_no_surface() -> None:
-    class Fog(Ball):
-        def sample_points(self, planes: object, points: torch.Tensor) -> PointSamples:
-            return PointSamples(
-                torch.full((*points.shape[:-1], 1), -3.0), torch.zeros(*points.shape[:-1], 32)
-            )
-
-    generator = Fog(GeneratorConfig.tiny()).eval()
+    generator = Ball(GeneratorConfig.tiny()).eval()
+    generator.steepness, generator.most = 0.0, -3.0
     with pytest.raises(JobError, match="not solid anywhere"):
         extract_mesh(generator, torch.zeros(1, generator.num_ws, 32), resolution=32)
 
