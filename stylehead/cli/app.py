@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from stylehead import __version__
+from stylehead.allocation import keep_freed_memory
 from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
@@ -69,4 +70,5 @@ app.add_typer(weights_command.commands(CONTEXT), name="weights")
 
 def main() -> None:
     """Run the command line; the entry point of the `stylehead` script."""
+    keep_freed_memory()
     app()

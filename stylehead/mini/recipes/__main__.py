@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from stylehead.allocation import keep_freed_memory
 from stylehead.errors import StyleheadError
 from stylehead.mini.recipes.loop import Budget
 
@@ -57,4 +58,5 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     sys.exit(main())

@@ -1,0 +1,38 @@
+"""What is freed is there for the next tensor."""
+
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import resource
+import numpy as np
+from stylehead.allocation import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.full(64 * 2**20, 1, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if {keep} and not keep_freed_memory():
+    raise SystemExit(77)
+print(faults(), faults(), faults())
+"""
+
+
+def faults(*, keep: bool) -> list[int]:
+    """Page faults of the same large array, made and freed three times."""
+    command = [sys.executable, "-c", COUNT.format(keep=keep)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    if outcome.returncode == 77:
+        pytest.skip("the C library has no mallopt")
+    return [int(word) for word in outcome.stdout.split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_large_arrays_reuse_the_pages_of_freed_ones():
+    first, second, third = faults(keep=True)
+    assert first > 10
+    assert second + third < first / 4
+    assert min(faults(keep=False)) > first / 4
