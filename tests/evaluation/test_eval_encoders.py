@@ -133,7 +133,7 @@ class FakeExtractor(nn.Module):
     def __init__(self, name: str, features: list[str], feature_extractor_weights_path: str) -> None:
         super().__init__()
         assert (name, features) == ("inception-v3-compat", ["2048"])
-        self.scale = torch.load(feature_extractor_weights_path, weights_only=False)["scale"]
+        self.scale = torch.load(feature_extractor_weights_path, weights_only=True)["scale"]
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         assert images.dtype == torch.uint8

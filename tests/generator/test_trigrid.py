@@ -74,6 +74,18 @@ def test_finite_differences_of_planes_at_fixed_points(points):
     assert torch.autograd.gradcheck(lambda p: sample_trigrid(p, points, method="gather"), (planes,))
 
 
+@pytest.mark.parametrize("size", [(5, 5), (4, 7)])
+def test_methods_agree_about_planes_at_fixed_points(points, size):
+    def gradient(method):
+        planes = random(2, 3 * 4 * 3, *size).requires_grad_(True)
+        grid = TriGrid.prepare(planes, depth=3, method=method)
+        mean = sample_trigrid_mean(grid, points, box_warp=1.2)
+        (mean * random(*mean.shape, seed=2)).sum().backward()
+        return planes.grad
+
+    torch.testing.assert_close(gradient("gather"), gradient("grid_sample"))
+
+
 def test_mean_is_the_mean_over_the_stacks(points):
     planes = random(2, 3 * 4 * 3, 6, 6)
     expected = sample_trigrid(planes, points, box_warp=0.9).mean(dim=1)
