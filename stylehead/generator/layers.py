@@ -165,4 +165,6 @@ class SynthesisBlock(nn.Module):
         rgb = self.torgb(x, ws[:, -1])
         if img is None:
             return x, rgb
-        return x, rgb.add_(upsample2d(img) if self.up == 2 else img)
+        if self.up == 2:
+            return x, upsample2d(img).add_(rgb)  # rgb is a view, and slow to change in place
+        return x, img + rgb

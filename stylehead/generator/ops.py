@@ -94,12 +94,13 @@ def modulated_conv2d(
         return _convolve(x, kernel, bias, up=up)
 
     views = x.shape[0] // styles.shape[0]
-    x = _convolve(x * styles.repeat_interleave(views, dim=0)[:, :, None, None], weight, None, up=up)
-    if demodulate:
-        scale = gain * (styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()
-        x = x * scale.repeat_interleave(views, dim=0)[:, :, None, None]
-    elif gain != 1:
-        x = x * gain
+    if not demodulate:
+        styles = styles if gain == 1 else styles * gain
+    x = x * styles.repeat_interleave(views, dim=0)[:, :, None, None]
+    if not demodulate:
+        return _convolve(x, weight, bias, up=up)
+    scale = gain * (styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8).rsqrt()
+    x = _convolve(x, weight, None, up=up) * scale.repeat_interleave(views, dim=0)[:, :, None, None]
     return x if bias is None else x.add_(bias[:, None, None])
 
 

@@ -46,10 +46,7 @@ class TriGrid:
             method = "gather" if planes.device.type == "cpu" else "grid_sample"
         if method == "grid_sample":
             return cls(planes.contiguous(), None, depth)
-        features = planes.shape[1] // (3 * depth)
-        stacks = planes.permute(0, 2, 3, 1).unflatten(3, (3, features, depth))  # [K,H,W,3,C,D]
-        rows = stacks.permute(0, 3, 1, 2, 5, 4).reshape(-1, features)
-        return cls(planes, rows, depth)
+        return cls(planes, _Rows.apply(planes, depth), depth)
 
     def identity(self, index: int) -> "TriGrid":
         """Return the grid of one of the K identities, without a copy."""
@@ -181,6 +178,26 @@ def _sum_rows(rows: Tensor, indices: Tensor, weights: Tensor, stacks: int) -> Te
     )
     sums = functional.embedding_bag(flat_indices, rows, mode="sum", per_sample_weights=flat_weights)
     return sums.reshape(stacks, indices.shape[2], rows.shape[1])
+
+
+class _Rows(torch.autograd.Function):
+    """Planes [K,3 C D,H,W] as rows [K 3 H W D, C].
+
+    The gradient is laid out once, channels last; a view of it in the order of the rows would be copied by
+    every layer that it passes through.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, depth: int) -> Tensor:
+        batch, channels, *edges = planes.shape
+        ctx.table = (batch, 3, *edges, depth, channels // (3 * depth))
+        stacks = planes.permute(0, 2, 3, 1).unflatten(3, (3, -1, depth))  # [K,H,W,3,C,D]
+        return stacks.permute(0, 3, 1, 2, 5, 4).reshape(-1, channels // (3 * depth))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        stacks = gradient.view(ctx.table).permute(0, 2, 3, 1, 5, 4)
+        return stacks.flatten(3).permute(0, 3, 1, 2), None
 
 
 class _GatherRows(torch.autograd.Function):

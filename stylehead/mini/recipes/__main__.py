@@ -20,7 +20,12 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 def main(arguments: list[str] | None = None) -> int:
     """Run the recipe that the command line names; returns the exit code."""
     options = _parse(arguments)
-    budget = Budget(options.minutes, checkpoint_minutes=options.checkpoint_minutes, seed=options.seed)
+    budget = Budget(
+        options.minutes,
+        checkpoint_minutes=options.checkpoint_minutes,
+        seed=options.seed,
+        last_rate=options.last_rate,
+    )
     try:
         if options.recipe == "data":
             from stylehead.mini.recipes.render import draw_data
@@ -50,6 +55,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to train in this stretch")
     parser.add_argument("--people", type=int, default=2000, help="identities to draw for training (data)")
     parser.add_argument("--checkpoint-minutes", type=float, default=4.0, help="time between checkpoints")
+    parser.add_argument(
+        "--last-rate",
+        type=float,
+        default=0.04,
+        help="part of the learning rate left at the end; 1 to go on later",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--data", type=Path, default=cache / "data", help="renders of the procedural heads")
     parser.add_argument("--work", type=Path, default=cache / "work", help="checkpoints and logs")

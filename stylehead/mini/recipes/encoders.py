@@ -25,27 +25,33 @@ from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 _TEMPERATURE = 0.07
 _PIXEL = 0.237  # width of the picture at unit distance: 1 / focal length
 _SAME_VIEW = 0.3  # part of the pairs in which nothing differs but the augmentation
+_STYLED = 0.5  # part of the people in a step of whom one picture is in a style
 
 
 class IdentityRecipe:
     """Supervised contrastive learning: two views of a person agree, and differ from everybody else's.
 
     Colours are changed at random in each view, so that shape has to tell people apart: a person stays the
-    same person in another light, and (nobody is shown one in training) as a statue.
+    same person in another light. Of a part of the people one of the two pictures is in a style, for what fur
+    and a snout leave of a person cannot be guessed from photographs.
 
     Args:
         views: Photographic renders.
-        people: People in a step; two views of each.
+        styled: The same heads in styles; not of everybody.
+        people: People in a step; two pictures of each.
     """
 
     name = "identity"
     learning_rate = 1e-3
 
-    def __init__(self, views: Views, *, people: int = 48) -> None:
+    def __init__(self, views: Views, styled: Views, *, people: int = 48) -> None:
         torch.manual_seed(0)
         self.model = _channels_last(IdentityEncoder())
         self.views = views
+        self.styled = styled
         self.people = people
+        row_of = {seed: row for row, seed in enumerate(views.identities.tolist())}
+        self.photo_row = torch.tensor([row_of[seed] for seed in styled.identities.tolist()])
 
     def parameters(self) -> list[dict[str, object]]:
         """All of it."""
@@ -53,17 +59,33 @@ class IdentityRecipe:
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of finding the other view of each person among all in the step."""
-        rows = torch.randperm(len(self.views), generator=rng)[: self.people]
+        styled, rows = self._draw(rng)
         columns = facing_columns(self.views.cameras[rows], rng)
         same = torch.rand(len(rows), 1, generator=rng) < _SAME_VIEW
         columns = torch.where(same, columns[:, :1], columns)
-        pictures = [_augmented(self.views, rows, columns[:, i], rng) for i in range(2)]
+        in_style = facing_columns(self.styled.cameras[styled], rng)[:, 0]
+        photo = slice(len(styled), None)
+        pictures = [
+            _augmented(self.views, rows, columns[:, 0], rng),
+            _augmented(self.styled, styled, in_style, rng),
+            _augmented(self.views, rows[photo], columns[photo, 1], rng),
+        ]
         first, second = self.model(torch.cat(pictures)).chunk(2)
         logits = first @ second.t() / _TEMPERATURE
         target = torch.arange(len(rows))
         loss = functional.cross_entropy(logits, target) + functional.cross_entropy(logits.t(), target)
-        rank1 = (logits.argmax(dim=1) == target).float().mean()
-        return loss, {"rank1": float(rank1)}
+        found = (logits.argmax(dim=1) == target).float()
+        return loss, {"rank1": float(found[photo].mean()), "styled_rank1": float(found[: len(styled)].mean())}
+
+    def _draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows of the styled pictures in a step, and of everybody's photographs: theirs come first."""
+        styled = torch.randperm(len(self.styled), generator=rng)
+        people = self.photo_row[styled].tolist()
+        first = {person: row for row, person in zip(styled.tolist(), people, strict=True)}
+        chosen = dict(list(first.items())[: round(_STYLED * self.people)])
+        rest = [row for row in torch.randperm(len(self.views), generator=rng).tolist() if row not in chosen]
+        rows = [*chosen, *rest[: self.people - len(chosen)]]
+        return torch.tensor(list(chosen.values())), torch.tensor(rows)
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded network."""

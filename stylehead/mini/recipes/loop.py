@@ -28,6 +28,7 @@ class Budget:
         checkpoint_minutes: Time between checkpoints.
         seed: Of everything random in the stretch.
         ema_decay: Of the moving average of the weights that is exported.
+        last_rate: Part of the learning rate that is left at the end of the stretch; 1 when another follows.
         max_steps: Stop earlier, after this many steps; for tests.
     """
 
@@ -35,6 +36,7 @@ class Budget:
     checkpoint_minutes: float = 4.0
     seed: int = 0
     ema_decay: float = 0.998
+    last_rate: float = 0.04
     max_steps: int | None = None
 
 
@@ -156,7 +158,7 @@ class _TrainingState:
         return {"steps": str(self.step), "minutes": f"{self.seconds / 60:.1f}"}
 
 
-def learning_rate_factor(progress: float, step: int, *, warmup: int = 100, floor: float = 0.04) -> float:
+def learning_rate_factor(progress: float, step: int, *, warmup: int = 100, floor: float) -> float:
     """Linear warm-up, then a cosine from 1 down to ``floor`` over the stretch."""
     cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
     return cosine * min(1.0, (step + 1) / warmup)
@@ -173,7 +175,7 @@ def _steps(
         if elapsed >= budget.minutes * 60 or (budget.max_steps is not None and done >= budget.max_steps):
             break
         progress = elapsed / (budget.minutes * 60)
-        factor = learning_rate_factor(progress, done)
+        factor = learning_rate_factor(progress, done, floor=budget.last_rate)
         for group, rate in zip(state.optimizer.param_groups, state.base_rates, strict=True):
             group["lr"] = rate * factor
         loss, values = recipe.loss(progress, state.rng)

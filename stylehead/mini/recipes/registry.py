@@ -69,7 +69,7 @@ def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
     from stylehead.mini.recipes.data import load_views
     from stylehead.mini.recipes.encoders import IdentityRecipe
 
-    return IdentityRecipe(load_views(data / "photo"))
+    return IdentityRecipe(load_views(data / "photo"), load_views(data / "styled"))
 
 
 def _style(data: Path, _work: Path, export: Path) -> Recipe:

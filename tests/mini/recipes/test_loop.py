@@ -83,7 +83,7 @@ def test_the_time_budget_ends_it(tmp_path):
 
 
 def test_learning_rate_warms_up_then_falls():
-    factors = [learning_rate_factor(step / 1000, step) for step in range(1001)]
+    factors = [learning_rate_factor(step / 1000, step, floor=0.04) for step in range(1001)]
     assert factors[0] < 0.02
     assert max(factors) == max(factors[90:130])
     assert factors[-1] == pytest.approx(0.04, abs=1e-3)

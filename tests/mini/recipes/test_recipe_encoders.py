@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from stylehead.geometry import camera_from_angles
 from stylehead.mini.recipes.encoders import (
+    IdentityRecipe,
     autoencoded,
     degraded,
     in_another_light,
@@ -114,3 +115,24 @@ def test_degraded_pictures_are_softer_noisier_and_repeat_for_a_seed():
     assert torch.equal(once, again)
     contrast = once.std(dim=(1, 2, 3)) / images.std(dim=(1, 2, 3))
     assert contrast.min() < 0.5 < 0.99 < contrast.max()
+
+
+def test_half_of_the_people_with_styled_pictures_are_asked_for_by_one(photo, styled):
+    recipe = IdentityRecipe(photo, styled, people=2)
+    for seed in range(10):
+        in_style, people = recipe._draw(rng(seed))
+        assert len(in_style) == 1
+        assert len(set(people.tolist())) == 2
+        assert photo.identities[people[0]] == styled.identities[in_style[0]]
+
+
+def test_nobody_is_their_own_rival_in_a_step_of_identities(photo, styled):
+    recipe = IdentityRecipe(photo, styled, people=8)  # of three there are
+    in_style, people = recipe._draw(rng())
+    assert sorted(people.tolist()) == [0, 1, 2]
+    assert photo.identities[people[: len(in_style)]].tolist() == styled.identities[in_style].tolist()
+    loss, values = recipe.loss(0.0, rng())
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in recipe.model.parameters())
+    assert 0 <= values["styled_rank1"] <= 1
+    assert 0 <= values["rank1"] <= 1

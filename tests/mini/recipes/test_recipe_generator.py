@@ -1,5 +1,4 @@
 import dataclasses
-from functools import partial
 
 import pytest
 import torch
@@ -7,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.generator.renderer import DepthDraws
 from stylehead.geometry import turntable
 from stylehead.mini.recipes import generator as recipe
+from stylehead.mini.recipes.crops import Crops
 from stylehead.mini.recipes.data import facing, ray_depths
 
 
@@ -20,48 +21,37 @@ def tiny():
     return PanoHead(dataclasses.replace(config, rendering=rendering))
 
 
-def test_guided_depths_are_sorted_and_surround_the_surface(tiny):
-    mask = torch.tensor([[1.0, 0.0, 0.3]])
-    depth = torch.tensor([[2.7, 0.0, 2.5]])
-    depths = recipe.guided_depths(mask, depth, tiny, torch.Generator().manual_seed(0))
-    assert (depths.diff(dim=-1) >= 0).all()
-    assert depths.min() >= tiny.config.rendering.ray_start
-    assert depths.max() <= tiny.config.rendering.ray_end
-    near = (depths - depth[..., None]).abs() < 0.0701
-    assert near[0, 0].sum() >= 6
-    assert near[0, 2].sum() >= 6
-    assert depths[0, 1].diff().max() < 0.25  # an empty ray is looked at everywhere
-
-
-def test_a_part_is_drawn_as_in_the_whole_picture(tiny, monkeypatch):
-    limits = tiny.config.rendering.ray_start, tiny.config.rendering.ray_end
-    monkeypatch.setattr(
-        recipe, "guided_depths", lambda mask, *_: torch.linspace(*limits, 12).expand(*mask.shape, -1)
-    )
+def test_crops_are_drawn_as_in_the_whole_picture(tiny, monkeypatch):
     cameras = turntable(4)
     ws = torch.randn(2, tiny.num_ws, tiny.config.w_dim, generator=torch.Generator().manual_seed(1))
-    truth = recipe.Truth(torch.zeros(4, 3, 64, 64), torch.zeros(4, 1, 16, 16), torch.zeros(4, 1, 16, 16))
-    draw = partial(recipe.render_guided, tiny, ws, cameras, truth, rng=torch.Generator())
-    part = recipe.Part(top=3, left=5, size=8)
     with torch.no_grad():
-        whole, cut = draw(part=recipe.Part(0, 0, 16)), draw(part=part)
-    for name in ("image_raw", "weight_sum", "depth"):
-        assert torch.allclose(getattr(cut, name), part.cut(getattr(whole, name)), atol=1e-5), name
+        real = tiny.synthesis(ws, cameras, background="white", noise_mode="const")
+    make = DepthDraws.make
+    monkeypatch.setattr(DepthDraws, "make", lambda rays, config, **_: make(rays, config, deterministic=True))
+    crops = Crops(torch.tensor([0, 3, 8, 5]), torch.tensor([8, 5, 0, 1]), 8)
+    everything = Crops(torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.long), 16)
+    with torch.no_grad():
+        whole, cut = (
+            recipe.render_crops(tiny, ws, cameras, c, torch.Generator()) for c in (everything, crops)
+        )
+    for name in ("image_raw", "weight_sum"):
+        assert torch.allclose(getattr(cut, name), crops.cut(getattr(whole, name)), atol=1e-5), name
+    hit = cut.weight_sum > 0.1  # elsewhere the depth is the furthest of all in the batch
+    assert torch.allclose(cut.depth[hit], crops.cut(whole.depth)[hit], atol=1e-4)
     assert cut.image.shape == (4, 3, 32, 32)
+    assert torch.allclose(whole.image, real.image, atol=1e-4)
+    assert torch.allclose(whole.image_raw, real.image_raw, atol=1e-5)
 
 
-def test_a_part_of_the_truth_shows_the_same_place_in_picture_and_mask():
+def test_a_crop_of_the_truth_shows_the_same_place_in_picture_and_mask():
     mask = torch.rand(2, 1, 16, 16)
-    truth = recipe.Truth(
-        mask.repeat_interleave(4, -1).repeat_interleave(4, -2).expand(-1, 3, -1, -1), mask, mask
-    )
+    image = mask.repeat_interleave(4, -1).repeat_interleave(4, -2).expand(-1, 3, -1, -1)
+    truth = recipe.Truth(image, mask, mask)
     for seed in range(20):
-        part = recipe.Part.draw(truth, torch.Generator().manual_seed(seed))
-        assert 0 <= part.top <= 16 - part.size
-        assert 0 <= part.left <= 16 - part.size
-        found = part.of(truth)
+        found = truth.cropped(Crops.draw(image, 16, 10, torch.Generator().manual_seed(seed)))
         assert torch.equal(found.image[:, :1, ::4, ::4], found.mask)
-        assert found.within(2).image.shape[-1] == 4 * (part.size - 4)
+        assert found.within(2).image.shape[-1] == 4 * 6
+        assert torch.equal(found.within(0).image, found.image)
 
 
 def test_most_views_are_of_the_face_and_none_twice():
@@ -103,9 +93,10 @@ def test_a_step_has_gradients_for_everything_that_is_trained(photo, monkeypatch,
         depths=photo.depths.repeat_interleave(2, -1).repeat_interleave(2, -2),
     )
     training = recipe.GeneratorRecipe(large, identities=2, views_each=2)
-    for progress in (0.0, 0.99):  # guided rays, and the real renderer
+    for whole in (0.0, 1.0):
+        training.whole = whole
         training.model.zero_grad()
-        loss, values = training.loss(progress, torch.Generator().manual_seed(0))
+        loss, values = training.loss(0.5, torch.Generator().manual_seed(0))
         loss.backward()
         assert values["psnr"] > 0
         trained = [p for group in training.parameters() for p in group["params"] if p.ndim > 0]
