@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from stylehead.files import save_tensors
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.generator.checkpoint import read_config
 from stylehead.generator.layers import SynthesisLayer
 from stylehead.generator.renderer import (
     DepthDraws,
@@ -72,6 +73,12 @@ class GeneratorModel(nn.Module):
     def ws(self, numbers: Tensor) -> Tensor:
         """[K,128] to [K,num_ws,w_dim]."""
         return self.identity_to_w(numbers)[:, None].expand(-1, self.generator.num_ws, -1)
+
+
+def config_in(folder: Path) -> GeneratorConfig:
+    """The architecture of the generator in a folder of weights; the embedded one's where there is none."""
+    path = folder / "generator.safetensors"
+    return read_config(path) if path.is_file() else GeneratorConfig.mini()
 
 
 def learn_noise(generator: PanoHead) -> None:
@@ -143,6 +150,7 @@ class GeneratorRecipe:
 
     Args:
         views: Photographic renders.
+        config: Of the generator; the embedded one's by default.
         identities: Identities in a step.
         views_each: Views of each identity in a step.
         crop: Edge of what a step draws of a view, as a part of the picture's.
@@ -156,6 +164,7 @@ class GeneratorRecipe:
     def __init__(
         self,
         views: Views,
+        config: GeneratorConfig | None = None,
         *,
         identities: int = 6,
         views_each: int = 2,
@@ -168,7 +177,7 @@ class GeneratorRecipe:
         self.crop = crop
         self.whole = whole
         torch.manual_seed(0)
-        self.model = GeneratorModel(GeneratorConfig.mini(), views.numbers)
+        self.model = GeneratorModel(config or GeneratorConfig.mini(), views.numbers)
 
     def parameters(self) -> list[dict[str, object]]:
         """Everything but the two mappings from z, with a slower rate for the plain layers."""
@@ -207,10 +216,10 @@ class GeneratorRecipe:
         drawn, numbers = folder / "generator.safetensors", folder / IDENTITY_TO_W
         if not (drawn.is_file() and numbers.is_file()):
             return False
-        weights, mine = PanoHead.load(drawn).state_dict(), self.model.generator.state_dict()
-        if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in mine.items()}:
-            return False  # how rays are sampled may differ
-        self.model.generator.load_state_dict(weights)
+        embedded = PanoHead.load(drawn)
+        if embedded.config != self.model.generator.config:
+            return False
+        self.model.generator.load_state_dict(embedded.state_dict())
         self.model.identity_to_w.load_state_dict(
             {name: tensor.float() for name, tensor in load_file(numbers).items()}
         )
@@ -240,7 +249,9 @@ def render_crops(
     resolution = generator.config.neural_rendering_resolution
     places = crops.cut(torch.arange(resolution**2).view(1, 1, resolution, resolution)).flatten(1)
     rays = Rays(*(x.take_along_dim(places[..., None], dim=1) for x in camera_rays(cameras, resolution)))
-    grid = generator.prepare(generator.planes(ws, noise_mode="const"))
+    with torch.autocast("cpu", torch.bfloat16):  # a third faster, where the processor knows such numbers
+        planes = generator.planes(ws, noise_mode="const")
+    grid = generator.prepare(planes.float())
 
     def field(points: Tensor, _kept: Tensor | None) -> tuple[Tensor, Tensor]:
         sampled = generator.sample_points(grid, points.reshape(ws.shape[0], -1, 3))

@@ -2,6 +2,7 @@
 
 The synthesis was trained on w made from the numbers of an identity. Those numbers are a fixed function
 of z, so the mapping is fitted by plain regression, on as many fresh z as there is time for; nothing is drawn.
+Two w are as far apart as the styles that the layers make of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylehead.generator import PanoHead
+from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.generator.layers import SynthesisLayer, ToRGB
 from stylehead.mini.recipes.generator import GeneratorModel
 
 NumbersOf = Callable[[np.ndarray], np.ndarray]
@@ -39,9 +41,9 @@ class MappingRecipe:
         self.numbers_of = numbers_of
         self.batch = batch
         self.bank_z, self.bank_w = self._latents(bank, torch.Generator().manual_seed(11))
-        self.mean = self.bank_w.mean(dim=0)
-        self.variance = self.bank_w.var(dim=0).mean()
-        trained.generator.backbone.mapping.w_avg.copy_(self.mean)
+        trained.generator.backbone.mapping.w_avg.copy_(self.bank_w.mean(dim=0))
+        self.to_styles = style_metric(trained.generator)
+        self.variance = (self.bank_w @ self.to_styles.t()).var(dim=0).sum()
         self.next = 0
 
     def parameters(self) -> list[dict[str, object]]:
@@ -49,12 +51,11 @@ class MappingRecipe:
         return [{"params": list(self.model.parameters())}]
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Mean squared error of w as a part of its variance; 1 is what a constant would get."""
+        """Mean squared error of the styles as a part of their variance; 1 is what a constant would get."""
         self._renew(self.batch // 16, rng)
         rows = torch.randint(len(self.bank_z), (self.batch,), generator=rng)
-        w = self._map(self.bank_z[rows])
-        loss = (w - self.bank_w[rows]).square().mean() / self.variance
-        return loss, {}
+        missed = (self._map(self.bank_z[rows]) - self.bank_w[rows]) @ self.to_styles.t()
+        return missed.square().sum(dim=1).mean() / self.variance, {}
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded mapping, when it has the same size."""
@@ -96,13 +97,25 @@ class MappingRecipe:
         self.next += count
 
 
-def load_generator_model(work: Path, numbers: Tensor) -> GeneratorModel:
+def style_metric(generator: PanoHead) -> Tensor:
+    """A matrix M [w_dim,w_dim]: ``|M w|^2`` is the squared length of the styles of w, summed over layers.
+
+    Each layer counts the same, however many channels it has; what the layers add to every style does not.
+    """
+    affine = [
+        layer.affine.weight.detach() * (layer.affine.weight_gain / len(layer.affine.weight) ** 0.5)
+        for layer in generator.modules()
+        if isinstance(layer, SynthesisLayer | ToRGB)
+    ]
+    return torch.linalg.qr(torch.cat(affine)).R
+
+
+def load_generator_model(work: Path, config: GeneratorConfig, numbers: Tensor) -> GeneratorModel:
     """The averaged weights of the `generator` recipe's last checkpoint."""
-    from stylehead.generator import GeneratorConfig
     from stylehead.runs import RunDirectory
 
     weights, _ = RunDirectory.open(work / "generator").checkpoints()[-1].load()
-    model = GeneratorModel(GeneratorConfig.mini(), numbers)
+    model = GeneratorModel(config, numbers)
     prefix = "averaged."
     model.load_state_dict({n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)})
     assert isinstance(model.generator, PanoHead)

@@ -16,19 +16,20 @@ Build = Callable[[Path, Path, Path], Recipe]
 """From the folder of renders, the folder of all runs and the folder of the exported weights to a recipe."""
 
 
-def _generator(data: Path, _work: Path, _export: Path) -> Recipe:
+def _generator(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.data import load_views
-    from stylehead.mini.recipes.generator import GeneratorRecipe
+    from stylehead.mini.recipes.generator import GeneratorRecipe, config_in
 
-    return GeneratorRecipe(load_views(data / "photo"))
+    return GeneratorRecipe(load_views(data / "photo"), config_in(export))
 
 
-def _mapping(data: Path, work: Path, _export: Path) -> Recipe:
+def _mapping(data: Path, work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.generator import config_in
     from stylehead.mini.recipes.mapping import MappingRecipe, load_generator_model, numbers_from_z
 
     numbers = load_views(data / "photo", limit=50).numbers
-    return MappingRecipe(load_generator_model(work, numbers), numbers_from_z)
+    return MappingRecipe(load_generator_model(work, config_in(export), numbers), numbers_from_z)
 
 
 def _finish(data: Path, _work: Path, export: Path) -> Recipe:

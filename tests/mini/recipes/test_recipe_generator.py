@@ -39,8 +39,8 @@ def test_crops_are_drawn_as_in_the_whole_picture(tiny, monkeypatch):
     hit = cut.weight_sum > 0.1  # elsewhere the depth is the furthest of all in the batch
     assert torch.allclose(cut.depth[hit], crops.cut(whole.depth)[hit], atol=1e-4)
     assert cut.image.shape == (4, 3, 32, 32)
-    assert torch.allclose(whole.image, real.image, atol=1e-4)
-    assert torch.allclose(whole.image_raw, real.image_raw, atol=1e-5)
+    assert torch.allclose(whole.image, real.image, atol=2e-2)  # planes of eight bits
+    assert torch.allclose(whole.image_raw, real.image_raw, atol=2e-2)
 
 
 def test_a_crop_of_the_truth_shows_the_same_place_in_picture_and_mask():
@@ -81,18 +81,17 @@ def test_true_depths_are_distances_along_the_rays(photo):
     assert depth[inside].max() < 2.7 * 1.02
 
 
-def test_a_step_has_gradients_for_everything_that_is_trained(photo, monkeypatch, tiny):
+def test_a_step_has_gradients_for_everything_that_is_trained(photo, tiny):
     config = dataclasses.replace(
         tiny.config, rendering=dataclasses.replace(tiny.config.rendering, c_gen_conditioning_zero=True)
     )
-    monkeypatch.setattr(GeneratorConfig, "mini", classmethod(lambda cls: config))
     large = dataclasses.replace(
         photo,
         images=photo.images.repeat_interleave(2, -1).repeat_interleave(2, -2),
         masks=photo.masks.repeat_interleave(2, -1).repeat_interleave(2, -2),
         depths=photo.depths.repeat_interleave(2, -1).repeat_interleave(2, -2),
     )
-    training = recipe.GeneratorRecipe(large, identities=2, views_each=2)
+    training = recipe.GeneratorRecipe(large, config, identities=2, views_each=2)
     for whole in (0.0, 1.0):
         training.whole = whole
         training.model.zero_grad()
@@ -101,3 +100,9 @@ def test_a_step_has_gradients_for_everything_that_is_trained(photo, monkeypatch,
         assert values["psnr"] > 0
         trained = [p for group in training.parameters() for p in group["params"] if p.ndim > 0]
         assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
+
+
+def test_training_goes_on_with_the_architecture_that_was_exported(tiny, tmp_path):
+    assert recipe.config_in(tmp_path) == GeneratorConfig.mini()
+    tiny.save(tmp_path / "generator.safetensors", {})
+    assert recipe.config_in(tmp_path) == tiny.config
