@@ -27,6 +27,7 @@ from stylehead.mini.recipes.networks import (
 )
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.pool import LatentPool, PoolItems, photo_conditions
+from stylehead.mini.recipes.precision import in_bfloat16
 from stylehead.mini.tokens import write_tokenizer
 
 KINDS = ("canny", "depth")
@@ -76,17 +77,18 @@ class DenoiserRecipe:
         assert isinstance(self.model, Denoiser)
         items = self.pool.draw(self.batch, rng)
         batch = noisy_batch(self.schedule, items.latents, items.captions, rng)
-        text = encode_captions(self.tokenizer, self.model.text_encoder, batch.captions)
         parts = condition_parts(self.batch)
-        down, mid = steering(self.model, batch, text, items, parts)
-        eps = self.model.unet(
-            batch.latents_t,
-            batch.timestep,
-            text,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-        ).sample
-        errors = (eps - batch.eps).square().mean(dim=(1, 2, 3))
+        with in_bfloat16():
+            text = encode_captions(self.tokenizer, self.model.text_encoder, batch.captions)
+            down, mid = steering(self.model, batch, text, items, parts)
+            eps = self.model.unet(
+                batch.latents_t,
+                batch.timestep,
+                text,
+                down_block_additional_residuals=down,
+                mid_block_additional_residual=mid,
+            ).sample
+        errors = (eps.float() - batch.eps).square().mean(dim=(1, 2, 3))
         by_part = zip(("plain", *KINDS), errors.detach().split(parts), strict=True)
         values = {name: float(part.mean()) for name, part in by_part if len(part)}
         return (errors * importance(batch.timestep)).mean(), values

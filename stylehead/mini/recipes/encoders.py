@@ -20,6 +20,7 @@ from stylehead.mini.encoders import (
 from stylehead.mini.recipes.data import Views, facing, on_background
 from stylehead.mini.recipes.embedded import copy_saved
 from stylehead.mini.recipes.pictures import PictureSource
+from stylehead.mini.recipes.precision import in_bfloat16
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 
 _TEMPERATURE = 0.07
@@ -70,7 +71,9 @@ class IdentityRecipe:
             _augmented(self.styled, styled, in_style, rng),
             _augmented(self.views, rows[photo], columns[photo, 1], rng),
         ]
-        first, second = self.model(torch.cat(pictures)).chunk(2)
+        with in_bfloat16():
+            embedded = self.model(torch.cat(pictures))
+        first, second = embedded.float().chunk(2)
         logits = first @ second.t() / _TEMPERATURE
         target = torch.arange(len(rows))
         loss = functional.cross_entropy(logits, target) + functional.cross_entropy(logits.t(), target)
@@ -279,7 +282,8 @@ def surface_normals(depths: Tensor) -> Tensor:
     padded = functional.pad(smooth, (1,) * 4, mode="replicate")
     slope_x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / (2 * pixel)
     slope_y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / (2 * pixel)
-    return functional.normalize(torch.cat([slope_x, slope_y, -torch.ones_like(slope_x)], dim=1), dim=1)
+    across = torch.cat([slope_x, slope_y, -torch.ones_like(slope_x)], dim=1)
+    return across * across.square().sum(dim=1, keepdim=True).rsqrt()
 
 
 def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,6 +1,6 @@
 """Held-out figures of the embedded models: `python -m stylehead.mini.recipes.measure`.
 
-Everything is measured on people (seeds 0 to 63) that no recipe has ever drawn. The style classifier and the
+Everything is measured on people (seeds 0 to 255) that no recipe has ever drawn. The style classifier and the
 identity encoder that judge were trained on true renders, never on what the teacher or the generator made.
 """
 
@@ -18,12 +18,13 @@ from stylehead.distill.grid import TILES, merge, split
 from stylehead.evaluation.id_rank1 import rank1
 from stylehead.evaluation.methods import PROMPTS
 from stylehead.evaluation.outline import outline_iou
+from stylehead.evaluation.perceptual import perceptual_distance, perceptual_vectors
 from stylehead.evaluation.style_share import style_share
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.guidance import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
-from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
+from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
 
@@ -38,19 +39,28 @@ class HeldOut:
     styled: Views
 
 
-def generator_figures(generator: PanoHead, photo: Views) -> dict[str, float]:
-    """PSNR in dB (pictures clamped) and IoU of the outlines at 0.5, means over identities and cameras."""
+def generator_figures(
+    generator: PanoHead, looks: ImageTextEncoder, photo: Views, *, people: int = 64
+) -> dict[str, float]:
+    """How near heads are to the truth, means over identities and cameras.
+
+    PSNR in dB (pictures clamped), IoU of the outlines at 0.5, perceptual distance by the image encoder.
+    """
     label = conditioning_camera()
-    psnr, iou = [], []
-    for row in range(len(photo)):
+    psnr, iou, perceptual = [], [], []
+    for row in range(people):
         with torch.no_grad():
             ws = generator.mapping(photo.z[row : row + 1], label)
             out = generator.synthesis(ws, photo.cameras[row], background="white")
         truth = image_pm1(photo.images[row])
-        mse = (out.image.clamp(-1, 1) - truth).square().mean(dim=(1, 2, 3))
-        psnr.append(-10 * torch.log10(mse / 4))
+        image = out.image.clamp(-1, 1)
+        psnr.append(-10 * torch.log10((image - truth).square().mean(dim=(1, 2, 3)) / 4))
         iou.append(outline_iou(out.mask, photo.masks[row].float()[:, None] / 255))
-    return {"psnr": float(torch.cat(psnr).mean()), "mask_iou": float(torch.cat(iou).mean())}
+        perceptual.append(
+            perceptual_distance(*(perceptual_vectors(looks.trunk.maps(x)) for x in (image, truth)))
+        )
+    values = {"psnr": psnr, "mask_iou": iou, "perceptual": perceptual}
+    return {name: float(torch.cat(value).mean()) for name, value in values.items()}
 
 
 @torch.no_grad()
@@ -70,13 +80,18 @@ def classifier_figures(
 
 
 def identity_figures(encoder: IdentityEncoder, held_out: HeldOut) -> dict[str, float]:
-    """Rank-1 among the photographs' front views, from another view and from each style's front view."""
+    """Rank-1 among the photographs' front views: from turned heads, and from each style's front view.
+
+    Turned heads are looked for among all people, styled ones among the first 64.
+    """
     photo = held_out.photo
-    count = photo.images.shape[1]
-    front, turned = count // 2, count // 2 + 1  # yaw 0 and yaw 30 of 12
+    front = photo.images.shape[1] // 2
     gallery = _embed(encoder, photo.images[:, front])
-    figures = {"other_view": rank1(_embed(encoder, photo.images[:, turned]), gallery)}
-    styled = held_out.styled
+    figures = {}
+    for steps in (1, 2):  # of 30 degrees
+        both = [_embed(encoder, photo.images[:, front + turn]) for turn in (-steps, steps)]
+        figures[f"turned_{30 * steps}"] = sum(rank1(turned, gallery) for turned in both) / len(both)
+    styled, gallery = held_out.styled, gallery[:64]
     for style in PROMPTED_STYLES:
         rows = [row for row, name in enumerate(styled.styles) if name == style]
         queries = _embed(encoder, styled.images[rows][:, styled.images.shape[1] // 2])
@@ -194,7 +209,9 @@ def main(arguments: list[str] | None = None) -> int:
     classifier = StyleClassifier.load(options.weights / "style_classifier.safetensors")
     measures: dict[str, Callable[[], object]] = {
         "generator": lambda: generator_figures(
-            PanoHead.load(options.weights / "generator.safetensors"), held_out.photo
+            PanoHead.load(options.weights / "generator.safetensors"),
+            ImageTextEncoder.load(options.weights / "image_text.safetensors"),
+            held_out.photo,
         ),
         "classifier": lambda: classifier_figures(
             classifier, Teacher.load(options.weights / "teacher"), held_out

@@ -56,7 +56,7 @@ class RenderSet:
 def render_sets(people: int) -> list[RenderSet]:
     """The four sets, with this many people to train on (a fifth of them drawn in every style)."""
     return [
-        RenderSet("test", 0, 64, 12, STYLES[:1], 50, turntable=True),
+        RenderSet("test", 0, 256, 12, STYLES[:1], 64, turntable=True),
         RenderSet("teststyled", 0, 40, 4, STYLES[1:], 10, turntable=True),
         RenderSet("photo", TRAINING_SEED_BASE, people, 6, STYLES[:1], 50),
         RenderSet("styled", TRAINING_SEED_BASE, max(10, people // 5), 4, STYLES[1:], 10),
