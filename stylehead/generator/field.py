@@ -1,6 +1,7 @@
 """The field of heads: density and features at points in space, read from tri-grids by the decoder."""
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -52,27 +53,33 @@ class HeadField:
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Density logits [K,P] and features [K,P,32] at points [K,P,3]."""
+        shape = points.shape[:2]
+        owners = torch.arange(shape[0], device=points.device).repeat_interleave(shape[1])
+        density, features = self._of(points.flatten(0, 1), owners)
+        return density.unflatten(0, shape), features.unflatten(0, shape)
+
+    def _of(self, points: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+        """Density logits [N] and features [N,32] at points [N,3] of identities [N]."""
         if points.device.type != "cpu" or torch.is_grad_enabled():
-            return self._at_once(points)
-        parts = [self._at_once(part) for part in points.split(_POINTS_AT_ONCE, dim=1)]
-        density, features = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+            return self._at_once(points, owners)
+        chunks = zip(points.split(_POINTS_AT_ONCE), owners.split(_POINTS_AT_ONCE), strict=True)
+        density, features = (
+            torch.cat(part) for part in zip(*itertools.starmap(self._at_once, chunks), strict=True)
+        )
         return density, features
 
-    def _at_once(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        density, features = self.decoder(sample_trigrid_mean(self.grid, points, box_warp=self.box_warp))
+    def _at_once(self, points: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+        density, features = self.decoder(
+            sample_trigrid_mean(self.grid, points, owners, box_warp=self.box_warp)
+        )
         return density, features
 
     def _where(self, kept: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """As `at` where `kept` [K,P] says so, zeros elsewhere: rays reach beyond the cube."""
-        answers = []
-        for number, (mask, some) in enumerate(zip(kept, points, strict=True)):
-            (rows,) = mask.nonzero(as_tuple=True)
-            one = replace(self, grid=self.grid.identity(number))
-            answers.append(
-                [
-                    part.new_zeros(len(some), *part.shape[2:]).index_copy(0, rows, part[0])
-                    for part in one.at(some[None, rows])
-                ]
-            )
-        density, features = (torch.stack(part) for part in zip(*answers, strict=True))
+        (rows,) = kept.flatten().nonzero(as_tuple=True)
+        answers = self._of(points.flatten(0, 1)[rows], rows // points.shape[1])
+        density, features = (
+            part.new_zeros(kept.numel(), *part.shape[1:]).index_copy(0, rows, part).unflatten(0, kept.shape)
+            for part in answers
+        )
         return density, features

@@ -77,18 +77,38 @@ def sample_trigrid(
         Features [K,3,P,C].
     """
     grid = planes if isinstance(planes, TriGrid) else TriGrid.prepare(planes, depth=depth, method=method)
+    points = points * (2 / box_warp)
     if grid.rows is None:
-        return _grid_sample(grid, points * (2 / box_warp))
-    sampled = _weighted_rows(grid, _corners(grid, points * (2 / box_warp)), stacks=3)
-    return sampled.unflatten(1, points.shape[:2]).transpose(0, 1)
+        return _grid_sample(grid, points)
+    batch, count = points.shape[:2]
+    owners = torch.arange(batch, device=points.device).repeat_interleave(count)
+    sampled = _weighted_rows(grid, points.flatten(0, 1), owners, stacks=3)
+    return sampled.unflatten(0, (batch, count)).transpose(1, 2)
 
 
-def sample_trigrid_mean(grid: TriGrid, points: Tensor, *, box_warp: float) -> Tensor:
-    """Mean of :func:`sample_trigrid` over the three stacks, [K,P,C], without the stacks in between."""
-    if grid.rows is None:
-        return _grid_sample(grid, points * (2 / box_warp)).mean(dim=1)
-    sampled = _weighted_rows(grid, _corners(grid, points * (2 / box_warp)), stacks=1)
-    return sampled.unflatten(1, points.shape[:2])[0]
+def sample_trigrid_mean(grid: TriGrid, points: Tensor, owners: Tensor, *, box_warp: float) -> Tensor:
+    """Mean of :func:`sample_trigrid` over the three stacks, without the stacks in between.
+
+    Args:
+        grid: Prepared planes of K identities.
+        points: World coordinates [N,3] of any number of points of each identity.
+        owners: Whose they are, [N] in 0..K-1, ascending.
+        box_warp: Edge of the cube in world units.
+
+    Returns:
+        Features [N,C].
+    """
+    points = points * (2 / box_warp)
+    if grid.rows is not None:
+        return _weighted_rows(grid, points, owners, stacks=1)[:, 0]
+    if len(grid.planes) == 1:
+        return _grid_sample(grid, points[None])[0].mean(dim=0)
+    if points.is_meta:  # on paper, all have as many
+        parts = points.tensor_split(len(grid.planes))
+    else:
+        parts = points.split(torch.bincount(owners, minlength=len(grid.planes)).tolist())
+    sampled = [_grid_sample(grid.identity(k), part[None])[0].mean(dim=0) for k, part in enumerate(parts)]
+    return torch.cat(sampled)
 
 
 def _grid_sample(grid: TriGrid, points: Tensor) -> Tensor:
@@ -107,77 +127,102 @@ def _grid_sample(grid: TriGrid, points: Tensor) -> Tensor:
 
 
 class _Corners(NamedTuple):
-    """The eight texels around each of P points in each stack; points run fastest, for long rows are quick.
+    """The eight texels around N points in each stack, stack by stack: rows of the table and weights, [N,24].
 
-    `rows` [3,8,P] of the table, `weights` [3,8,P] trilinear, `cells` [3,P] numbers of the cells between
-    texels. A corner beyond the planes has some row and no weight; cells reach one texel beyond.
+    A corner beyond the planes has some row and no weight.
     """
 
     rows: Tensor
     weights: Tensor
-    cells: Tensor
 
 
-def _corners(grid: TriGrid, points: Tensor) -> _Corners:
-    """Find the corners around points [K,P,3], in -1..1 over the planes."""
-    batch, count = points.shape[:2]
+def _corners(grid: TriGrid, points: Tensor, owners: Tensor) -> _Corners:
+    """Find the corners around points [N,3], in -1..1 over the planes, of identities [N].
+
+    The number of a row is linear in the texels along the three axes, and a weight is a product of three: both
+    are written by matrix products, point by point, in the order in which rows are gathered. Texels and
+    strides are whole numbers of few bits, so the products are exact.
+    """
     height, width = grid.planes.shape[-2:]
-    w_axes, h_axes, d_axes = (list(axes) for axes in zip(*_PLANE_AXES, strict=True))
-    axes = points.reshape(-1, 3).t().contiguous()
+    axes = points.t().contiguous()
     across = _neighbours(axes, width)
     along = across if height == width else _neighbours(axes, height)
     inward = _neighbours(axes, grid.depth)
-
-    texels = height * width * grid.depth
-    stack = torch.arange(3, dtype=torch.int32, device=points.device)[:, None] * texels
-    identity = torch.arange(batch, dtype=torch.int32, device=points.device).repeat_interleave(count)
-    first = stack + identity * (3 * texels)
-    rows = along.texels[h_axes] * (width * grid.depth) + first[:, None]
-    rows = rows[:, :, None] + (across.texels[w_axes] * grid.depth)[:, None]
-    rows = rows[:, :, :, None] + inward.texels[d_axes][:, None, None]
-    weights = along.weights[h_axes][:, :, None] * across.weights[w_axes][:, None]
-    weights = weights[:, :, :, None] * inward.weights[d_axes][:, None, None]
-    cells = (identity * (height + 1) + along.gap[h_axes]) * (width + 1) + across.gap[w_axes]
-    cells = cells * (grid.depth + 1) + inward.gap[d_axes]
-    return _Corners(rows.flatten(1, 3), weights.flatten(1, 3), cells)
+    texels, weights = (torch.cat(part).t() for part in zip(across, along, inward, strict=True))
+    picks = _CORNER_PICKS.to(points)
+    strides = points.new_tensor((grid.depth, width * grid.depth, 1))
+    stack = height * width * grid.depth
+    first = torch.arange(3, dtype=points.dtype, device=points.device).repeat_interleave(8) * stack
+    with torch.autocast("cpu" if points.is_meta else points.device.type, enabled=False):
+        rows = torch.addmm(first, texels, (picks * strides[:, None, None]).sum(dim=0)).int()
+        share_across, share_along, share_inward = (weights @ pick for pick in picks)
+    if len(grid.planes) > 1:
+        rows += (owners * (3 * stack)).int()[:, None]
+    return _Corners(rows, share_across * share_along * share_inward)
 
 
-class _Neighbours(NamedTuple):
-    """Per axis and point, the two texels around it [3,2,P], their weights, and the gap between them [3,P]."""
+def _corner_picks() -> Tensor:
+    """Which of the 18 neighbours a corner takes [3,18,24]: one across, one along and one inward.
 
-    texels: Tensor
-    weights: Tensor
-    gap: Tensor
+    Neighbours are those across the three axes, two each, then those along and inward; corners are ordered by
+    stack, then along, across and inward.
+    """
+    picks = torch.zeros(3, 3, 3, 2, 24)  # direction, block, axis, neighbour, corner
+    for corner, (stack, along, across, inward) in enumerate(
+        itertools.product(range(3), (0, 1), (0, 1), (0, 1))
+    ):
+        for direction, (axis, neighbour) in enumerate(
+            zip(_PLANE_AXES[stack], (across, along, inward), strict=True)
+        ):
+            picks[direction, direction, axis, neighbour, corner] = 1
+    return picks.reshape(3, 18, 24)
 
 
-def _neighbours(axes: Tensor, size: int) -> _Neighbours:
-    """Find the neighbours of coordinates [3,P] in -1..1; weight 0 outside, gap 0 before the first texel."""
+_CORNER_PICKS = _corner_picks()
+
+
+def _neighbours(axes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Find the two texels around coordinates [3,N] in -1..1 on each axis, and their weights, both [6,N]."""
     texel = axes * (size / 2) + (size - 1) / 2
     low = texel.detach().floor()
     fraction = texel - low
     corner = torch.stack([low, low + 1], dim=1)
     inside = (corner >= 0) & (corner <= size - 1)
     weight = torch.stack([1 - fraction, fraction], dim=1) * inside
-    return _Neighbours(corner.clamp(0, size - 1).int(), weight, low.clamp(-1, size - 1).int() + 1)
+    return corner.clamp(0, size - 1).flatten(0, 1), weight.flatten(0, 1)
 
 
-def _weighted_rows(grid: TriGrid, corners: _Corners, *, stacks: int) -> Tensor:
-    """Sum the rows at the corners of each point: by stack, [3,P,C], or their mean, [1,P,C]."""
+def _cells(grid: TriGrid, points: Tensor, owners: Tensor) -> Tensor:
+    """Number the cells between texels that points lie in, [3,N]; cells reach one texel beyond the planes."""
+    height, width = grid.planes.shape[-2:]
+    axes = points.t().contiguous()
+
+    def gaps(size: int) -> Tensor:
+        return (axes * (size / 2) + (size - 1) / 2).floor().clamp(-1, size - 1).int() + 1
+
+    across, along, inward = gaps(width), gaps(height), gaps(grid.depth)
+    w_axes, h_axes, d_axes = (list(axes) for axes in zip(*_PLANE_AXES, strict=True))
+    cells = (owners.int() * (height + 1) + along[h_axes]) * (width + 1) + across[w_axes]
+    return cells * (grid.depth + 1) + inward[d_axes]
+
+
+def _weighted_rows(grid: TriGrid, points: Tensor, owners: Tensor, *, stacks: int) -> Tensor:
+    """Sum the rows at the corners of points [N,3]: by stack, [N,3,C], or their mean, [N,1,C]."""
     assert grid.rows is not None
-    weights = corners.weights * (stacks / 3)
-    if not weights.requires_grad:
-        table = (len(grid.planes), *grid.planes.shape[-2:], grid.depth)
-        return _GatherRows.apply(grid.rows, corners._replace(weights=weights), stacks, table)
-    return _sum_rows(grid.rows, corners.rows, weights, stacks)
+    rows, weights = _corners(grid, points, owners)
+    weights = weights * (stacks / 3)
+    if weights.requires_grad:
+        return _sum_rows(grid.rows, rows, weights, stacks)
+    return _GatherRows.apply(grid, grid.rows, _Corners(rows, weights), points, owners, stacks)
 
 
-def _sum_rows(rows: Tensor, indices: Tensor, weights: Tensor, stacks: int) -> Tensor:
-    """Weighted sums of rows of a table [R,C]: indices and weights [3,8,P] to [stacks,P,C]."""
-    flat_indices, flat_weights = (
-        part.reshape(stacks, 24 // stacks, -1).transpose(1, 2).flatten(0, 1) for part in (indices, weights)
+def _sum_rows(table: Tensor, rows: Tensor, weights: Tensor, stacks: int) -> Tensor:
+    """Weighted sums of rows of a table [R,C]: rows and weights [N,24] to [N,stacks,C]."""
+    shape = (len(rows) * stacks, 24 // stacks)
+    sums = functional.embedding_bag(
+        rows.view(shape), table, mode="sum", per_sample_weights=weights.view(shape)
     )
-    sums = functional.embedding_bag(flat_indices, rows, mode="sum", per_sample_weights=flat_weights)
-    return sums.reshape(stacks, indices.shape[2], rows.shape[1])
+    return sums.view(len(rows), stacks, table.shape[1])
 
 
 class _Rows(torch.autograd.Function):
@@ -209,29 +254,39 @@ class _GatherRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, corners: _Corners, stacks: int, table: tuple[int, ...]) -> Tensor:
-        ctx.save_for_backward(corners.weights, corners.cells)
-        ctx.table = table
-        return _sum_rows(rows, corners.rows, corners.weights, stacks)
+    def forward(
+        ctx: Any,
+        grid: TriGrid,
+        table: Tensor,
+        corners: _Corners,
+        points: Tensor,
+        owners: Tensor,
+        stacks: int,
+    ) -> Tensor:
+        ctx.save_for_backward(corners.weights, points, owners)
+        ctx.grid = TriGrid(grid.planes.detach(), None, grid.depth)
+        return _sum_rows(table, corners.rows, corners.weights, stacks)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
-        if not ctx.needs_input_grad[0]:
-            return None, None, None, None
-        weights, cells = ctx.saved_tensors
-        batch, *sizes = ctx.table
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        if not ctx.needs_input_grad[1]:
+            return (None,) * 6
+        weights, points, owners = ctx.saved_tensors
+        batch, sizes = len(ctx.grid.planes), (*ctx.grid.planes.shape[-2:], ctx.grid.depth)
         gaps = [size + 1 for size in sizes]
+        cells = _cells(ctx.grid, points, owners)
         every = torch.arange(batch * math.prod(gaps), dtype=cells.dtype, device=cells.device)
         padded = gradient.new_zeros(batch, 3, *(size + 2 for size in sizes), gradient.shape[2])
         for stack in range(3):
-            arriving = gradient[stack % len(gradient)].contiguous()
+            arriving = gradient[:, stack % gradient.shape[1]].contiguous()
             cell, order = torch.sort(cells[stack], stable=True)
             starts = torch.searchsorted(cell, every)
-            for corner, shift in enumerate(itertools.product((0, 1), repeat=3)):
-                share = weights[stack, corner].index_select(0, order)
+            shares = weights[:, 8 * stack : 8 * stack + 8].index_select(0, order).t().contiguous()
+            for share, shift in zip(shares, itertools.product((0, 1), repeat=3), strict=True):
                 sums = functional.embedding_bag(order, arriving, starts, mode="sum", per_sample_weights=share)
                 height, width, depth = (
                     slice(start, start + gap) for start, gap in zip(shift, gaps, strict=True)
                 )
                 padded[:, stack, height, width, depth] += sums.view(batch, *gaps, -1)
-        return padded[:, :, 1:-1, 1:-1, 1:-1].reshape(-1, gradient.shape[2]), None, None, None
+        table = padded[:, :, 1:-1, 1:-1, 1:-1].reshape(-1, gradient.shape[2])
+        return None, table, None, None, None, None

@@ -146,7 +146,7 @@ class BallField(HeadField):
     steepness: float = 400.0
     most: float = 1000.0
 
-    def at(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _of(self, points: torch.Tensor, owners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         density = 10 + self.steepness * (0.25 - points.norm(dim=-1))
         return density.clamp(-20, self.most), torch.zeros(*points.shape[:-1], 32)
 

@@ -74,12 +74,18 @@ def test_finite_differences_of_planes_at_fixed_points(points):
     assert torch.autograd.gradcheck(lambda p: sample_trigrid(p, points, method="gather"), (planes,))
 
 
+def of_uneven_counts(points):
+    """Five points of the first identity and all of the second, and whose they are."""
+    owners = torch.tensor([0] * 5 + [1] * points.shape[1])
+    return torch.cat([points[0, :5], points[1]]), owners
+
+
 @pytest.mark.parametrize("size", [(5, 5), (4, 7)])
 def test_methods_agree_about_planes_at_fixed_points(points, size):
     def gradient(method):
         planes = random(2, 3 * 4 * 3, *size).requires_grad_(True)
         grid = TriGrid.prepare(planes, depth=3, method=method)
-        mean = sample_trigrid_mean(grid, points, box_warp=1.2)
+        mean = sample_trigrid_mean(grid, *of_uneven_counts(points), box_warp=1.2)
         (mean * random(*mean.shape, seed=2)).sum().backward()
         return planes.grad
 
@@ -91,7 +97,16 @@ def test_mean_is_the_mean_over_the_stacks(points):
     expected = sample_trigrid(planes, points, box_warp=0.9).mean(dim=1)
     for method in ("gather", "grid_sample"):
         grid = TriGrid.prepare(planes, depth=3, method=method)
-        assert torch.allclose(sample_trigrid_mean(grid, points, box_warp=0.9), expected)
+        where, owners = of_uneven_counts(points)
+        mean = sample_trigrid_mean(grid, where, owners, box_warp=0.9)
+        assert torch.allclose(mean, torch.cat([expected[0, :5], expected[1]]))
+
+
+def test_lower_precision_of_the_surroundings_leaves_places_exact():
+    planes, points = random(2, 3 * 4 * 3, 64, 64).float(), random(2, 500, 3, seed=1).float() * 0.4
+    expected = sample_trigrid(planes, points, method="gather")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(sample_trigrid(planes, points, method="gather"), expected)
 
 
 def test_prepared_planes_of_either_memory_layout_are_equal(points):
