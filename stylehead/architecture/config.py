@@ -61,6 +61,7 @@ class RenderingConfig:
         2.25  # nearest sample, distance along the ray; "auto" = where the ray enters the cube
     )
     ray_end: RayLimit = 3.3
+    empty_ray: float = 0.0  # a ray whose coarse samples gathered no more than this gets no further ones
     disparity_space_sampling: bool = False  # coarse samples uniform in 1 / depth
     white_back: bool = False  # what light is left shows 1 in every feature
     density_noise: float = 0.0  # standard deviation of noise on the density, random renders only
@@ -79,6 +80,8 @@ class RenderingConfig:
             raise UsageError("`ray_start` and `ray_end` must both be numbers or both be 'auto'.")
         if self.box_warp <= 0:
             raise UsageError(f"`box_warp` (={self.box_warp:g}) must be positive.")
+        if not 0 <= self.empty_ray < 1:
+            raise UsageError(f"`empty_ray` (={self.empty_ray:g}) must be from 0 up, and less than 1.")
         if self.depth_resolution < 2:
             raise UsageError(f"`depth_resolution` (={self.depth_resolution}) must be at least 2.")
         if self.depth_resolution_importance > 0 and self.depth_resolution < 4:

@@ -304,6 +304,9 @@ def render_rays(
 ) -> MarchOutput:
     """Render a field along rays: a coarse pass, then importance samples where it found something.
 
+    A ray that gathered no more than ``config.empty_ray`` in the coarse pass shows nothing, and its importance
+    samples are not computed.
+
     Args:
         field: Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C].
         rays: B cameras, M rays each.
@@ -314,9 +317,11 @@ def render_rays(
     """
     edits = edits or DensityEdits()
 
-    def samples(depths: Tensor) -> RaySamples:
+    def samples(depths: Tensor, seen: Tensor | None = None) -> RaySamples:
         points = rays.origins[:, :, None] + depths[..., None] * rays.directions[:, :, None]
         kept = edits.kept(points, config)
+        if seen is not None:
+            kept = seen.expand_as(depths) if kept is None else kept & seen
         # Beside a solid of +1000, and only there, something shows even of what the crop takes away.
         density, features = field(points, None if edits.binarize_clouds else kept)
         return RaySamples(depths, edits.apply_kept(density, kept), features)
@@ -334,7 +339,8 @@ def render_rays(
     if config.depth_resolution_importance > 0:
         weights = ray_weights(depths, passes[0].density.detach())
         u = draws.fine.reshape(*shape, config.depth_resolution_importance)
-        passes.append(samples(importance_depths(depths, weights, u)))
+        seen = weights.sum(dim=-1, keepdim=True) > config.empty_ray if config.empty_ray else None
+        passes.append(samples(importance_depths(depths, weights, u), seen))
     return march(passes, white_back=config.white_back, empty_depth=empty_depth)
 
 

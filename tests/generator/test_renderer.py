@@ -13,7 +13,13 @@ from stylehead.architecture import RenderingConfig
 from stylehead.errors import UsageError
 from stylehead.generator import DensityEdits, PanoHead, RaySamples, RenderOptions, camera_rays, march
 from stylehead.generator.field import HeadField
-from stylehead.generator.renderer import importance_depths, ray_limits, ray_weights
+from stylehead.generator.renderer import (
+    DepthDraws,
+    importance_depths,
+    ray_limits,
+    ray_weights,
+    render_rays,
+)
 from stylehead.geometry import camera_from_angles, turntable
 
 finite = {"allow_nan": False, "allow_infinity": False, "width": 32}
@@ -235,6 +241,27 @@ def test_what_the_crop_takes_away_is_not_computed_and_changes_nothing(tiny, ws, 
     assert few < 0.9 * many
     for got, wanted in zip(skipping, everywhere, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_rays_that_met_nothing_are_not_looked_at_again():
+    asked = []
+
+    def ball(points, kept):
+        asked.append(points[..., 0].numel() if kept is None else int(kept.sum()))
+        density = 200 * (0.25 - points.norm(dim=-1))
+        return density, torch.ones(*points.shape[:-1], 32)
+
+    def draw(empty_ray):
+        config = RenderingConfig(triplane_crop=0.0, empty_ray=empty_ray)
+        rays = camera_rays(camera_from_angles(0.3), 24)
+        return render_rays(ball, rays, config, draws=DepthDraws.make(rays, config))
+
+    every, few = draw(0.0), draw(1e-3)
+    assert asked[0] == asked[1] == asked[2]
+    assert 0.05 * asked[1] < asked[3] < 0.6 * asked[1]
+    seen = few.weight_sum > 0
+    assert torch.equal(few.features[seen[..., 0]], every.features[seen[..., 0]])
+    assert every.weight_sum[~seen].max() < 2e-3
 
 
 def test_cameras_that_cannot_be_shared_are_refused(tiny, ws):
