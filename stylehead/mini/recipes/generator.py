@@ -21,6 +21,7 @@ from torch.nn import functional
 from stylehead.files import save_tensors
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.checkpoint import read_config
+from stylehead.generator.field import HeadField
 from stylehead.generator.layers import SynthesisLayer
 from stylehead.generator.renderer import (
     DepthDraws,
@@ -254,12 +255,7 @@ def render_crops(
     with in_bfloat16():
         planes = generator.planes(ws, noise_mode="const")
     grid = generator.prepare(planes.float())
-
-    def field(points: Tensor, _kept: Tensor | None) -> tuple[Tensor, Tensor]:
-        sampled = generator.sample_points(grid, points.reshape(ws.shape[0], -1, 3))
-        density, features = sampled
-        return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
-
+    field = HeadField(grid, generator.decoder, rendering.box_warp)
     draws = DepthDraws.make(rays, rendering, deterministic=False, generator=rng)
     features, depth, weight_sum = as_images(render_rays(field, rays, rendering, draws=draws), crops.size)
     image_raw = generator.torgb(features, ws[:, -1])
