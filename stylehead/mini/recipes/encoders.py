@@ -25,7 +25,8 @@ from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 
 _TEMPERATURE = 0.07
 _PIXEL = 0.237  # width of the picture at unit distance: 1 / focal length
-_SAME_VIEW = 0.3  # part of the pairs in which nothing differs but the augmentation
+_SAME_VIEW = 0.15  # part of the pairs in which nothing differs but the augmentation
+_SIDE = 0.25  # cosine of the angle to the front up to which a view shows enough of a face
 _STYLED = 0.5  # part of the people in a step of whom one picture is in a style
 
 
@@ -199,9 +200,14 @@ def _channels_last(network: nn.Module) -> nn.Module:
 
 
 def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
-    """Two different views [N,2] of each person's cameras [N,V,25], preferably of the face."""
-    noise = torch.rand(cameras.shape[:2], generator=rng) * 0.8
-    return (facing(cameras) + noise).topk(2, dim=1).indices
+    """Two different views [N,2] of each person's cameras [N,V,25]: one mostly of the face, and any other.
+
+    The other is from behind only where no other view is left.
+    """
+    cosine, shape = facing(cameras), cameras.shape[:2]
+    first = (cosine + 0.8 * torch.rand(shape, generator=rng)).argmax(dim=1, keepdim=True)
+    other = (cosine > _SIDE) + torch.rand(shape, generator=rng)
+    return torch.cat([first, other.scatter(1, first, -1.0).argmax(dim=1, keepdim=True)], dim=1)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from stylehead.mini.recipes.encoders import (
     IdentityRecipe,
     autoencoded,
     degraded,
+    facing_columns,
     in_another_light,
     painted_over,
     relit,
@@ -136,3 +137,13 @@ def test_nobody_is_their_own_rival_in_a_step_of_identities(photo, styled):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in recipe.model.parameters())
     assert 0 <= values["styled_rank1"] <= 1
     assert 0 <= values["rank1"] <= 1
+
+
+def test_pairs_of_views_show_the_face_from_any_two_sides():
+    yaws = (0.0, 0.9, -1.1, 3.0)
+    cameras = torch.cat([camera_from_angles(yaw, 0.0) for yaw in yaws]).expand(400, 4, 25)
+    first, other = facing_columns(cameras, rng()).t()
+    assert (first != other).all()
+    assert not (other == 3).any()
+    assert (torch.bincount(other, minlength=4)[1:3] > 100).all()
+    assert (first == 0).float().mean() > 0.5
