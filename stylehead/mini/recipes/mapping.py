@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
 from stylehead.mini.recipes.generator import GeneratorModel
+from stylehead.mini.recipes.precision import in_bfloat16
 
 NumbersOf = Callable[[np.ndarray], np.ndarray]
 """From z [N,64] to the numbers of the identities [N,128]."""
@@ -52,7 +53,7 @@ class MappingRecipe:
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the styles as a part of their variance; 1 is what a constant would get."""
-        self._renew(self.batch // 16, rng)
+        self._renew(self.batch // 32, rng)
         rows = torch.randint(len(self.bank_z), (self.batch,), generator=rng)
         missed = (self._map(self.bank_z[rows]) - self.bank_w[rows]) @ self.to_styles.t()
         return missed.square().sum(dim=1).mean() / self.variance, {}
@@ -82,8 +83,9 @@ class MappingRecipe:
 
     def _map(self, z: Tensor) -> Tensor:
         label = z.new_zeros(len(z), 25)
-        ws: Tensor = self.model(z, label)
-        return ws[:, 0]
+        with in_bfloat16():
+            ws: Tensor = self.model(z, label)
+        return ws[:, 0].float()
 
     def _latents(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         z = torch.randn(count, 64, generator=rng)

@@ -59,7 +59,7 @@ def test_latents_are_renewed_a_few_at_a_time(trained):
     recipe = MappingRecipe(trained, numbers_of, batch=64, bank=256)
     before = recipe.bank_z.clone()
     recipe.loss(0.0, torch.Generator().manual_seed(3))
-    assert (recipe.bank_z != before).any(dim=1).sum() == 4
+    assert (recipe.bank_z != before).any(dim=1).sum() == 2
     row = recipe.bank_z[:1]
     wanted = trained.identity_to_w(torch.from_numpy(numbers_of(row.numpy().astype(np.float64))).float())
     assert torch.allclose(recipe.bank_w[:1], wanted, atol=1e-5)
