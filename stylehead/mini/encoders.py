@@ -129,7 +129,7 @@ class _Saved(nn.Module):
 
 
 class IdentityEncoder(_Saved):
-    """Pictures to unit vectors that agree for the same person; trained on photographic renders only.
+    """Pictures to unit vectors that agree for the same person, photographed or in a style.
 
     What a style leaves of a person is shape, so this sees local contrast only; and where something is in the
     face says more of who it is than what it looks like, so the last maps are read place by place.

@@ -26,6 +26,7 @@ from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 _TEMPERATURE = 0.07
 _PIXEL = 0.237  # width of the picture at unit distance: 1 / focal length
 _SAME_VIEW = 0.15  # part of the pairs in which nothing differs but the augmentation
+_CHANGED = 0.5  # part of the pictures that are seen in another light, under plaster or behind paint
 _SIDE = 0.25  # cosine of the angle to the front up to which a view shows enough of a face
 _STYLED = 0.5  # part of the people in a step of whom one picture is in a style
 
@@ -33,9 +34,9 @@ _STYLED = 0.5  # part of the people in a step of whom one picture is in a style
 class IdentityRecipe:
     """Supervised contrastive learning: two views of a person agree, and differ from everybody else's.
 
-    Colours are changed at random in each view, so that shape has to tell people apart: a person stays the
-    same person in another light. Of a part of the people one of the two pictures is in a style, for what fur
-    and a snout leave of a person cannot be guessed from photographs.
+    Colours are changed at random in half of the views, so that shape has to tell people apart: a person stays
+    the same person in another light. Of a part of the people one of the two pictures is in a style, for what
+    fur and a snout leave of a person cannot be guessed from photographs.
 
     Args:
         views: Photographic renders.
@@ -334,8 +335,8 @@ def _augmented(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator
         for x in (views.images[rows, columns], views.masks[rows, columns, None])
     )
     depths = functional.interpolate(views.depths[rows, columns, None].float(), size=IDENTITY_SIZE)
-    images = relit(in_another_light(images, rng), masks, depths, rng)
-    heads = painted_over(images, masks, rng) * 2 - 1
+    changed = painted_over(relit(in_another_light(images, rng), masks, depths, rng), masks, rng)
+    heads = images.lerp(changed, _chance(_CHANGED, len(rows), rng)) * 2 - 1
     colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
     colours[torch.rand(len(rows), generator=rng) < 0.3] = 1.0
     return degraded(reshaped(on_background(masks * heads + 1 - masks, masks, colours), rng), rng)
