@@ -103,10 +103,11 @@ class IdentityRecipe:
 
 
 class StyleRecipe:
-    """Which style a picture shows, from single views on plain backgrounds.
+    """Which style a picture shows, from single views on plain backgrounds and from views cut out of grids.
 
-    A part of the pictures has gone through the teacher's autoencoder, which leaves no pencil stroke: without
-    that the classifier goes by the strokes, which nothing that a teacher taught can have.
+    A part of the pictures has gone through the teacher's autoencoder, which leaves no pencil stroke, least
+    of all in a grid: without that the classifier goes by the strokes, which nothing that a teacher taught can
+    have.
 
     Args:
         source: Pictures to learn from.
@@ -132,7 +133,8 @@ class StyleRecipe:
         """Cross entropy over the styles; pictures are blurred and noisy at random, as generators' are."""
         pictures = self.source.draw(self.batch, rng)
         target = torch.tensor([STYLES.index(style) for style in pictures.styles])
-        logits = self.model(degraded(autoencoded(pictures.images, self.vae, rng), rng))
+        images = first_views(autoencoded(pictures.images, self.vae, rng), pictures.grid)
+        logits = self.model(degraded(images, rng))
         accuracy = (logits.argmax(dim=1) == target).float().mean()
         return functional.cross_entropy(logits, target), {"accuracy": float(accuracy)}
 
@@ -220,6 +222,15 @@ def autoencoded(images: Tensor, vae: AutoencoderKL, rng: torch.Generator, *, par
     through = images.clone()
     through[chosen] = vae.decode(vae.encode(images[chosen]).latent_dist.mean).sample.clamp(-1, 1)
     return through
+
+
+def first_views(images: Tensor, grid: Tensor) -> Tensor:
+    """Pictures [B,3,R,R]; of those that are grids [B] only the first of the four views, at the same size."""
+    side = images.shape[-1]
+    first = images[grid, :, : side // 2, : side // 2]
+    images = images.clone()
+    images[grid] = functional.interpolate(first, size=side, mode="bilinear", align_corners=False)
+    return images
 
 
 def degraded(images: Tensor, rng: torch.Generator) -> Tensor:

@@ -76,7 +76,7 @@ def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
 def _style(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.encoders import StyleRecipe
 
-    return StyleRecipe(_pictures(data, grid_part=0.0), _trained_vae(export))
+    return StyleRecipe(_pictures(data), _trained_vae(export))
 
 
 def _image_text(data: Path, work: Path, _export: Path) -> Recipe:

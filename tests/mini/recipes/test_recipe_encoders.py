@@ -9,12 +9,14 @@ from stylehead.mini.recipes.encoders import (
     autoencoded,
     degraded,
     facing_columns,
+    first_views,
     in_another_light,
     painted_over,
     relit,
     reshaped,
     surface_normals,
 )
+from stylehead.mini.recipes.pictures import tile_2x2
 
 
 def rng(seed=0):
@@ -147,3 +149,11 @@ def test_pairs_of_views_show_the_face_from_any_two_sides():
     assert not (other == 3).any()
     assert (torch.bincount(other, minlength=4)[1:3] > 100).all()
     assert (first == 0).float().mean() > 0.5
+
+
+def test_a_grid_gives_its_first_view_and_a_single_view_stays():
+    views = torch.rand(4, 3, 1, 1, generator=rng()).expand(4, 3, 16, 16)
+    single, seen = torch.rand(3, 32, 32, generator=rng(1)), tile_2x2(views)
+    found = first_views(torch.stack([single, seen]), torch.tensor([False, True]))
+    assert torch.equal(found[0], single)
+    torch.testing.assert_close(found[1], views[0, :, :1, :1].expand(3, 32, 32))
