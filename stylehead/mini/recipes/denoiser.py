@@ -54,23 +54,34 @@ class DenoiserRecipe:
         vae: Trained autoencoder.
         work: Folder for the tokenizer's files.
         batch: Latents in a step.
+        fixed_text: Leave the text encoder as it is, for what else was trained to read it.
     """
 
     name = "denoiser"
     learning_rate = 1e-3
 
-    def __init__(self, source: PictureSource, vae: AutoencoderKL, work: Path, *, batch: int = 24) -> None:
+    def __init__(
+        self,
+        source: PictureSource,
+        vae: AutoencoderKL,
+        work: Path,
+        *,
+        batch: int = 24,
+        fixed_text: bool = False,
+    ) -> None:
         write_tokenizer(work / "tokenizer")
         self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer", local_files_only=True)
         torch.manual_seed(0)
         self.model: nn.Module = Denoiser(self.tokenizer)
+        if fixed_text:
+            self.model.text_encoder.requires_grad_(False)
         self.pool = LatentPool(source, vae, photo_conditions)
         self.schedule = Schedule()
         self.batch = batch
 
     def parameters(self) -> list[dict[str, object]]:
-        """All networks."""
-        return [{"params": list(self.model.parameters())}]
+        """All networks that are trained."""
+        return [{"params": [tensor for tensor in self.model.parameters() if tensor.requires_grad]}]
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the predicted noise; for the log also by condition, and at low noise."""

@@ -49,7 +49,8 @@ def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
 def _denoiser(data: Path, work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.denoiser import DenoiserRecipe
 
-    return DenoiserRecipe(_pictures(data), _trained_vae(export), work)
+    editor = export / "ip2p"  # reads the same words
+    return DenoiserRecipe(_pictures(data), _trained_vae(export), work, fixed_text=editor.is_dir())
 
 
 def _instruction(data: Path, _work: Path, export: Path) -> Recipe:

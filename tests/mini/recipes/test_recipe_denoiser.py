@@ -60,6 +60,16 @@ def test_a_step_reaches_every_network(recipe):
         assert any(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
+def test_a_fixed_text_encoder_is_not_trained(photo, styled, tmp_path):
+    fixed = DenoiserRecipe(PictureSource(photo, styled), new_vae(), tmp_path, batch=6, fixed_text=True)
+    fixed.loss(0.0, torch.Generator().manual_seed(2))[0].backward()
+    trained = {id(tensor) for group in fixed.parameters() for tensor in group["params"]}
+    assert all(
+        tensor.grad is None and id(tensor) not in trained for tensor in fixed.model.text_encoder.parameters()
+    )
+    assert all(id(tensor) in trained for tensor in fixed.model.unet.parameters())
+
+
 def test_training_goes_on_from_what_was_exported(recipe, photo, styled, tmp_path):
     with torch.no_grad():
         for parameter in recipe.model.parameters():
