@@ -98,6 +98,7 @@ class GeneratorConfig:
     img_resolution: int = 512
     img_channels: int = 3
     mapping_num_layers: int = 2
+    mapping_layer_features: int | None = None  # width between the mapping's layers; w_dim when None
     mapping_lr_mul: float = 0.01  # stored mapping weights are divided by this
     camera_mapping_num_layers: int = 2  # layers of the network that offsets cameras
     channel_base: int = 32768  # channels at resolution r: min(channel_base // r, channel_max)
@@ -153,10 +154,11 @@ class GeneratorConfig:
             z_dim=64,
             w_dim=256,
             img_resolution=128,
-            mapping_num_layers=6,
+            mapping_num_layers=8,
+            mapping_layer_features=512,
             mapping_lr_mul=1.0,
             channel_base=4096,
-            channel_max=128,
+            channel_max=256,
             neural_rendering_resolution=64,
             superresolution=SuperresolutionConfig(
                 kind="2X", input_resolution=64, block0_out_channels=32, block1_out_channels=24
@@ -165,9 +167,11 @@ class GeneratorConfig:
                 triplane_size=64,
                 box_warp=0.7,
                 triplane_crop=0.02,
-                depth_resolution=12,
-                depth_resolution_importance=12,
-                ray_end=3.15,
+                depth_resolution=8,
+                depth_resolution_importance=10,
+                ray_start="auto",
+                ray_end="auto",
+                empty_ray=0.0003,
                 use_background=False,
                 c_gen_conditioning_zero=True,
             ),

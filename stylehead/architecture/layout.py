@@ -1,5 +1,7 @@
 """Names and shapes of a generator's weights, and how its files are marked."""
 
+from itertools import pairwise
+
 from stylehead.architecture.config import DECODER_FEATURES, DECODER_HIDDEN, GeneratorConfig
 
 GENERATOR_FORMAT = "generator-1"
@@ -26,7 +28,8 @@ def state_shapes(config: GeneratorConfig) -> dict[str, Shape]:
         colours=config.plane_channels,
         base=config.channel_base,
     )
-    shapes |= _mapping("backbone.mapping", config, config.w_dim, config.mapping_num_layers)
+    inner = config.mapping_layer_features or config.w_dim
+    shapes |= _mapping("backbone.mapping", config, config.w_dim, config.mapping_num_layers, inner)
     if superresolution.kind != "8XDC":
         shapes["superresolution.resample_filter"] = (4, 4)
     widths = (DECODER_FEATURES, superresolution.block0_out_channels, superresolution.block1_out_channels)
@@ -47,7 +50,8 @@ def state_shapes(config: GeneratorConfig) -> dict[str, Shape]:
             colours=DECODER_FEATURES,
             base=config.channel_base // 2,
         )
-    return shapes | _mapping("t_mapping", config, _CAMERA_OFFSET, config.camera_mapping_num_layers)
+    layers = config.camera_mapping_num_layers
+    return shapes | _mapping("t_mapping", config, _CAMERA_OFFSET, layers, _CAMERA_OFFSET)
 
 
 def _synthesis(
@@ -88,11 +92,11 @@ def _colours(name: str, width: int, colours: int, *, w_dim: int) -> dict[str, Sh
     return own | _connected(f"{name}.affine", w_dim, width)
 
 
-def _mapping(name: str, config: GeneratorConfig, width: int, layers: int) -> dict[str, Shape]:
+def _mapping(name: str, config: GeneratorConfig, width: int, layers: int, inner: int) -> dict[str, Shape]:
     shapes = _connected(f"{name}.embed", config.c_dim, width) | {f"{name}.w_avg": (width,)}
-    for index in range(layers):
-        before = config.z_dim + width if index == 0 else width
-        shapes |= _connected(f"{name}.fc{index}", before, width)
+    widths = [config.z_dim + width] + [inner] * (layers - 1) + [width]
+    for index, (before, after) in enumerate(pairwise(widths)):
+        shapes |= _connected(f"{name}.fc{index}", before, after)
     return shapes
 
 

@@ -1,5 +1,7 @@
 """From a random vector and a camera to style vectors."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -20,19 +22,18 @@ class MappingNetwork(nn.Module):
         num_ws: int,
         num_layers: int,
         lr_mul: float,
+        layer_features: int | None = None,
         linear_end: bool = False,
     ) -> None:
         super().__init__()
         self.num_ws = num_ws
         self.num_layers = num_layers
         self.embed = FullyConnected(c_dim, w_dim)
-        for index in range(num_layers):
+        widths = [z_dim + w_dim] + [layer_features or w_dim] * (num_layers - 1) + [w_dim]
+        for index, (before, width) in enumerate(pairwise(widths)):
             last = index == num_layers - 1
             layer = FullyConnected(
-                z_dim + w_dim if index == 0 else w_dim,
-                w_dim,
-                activation="linear" if last and linear_end else "lrelu",
-                lr_mul=lr_mul,
+                before, width, activation="linear" if last and linear_end else "lrelu", lr_mul=lr_mul
             )
             self.add_module(f"fc{index}", layer)
         self.register_buffer("w_avg", torch.zeros(w_dim))

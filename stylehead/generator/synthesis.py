@@ -99,6 +99,7 @@ class Backbone(nn.Module):
             num_ws=config.num_ws,
             num_layers=config.mapping_num_layers,
             lr_mul=config.mapping_lr_mul,
+            layer_features=config.mapping_layer_features,
         )
         self.synthesis = SynthesisNetwork(
             w_dim=config.w_dim,

@@ -40,6 +40,7 @@ configurations = st.builds(
     z_dim=st.integers(1, 70),
     w_dim=st.integers(1, 70),
     mapping_num_layers=st.integers(1, 9),
+    mapping_layer_features=st.none() | st.integers(1, 70),
     camera_mapping_num_layers=st.integers(1, 4),
     channel_base=st.integers(256, 4000),
     channel_max=st.integers(1, 64),

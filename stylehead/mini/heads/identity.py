@@ -39,8 +39,13 @@ TRAINING_SEED_BASE = 10_000_000
 
 _FACE_FACTORS = 26
 
+BEARD_LIMITS = (0.42, 0.62, 0.69, 0.79)
+GLASSES_LIMITS = (0.74, 0.85, 0.95)
+SHIRT_LIMITS = (0.6, 0.85)
+"""Shares of the people, of the men for beards, at which the next kind begins."""
 
-class _At:
+
+class At:
     """Where each trait sits in the latent."""
 
     GENDER, AGE, WEIGHT, MUSCLE = 0, 1, 2, 3
@@ -212,15 +217,15 @@ def identity_vector(identity: Identity) -> np.ndarray:
 
 def _body(z: np.ndarray) -> dict[str, Any]:
     """Build, age and the shape of the face."""
-    age = 0.60 + 0.38 * _normal_cdf(z[_At.AGE]) ** 1.5
-    ancestry = np.exp(1.8 * z[_At.ANCESTRY])
-    factors = z[_At.FACE]
+    age = 0.60 + 0.38 * _normal_cdf(z[At.AGE]) ** 1.5
+    ancestry = np.exp(1.8 * z[At.ANCESTRY])
+    factors = z[At.FACE]
     return {
-        "gender": _sigmoid(3.0 * z[_At.GENDER]),
+        "gender": _sigmoid(3.0 * z[At.GENDER]),
         "age": age,
         "wrinkles": np.clip((age - 0.72) / 0.26, 0, 1),
-        "weight": 0.5 + 0.5 * np.tanh(0.55 * z[_At.WEIGHT]),
-        "muscle": 0.5 + 0.45 * np.tanh(0.6 * z[_At.MUSCLE]),
+        "weight": 0.5 + 0.5 * np.tanh(0.55 * z[At.WEIGHT]),
+        "muscle": 0.5 + 0.45 * np.tanh(0.6 * z[At.MUSCLE]),
         "ancestry": ancestry / ancestry.sum(),
         "face_shape": np.clip(_face_mixing() @ factors, -2.2, 2.2),
         "asymmetry": 0.5 * factors[6:10],
@@ -237,16 +242,16 @@ def _face_mixing() -> np.ndarray:
 
 def _skin(z: np.ndarray, body: dict[str, Any]) -> dict[str, Any]:
     """Skin, lips, brows and eyes; what has no number of its own borrows one of the face factors."""
-    factors, gender = z[_At.FACE], body["gender"]
-    melanin = np.clip(body["ancestry"] @ ANCESTRY_MELANIN + 0.11 * z[_At.MELANIN], 0.0, 1.0)
+    factors, gender = z[At.FACE], body["gender"]
+    melanin = np.clip(body["ancestry"] @ ANCESTRY_MELANIN + 0.11 * z[At.MELANIN], 0.0, 1.0)
     lipstick = 0.35 * max(0.0, factors[5]) if gender > 0.5 else 0.0
     dark = body["ancestry"] @ ANCESTRY_DARKNESS
-    light_eyes = _normal_cdf(0.5 * z[_At.HAIR_COLOUR] + 0.87 * factors[0])
+    light_eyes = _normal_cdf(0.5 * z[At.HAIR_COLOUR] + 0.87 * factors[0])
     dark_eyes = 0.12 * _normal_cdf(factors[0])
     return {
         "melanin": melanin,
-        "haemoglobin": 0.42 + 0.16 * np.clip(z[_At.BLOOD], -2, 2),
-        "freckles": np.clip(0.5 * factors[1] + 0.6 * z[_At.BLOOD] - 0.7, 0, 1) * (1 - melanin),
+        "haemoglobin": 0.42 + 0.16 * np.clip(z[At.BLOOD], -2, 2),
+        "freckles": np.clip(0.5 * factors[1] + 0.6 * z[At.BLOOD] - 0.7, 0, 1) * (1 - melanin),
         "brow_thickness": np.clip(0.55 + 0.18 * factors[2] - 0.18 * gender, 0.2, 1.1),
         "brow_arch": 0.5 + 0.3 * factors[3],
         "lip_colour": np.clip(0.35 + 0.18 * factors[4] + lipstick, 0, 1.3),
@@ -257,41 +262,41 @@ def _skin(z: np.ndarray, body: dict[str, Any]) -> dict[str, Any]:
 
 def _expression(z: np.ndarray) -> dict[str, Any]:
     return {
-        "smile": max(0.0, np.tanh(0.55 * z[_At.SMILE] + 0.45)),
-        "jaw_open": max(0.0, 0.09 * z[_At.JAW] - 0.06),
-        "brow_raise": 0.12 + 0.28 * z[_At.BROWS],
-        "squint": max(0.0, 0.22 * z[_At.SQUINT] - 0.05),
-        "eye_open": 0.45 + 0.25 * np.tanh(z[_At.EYES_OPEN]),
-        "gaze": np.clip(np.array([0.06, 0.04]) * z[_At.GAZE], -0.16, 0.16),
+        "smile": max(0.0, np.tanh(0.55 * z[At.SMILE] + 0.45)),
+        "jaw_open": max(0.0, 0.09 * z[At.JAW] - 0.06),
+        "brow_raise": 0.12 + 0.28 * z[At.BROWS],
+        "squint": max(0.0, 0.22 * z[At.SQUINT] - 0.05),
+        "eye_open": 0.45 + 0.25 * np.tanh(z[At.EYES_OPEN]),
+        "gaze": np.clip(np.array([0.06, 0.04]) * z[At.GAZE], -0.16, 0.16),
     }
 
 
 def _hair(z: np.ndarray, body: dict[str, Any]) -> dict[str, Any]:
     """Colour and cut; dark-haired ancestries use the dark end of the colours."""
     dark = body["ancestry"] @ ANCESTRY_DARKNESS
-    shade = _normal_cdf(z[_At.HAIR_COLOUR])
+    shade = _normal_cdf(z[At.HAIR_COLOUR])
     natural = colour_between(
         HAIR_COLOURS[: LAST_NATURAL_COLOUR + 1], 0.95 * shade * (1 - dark) + 0.28 * shade * dark
     )
-    grey = _sigmoid(14 * (body["wrinkles"] - 0.68 + 0.10 * z[_At.GREY]))
-    faded = GREY_HAIR * (1.0 + 0.15 * z[_At.GREY])
+    grey = _sigmoid(14 * (body["wrinkles"] - 0.68 + 0.10 * z[At.GREY]))
+    faded = GREY_HAIR * (1.0 + 0.15 * z[At.GREY])
     beard, beard_length = _beard(z, body["gender"])
+    scores = z[At.HAIR_STYLE] + hair_odds(body["gender"], body["ancestry"][0], body["wrinkles"])
     return {
         "hair_colour": np.clip(natural * (1 - grey) + faded * grey, 0.008, 0.85),
         "grey": grey,
-        "hair": HAIR_STYLES[int(np.argmax(z[_At.HAIR_STYLE] + _hair_odds(body)))],
-        "hair_length": z[_At.HAIR_LENGTH],
-        "hair_volume": z[_At.HAIR_VOLUME],
-        "hairline": z[_At.HAIRLINE],
-        "fringe": z[_At.FRINGE],
+        "hair": HAIR_STYLES[int(np.argmax(scores))],
+        "hair_length": z[At.HAIR_LENGTH],
+        "hair_volume": z[At.HAIR_VOLUME],
+        "hairline": z[At.HAIRLINE],
+        "fringe": z[At.FRINGE],
         "beard": beard,
         "beard_length": beard_length,
     }
 
 
-def _hair_odds(body: dict[str, Any]) -> np.ndarray:
+def hair_odds(female: float, african: float, wrinkles: float) -> np.ndarray:
     """What is added to the random scores [12] of the cuts before the best one wins."""
-    female, african = body["gender"], body["ancestry"][0]
     odds: dict[str, float] = dict.fromkeys(HAIR_STYLES, 0.0)
     for cut in ("bald", "buzz"):
         odds[cut] -= 1.6 * female
@@ -299,7 +304,7 @@ def _hair_odds(body: dict[str, Any]) -> np.ndarray:
         odds[cut] += 0.5 - 1.5 * female
     for cut in ("bob", "long", "ponytail", "bun", "wavy"):
         odds[cut] += -1.6 + 2.1 * female
-    odds["bald"] += -0.3 + 0.9 * body["wrinkles"] * (1 - female)
+    odds["bald"] += -0.3 + 0.9 * wrinkles * (1 - female)
     odds["afro"] += -1.3 + 2.1 * african
     odds["curly"] += -0.3 + 0.5 * african
     return np.array([odds[cut] for cut in HAIR_STYLES])
@@ -307,19 +312,24 @@ def _hair_odds(body: dict[str, Any]) -> np.ndarray:
 
 def _beard(z: np.ndarray, gender: float) -> tuple[Beard, float]:
     """Kind and length of the beard by how much of it there is: from nothing to a full one."""
-    amount = _normal_cdf(z[_At.BEARD])
-    kind: Beard = _pick(amount, (0.42, 0.62, 0.69, 0.79), BEARDS) if gender < 0.5 else "none"
-    return kind, np.clip((amount - 0.79) / 0.21, 0, 1)
+    amount = _normal_cdf(z[At.BEARD])
+    kind: Beard = _pick(amount, BEARD_LIMITS, BEARDS) if gender < 0.5 else "none"
+    return kind, np.clip((amount - BEARD_LIMITS[-1]) / (1 - BEARD_LIMITS[-1]), 0, 1)
+
+
+def shirt_score(z: np.ndarray) -> np.ndarray:
+    """What decides about the neckline, of latents [...,64]; standard normal."""
+    mixed: np.ndarray = (3.7 * z[..., At.SHIRT] + 2.3 * z[..., At.GLASSES]) / np.hypot(3.7, 2.3)
+    return mixed
 
 
 def _wear(z: np.ndarray) -> dict[str, Any]:
     """Glasses, shirt, and the light they are seen in."""
-    mixed = (3.7 * z[_At.SHIRT] + 2.3 * z[_At.GLASSES]) / np.hypot(3.7, 2.3)
     return {
-        "glasses": _pick(_normal_cdf(z[_At.GLASSES]), (0.74, 0.85, 0.95), GLASSES),
-        "shirt_colour": colour_between(SHIRT_COLOURS, _normal_cdf(z[_At.SHIRT])),
-        "shirt": _pick(_normal_cdf(mixed), (0.6, 0.85), SHIRTS),
-        "light": 1.3 * np.tanh(z[_At.LIGHT] / 1.3),
+        "glasses": _pick(_normal_cdf(z[At.GLASSES]), GLASSES_LIMITS, GLASSES),
+        "shirt_colour": colour_between(SHIRT_COLOURS, _normal_cdf(z[At.SHIRT])),
+        "shirt": _pick(_normal_cdf(float(shirt_score(z))), SHIRT_LIMITS, SHIRTS),
+        "light": 1.3 * np.tanh(z[At.LIGHT] / 1.3),
     }
 
 

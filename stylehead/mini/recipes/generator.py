@@ -59,8 +59,12 @@ class IdentityToW(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Map [B,128] to [B,w_dim]."""
-        x = (numbers - self.mean) * self.scale
+        x = self.standardised(numbers)
         return self.skip(x) + self.layers(x)
+
+    def standardised(self, numbers: Tensor) -> Tensor:
+        """Numbers with mean 0 and standard deviation 1, less where they hardly vary."""
+        return (numbers - self.mean) * self.scale
 
 
 class GeneratorModel(nn.Module):

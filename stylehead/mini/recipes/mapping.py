@@ -1,11 +1,12 @@
 """The last step of the embedded generator: a mapping from z that gives the w of z's identity.
 
 The synthesis was trained on w made from the numbers of an identity. Those numbers are a fixed function
-of z, so the mapping is fitted by plain regression, on as many fresh z as there is time for; nothing is drawn.
-Two w are as far apart as the styles that the layers make of them.
+of z, so the mapping is written down as far as that function is known (`written.py`), and then fitted by plain
+regression, on as many fresh z as there is time for; nothing is drawn. Two w are as far apart as the styles
+that the layers make of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,7 @@ from torch import Tensor, nn
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
 from stylehead.mini.recipes.generator import GeneratorModel
-from stylehead.mini.recipes.precision import in_bfloat16
-
-NumbersOf = Callable[[np.ndarray], np.ndarray]
-"""From z [N,64] to the numbers of the identities [N,128]."""
+from stylehead.mini.recipes.written import NumbersOf, write_mapping
 
 
 class MappingRecipe:
@@ -32,17 +30,19 @@ class MappingRecipe:
     """
 
     name = "mapping"
-    learning_rate = 2e-2  # equalised weights, a batch with little noise
+    learning_rate = 1e-3  # little: it starts near
 
     def __init__(
-        self, trained: GeneratorModel, numbers_of: NumbersOf, *, batch: int = 1024, bank: int = 65536
+        self, trained: GeneratorModel, numbers_of: NumbersOf, *, batch: int = 256, bank: int = 131072
     ) -> None:
         self.trained = trained.eval().requires_grad_(False)
-        self.model: nn.Module = trained.generator.backbone.mapping.requires_grad_(True)
+        mapping = trained.generator.backbone.mapping
+        write_mapping(mapping, trained.identity_to_w, numbers_of, people=bank // 8)
+        self.model: nn.Module = mapping.requires_grad_(True)
         self.numbers_of = numbers_of
         self.batch = batch
         self.bank_z, self.bank_w = self._latents(bank, torch.Generator().manual_seed(11))
-        trained.generator.backbone.mapping.w_avg.copy_(self.bank_w.mean(dim=0))
+        mapping.w_avg.copy_(self.bank_w.mean(dim=0))
         self.to_styles = style_metric(trained.generator)
         self.variance = (self.bank_w @ self.to_styles.t()).var(dim=0).sum()
         self.next = 0
@@ -53,39 +53,30 @@ class MappingRecipe:
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the styles as a part of their variance; 1 is what a constant would get."""
-        self._renew(self.batch // 32, rng)
+        self._renew(self.batch // 8, rng)
         rows = torch.randint(len(self.bank_z), (self.batch,), generator=rng)
         missed = (self._map(self.bank_z[rows]) - self.bank_w[rows]) @ self.to_styles.t()
         return missed.square().sum(dim=1).mean() / self.variance, {}
 
     def warm_start(self, folder: Path) -> bool:
-        """The embedded mapping, when it has the same size."""
-        path = folder / "generator.safetensors"
-        if not path.is_file():
-            return False
-        embedded = PanoHead.load(path)
-        if embedded.config != self.trained.generator.config:
-            return False
-        self.model.load_state_dict(embedded.backbone.mapping.state_dict())
-        return True
+        """Never: what is written down is nearer than a mapping to the w of an earlier training."""
+        return False
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write generator.safetensors with this mapping."""
         generator = self.trained.generator
         generator.backbone.mapping.load_state_dict(averaged.state_dict())
         folder.mkdir(parents=True, exist_ok=True)
-        halved = {
-            name: t.half().float() if t.is_floating_point() else t
+        halved = {  # a file that can be compressed; but written choices need every digit
+            name: t if name.startswith("backbone.mapping.") or not t.is_floating_point() else t.half().float()
             for name, t in generator.state_dict().items()
         }
         generator.load_state_dict(halved)
         generator.save(folder / "generator.safetensors", dict(metadata))
 
     def _map(self, z: Tensor) -> Tensor:
-        label = z.new_zeros(len(z), 25)
-        with in_bfloat16():
-            ws: Tensor = self.model(z, label)
-        return ws[:, 0].float()
+        ws: Tensor = self.model(z, z.new_zeros(len(z), 25))
+        return ws[:, 0]
 
     def _latents(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         z = torch.randn(count, 64, generator=rng)

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 
 import pytest
@@ -90,3 +91,15 @@ def _draws(generator, z, cameras, wanted):
             if torch.allclose(found, wanted, atol=2e-2):
                 return True
     return False
+
+
+def test_what_is_exported_lies_halfway(recipe, tiny, tmp_path):
+    before = {name: tensor.clone() for name, tensor in tiny.superresolution.state_dict().items()}
+    after = copy.deepcopy(recipe.model)
+    with torch.no_grad():
+        for parameter in after.superresolution.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=rng()))
+    recipe.export(after, tmp_path, {})
+    exported = PanoHead.load(tmp_path / "generator.safetensors").superresolution.state_dict()
+    for name, tensor in after.superresolution.state_dict().items():
+        torch.testing.assert_close(exported[name], (before[name] + tensor) / 2, rtol=2e-3, atol=1e-3)

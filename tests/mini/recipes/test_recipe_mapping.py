@@ -13,11 +13,10 @@ from stylehead.mini.recipes.mapping import MappingRecipe, style_metric
 @pytest.fixture
 def trained():
     torch.manual_seed(0)
-    config = dataclasses.replace(
-        GeneratorConfig.tiny(), z_dim=64, mapping_lr_mul=1.0, rendering=dataclasses.replace(
-            GeneratorConfig.tiny().rendering, use_background=False, c_gen_conditioning_zero=True
-        )
-    )  # fmt: skip
+    tiny = GeneratorConfig.tiny()
+    rendering = dataclasses.replace(tiny.rendering, use_background=False, c_gen_conditioning_zero=True)
+    mapping = {"mapping_lr_mul": 1.0, "mapping_num_layers": 8, "mapping_layer_features": 512}
+    config = dataclasses.replace(tiny, z_dim=64, rendering=rendering, **mapping)
     return GeneratorModel(config, torch.rand(20, 128))
 
 
@@ -37,9 +36,9 @@ def test_the_metric_measures_what_the_layers_make_of_w(trained):
 
 
 def test_the_mapping_learns_the_w_of_the_identity_and_nothing_else_moves(trained):
-    recipe = MappingRecipe(trained, numbers_of, batch=64, bank=256)
+    recipe = MappingRecipe(trained, numbers_of, batch=64, bank=16384)
     before = {name: tensor.clone() for name, tensor in trained.generator.state_dict().items()}
-    optimizer = torch.optim.Adam(recipe.parameters()[0]["params"], lr=2e-2, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(recipe.parameters()[0]["params"], lr=2e-3, betas=(0.9, 0.99))
     rng, losses = torch.Generator().manual_seed(0), []
     for _ in range(60):
         loss, _ = recipe.loss(0.0, rng)
@@ -47,8 +46,8 @@ def test_the_mapping_learns_the_w_of_the_identity_and_nothing_else_moves(trained
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[0] > 0.8
-    assert sum(losses[-5:]) / 5 < 0.6 * losses[0]
+    assert losses[0] < 0.5
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
     changed = {n for n, t in trained.generator.state_dict().items() if not torch.equal(t, before[n])}
     assert changed
     assert all(name.startswith("backbone.mapping.") for name in changed)
@@ -56,10 +55,10 @@ def test_the_mapping_learns_the_w_of_the_identity_and_nothing_else_moves(trained
 
 
 def test_latents_are_renewed_a_few_at_a_time(trained):
-    recipe = MappingRecipe(trained, numbers_of, batch=64, bank=256)
+    recipe = MappingRecipe(trained, numbers_of, batch=64, bank=16384)
     before = recipe.bank_z.clone()
     recipe.loss(0.0, torch.Generator().manual_seed(3))
-    assert (recipe.bank_z != before).any(dim=1).sum() == 2
+    assert (recipe.bank_z != before).any(dim=1).sum() == 8
     row = recipe.bank_z[:1]
     wanted = trained.identity_to_w(torch.from_numpy(numbers_of(row.numpy().astype(np.float64))).float())
     assert torch.allclose(recipe.bank_w[:1], wanted, atol=1e-5)
