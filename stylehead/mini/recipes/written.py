@@ -183,7 +183,7 @@ def _write_numbers(layers: list[FullyConnected], z: Tensor, numbers: Tensor, rng
     said = functional.pad(z, (0, layers[0].weight.shape[1] - LATENT_SIZE))
 
     kept, curves = scores.kept(latent), scores.bent(_bends(latent, dict.fromkeys(_MIXED, 7)))
-    origins = scores.anything(latent[list(range(LATENT_SIZE))[At.ANCESTRY]], said, rng, rows=_ORIGINS)
+    origins = scores.anything(latent[At.ANCESTRY], said, rng, rows=_ORIGINS)
     mixtures = together(curves, origins, scores.anything(latent[_MIXED], said, rng))
     said = layers[0](said)
 
