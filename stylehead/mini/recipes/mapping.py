@@ -1,7 +1,7 @@
 """The last step of the embedded generator: a mapping from z that gives the w of z's identity.
 
 The synthesis was trained on w made from the numbers of an identity. Those numbers are a fixed function
-of z, so the mapping is written down as far as that function is known (`written.py`), and then fitted by plain
+of z, so the mapping is written down as far as that function is known (`rules.py`), and then fitted by plain
 regression, on as many fresh z as there is time for; nothing is drawn. Two w are as far apart as the styles
 that the layers make of them.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
 from stylehead.mini.recipes.generator import GeneratorModel
-from stylehead.mini.recipes.written import NumbersOf, write_mapping
+from stylehead.mini.recipes.rules import NumbersOf, write_mapping
 
 
 class MappingRecipe:

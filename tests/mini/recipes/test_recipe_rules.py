@@ -9,7 +9,7 @@ from stylehead.generator.layers import FullyConnected
 from stylehead.generator.mapping import MappingNetwork
 from stylehead.mini.recipes.generator import IdentityToW
 from stylehead.mini.recipes.mapping import numbers_from_z
-from stylehead.mini.recipes.written import Affine, Writer, least_squares, together, write_mapping
+from stylehead.mini.recipes.rules import Affine, Writer, least_squares, together, write_mapping
 
 WIDTH = 40
 
