@@ -6,6 +6,7 @@ cameras.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -121,11 +122,14 @@ def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[float | Tensor, flo
     start = torch.minimum(first, second).amax(dim=-1, keepdim=True)
     end = torch.maximum(first, second).amin(dim=-1, keepdim=True)
     hit = start < end
-    if not hit.any():
-        distance = rays.origins.norm(dim=-1, keepdim=True)
-        return distance - half * 3**0.5, distance + half * 3**0.5
-    entries = start[hit]
-    return torch.where(hit, start, entries.min()), torch.where(hit, end, entries.max())
+    nearest = torch.where(hit, start, math.inf).amin()
+    furthest = torch.where(hit, start, -math.inf).amax()
+    distance, reach = rays.origins.norm(dim=-1, keepdim=True), half * 3**0.5
+    missed = hit.logical_not().all()  # not asked in Python: a graphics card need not be waited for
+    return (
+        torch.where(hit, start, torch.where(missed, distance - reach, nearest)),
+        torch.where(hit, end, torch.where(missed, distance + reach, furthest)),
+    )
 
 
 def coarse_depths(

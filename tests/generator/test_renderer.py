@@ -132,6 +132,12 @@ def test_auto_limits_stay_sensible_when_every_ray_misses():
     assert torch.isfinite(near).all()
 
 
+def test_auto_limits_can_be_planned_without_numbers():
+    config = RenderingConfig(ray_start="auto", ray_end="auto")
+    near, far = ray_limits(camera_rays(turntable(2).to("meta"), 4), config)
+    assert near.shape == far.shape == (2, 16, 1)
+
+
 def test_edits_cut_their_gradient():
     density = torch.tensor([2.0, 2.0, -3.0], requires_grad=True)
     points = torch.tensor([[0.45, 0.0, 0.0], [0.0, 0.49, 0.0], [0.0, 0.0, 0.0]])
