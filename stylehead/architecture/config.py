@@ -14,6 +14,9 @@ RayLimit = float | Literal["auto"]
 DECODER_FEATURES = 32
 DECODER_HIDDEN = 64
 
+# Options of the mapping, which our fields have with `mapping_` before them; none means the default.
+_PUBLISHED_MAPPING = ("num_layers", "layer_features")
+
 # Published super-resolution variants: input resolution, output channels of the two blocks.
 _PUBLISHED_SUPERRESOLUTION = {
     "8XDC": (128, 256, 128),
@@ -244,9 +247,8 @@ class GeneratorConfig:
         rendering = dict(data.get("rendering_kwargs", {}))
         rendering.setdefault("c_scale", 0.0)  # a missing factor counts as zero there
         known = {name: data[name] for name in _field_names(cls) if name in data}
-        layers = dict(data.get("mapping_kwargs", {})).get("num_layers")
-        if layers is not None:
-            known["mapping_num_layers"] = layers
+        mapping = dict(data.get("mapping_kwargs", {}))
+        known |= {f"mapping_{name}": mapping[name] for name in _PUBLISHED_MAPPING if mapping.get(name)}
         superresolution = _published_superresolution(data, rendering)
         kept = {name: rendering[name] for name in _field_names(RenderingConfig) if name in rendering}
         return _build(

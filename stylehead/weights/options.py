@@ -44,7 +44,7 @@ _PASSED_OVER = {
     "num_fp16_res",  # speed on a GPU
     "fused_modconv_default",  # speed
 }
-_MAPPING_OPTIONS = {"num_layers", "w_avg_beta"}  # the second is for training
+_MAPPING_OPTIONS = {"num_layers", "layer_features", "w_avg_beta"}  # the last is for training
 _REQUIRED_RENDERING = (
     "depth_resolution",
     "depth_resolution_importance",
@@ -111,6 +111,7 @@ def read_options(modules: Mapping[str, Module], shapes: Mapping[str, tuple[int, 
     rendering = _mapping(root, "rendering_kwargs") or _mapping(told, "rendering_kwargs")
     values = _sizes(root, told) | {
         "mapping_num_layers": _count_layers(shapes, "backbone.mapping"),
+        "mapping_layer_features": _inner_width(shapes, "backbone.mapping"),
         "camera_mapping_num_layers": _count_layers(shapes, "t_mapping"),
         "mapping_lr_mul": _learning_rate(modules, "backbone.mapping.fc0"),
         "conv_clamp": _one_clamp(modules, ("backbone.", "bcg_synthesis.")),
@@ -252,6 +253,13 @@ def _learning_rate(modules: Mapping[str, Module], path: str) -> float:
 
 def _count_layers(shapes: Mapping[str, tuple[int, ...]], path: str) -> int:
     return sum(re.fullmatch(re.escape(path) + r"\.fc\d+\.weight", name) is not None for name in shapes)
+
+
+def _inner_width(shapes: Mapping[str, tuple[int, ...]], path: str) -> int | None:
+    """Features between a mapping's layers, if they are not as many as those of w."""
+    inner, w_dim = (shapes.get(f"{path}.{part}", (None,))[0] for part in ("fc0.bias", "w_avg"))
+    several = f"{path}.fc1.bias" in shapes
+    return inner if several and inner != w_dim else None
 
 
 def _check_parts(modules: Mapping[str, Module], config: GeneratorConfig) -> None:

@@ -69,3 +69,11 @@ def test_clamps_are_read_as_they_are_written() -> None:
     data = {"rendering_kwargs": {"c_scale": 1.0}, "num_fp16_res": 0, "conv_clamp": 256}
     assert GeneratorConfig.from_published(data).conv_clamp == 256
     assert GeneratorConfig.from_published(data | {"conv_clamp": None}).conv_clamp is None
+
+
+def test_published_options_of_the_mapping_are_read() -> None:
+    data = {"mapping_kwargs": {"num_layers": 3, "layer_features": 40, "w_avg_beta": 0.9}}
+    config = GeneratorConfig.from_published(data)
+    assert (config.mapping_num_layers, config.mapping_layer_features) == (3, 40)
+    bare = GeneratorConfig.from_published({"mapping_kwargs": {"layer_features": None}})
+    assert (bare.mapping_num_layers, bare.mapping_layer_features) == (2, None)

@@ -193,7 +193,9 @@ def published_options(config: GeneratorConfig) -> tuple[dict[str, Any], dict[str
     constructor = {
         "z_dim": config.z_dim,
         "w_dim": config.w_dim,
-        "mapping_kwargs": EasyDict(num_layers=config.mapping_num_layers),
+        "mapping_kwargs": EasyDict(
+            num_layers=config.mapping_num_layers, layer_features=config.mapping_layer_features
+        ),
         "architecture": "skip",
         "channel_base": config.channel_base,
         "channel_max": config.channel_max,

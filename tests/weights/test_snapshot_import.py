@@ -57,6 +57,7 @@ CONFIGURATIONS = {
     "no antialias": configured(rendering={"sr_antialias": False}, neural_rendering_resolution=24),
     "clamped": configured(conv_clamp=256),
     "deep mapping": configured(mapping_num_layers=5, mapping_lr_mul=0.1, camera_mapping_num_layers=3),
+    "wide mapping": configured(mapping_num_layers=3, mapping_layer_features=50),
     "other sizes": configured(
         z_dim=17, w_dim=40, channel_base=1024, channel_max=20, rendering={"triplane_size": 64}
     ),

@@ -30,7 +30,7 @@ class MappingRecipe:
     """
 
     name = "mapping"
-    learning_rate = 1e-3  # little: it starts near
+    learning_rate = 3e-3  # little: it starts near
 
     def __init__(
         self, trained: GeneratorModel, numbers_of: NumbersOf, *, batch: int = 256, bank: int = 131072

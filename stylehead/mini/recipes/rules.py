@@ -163,7 +163,7 @@ def write_mapping(
     Raises:
         ValueError: The mapping has less than 8 layers or less than 512 features between them.
     """
-    layers = [layer for name, layer in mapping.named_children() if isinstance(layer, FullyConnected)][1:]
+    _embed, *layers = (layer for layer in mapping.children() if isinstance(layer, FullyConnected))
     if len(layers) < _FEWEST_LAYERS or len(layers[0].bias) < _FEWEST_FEATURES:
         raise ValueError("The rules of the procedural world need 8 layers of 512.")
     rng = torch.Generator().manual_seed(5)

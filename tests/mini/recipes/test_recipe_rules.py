@@ -7,6 +7,7 @@ from torch import nn
 
 from stylehead.generator.layers import FullyConnected
 from stylehead.generator.mapping import MappingNetwork
+from stylehead.mini.heads import VECTOR_FIELDS
 from stylehead.mini.recipes.generator import IdentityToW
 from stylehead.mini.recipes.mapping import numbers_from_z
 from stylehead.mini.recipes.rules import Affine, Writer, least_squares, together, write_mapping
@@ -79,6 +80,27 @@ def test_a_written_mapping_is_near_to_the_network_that_it_replaces(more):
         wanted, ws = network(numbers), mapping(torch.from_numpy(z).float(), torch.randn(500, 25))
     missed = (ws[:, 0] - wanted).square().sum() / (wanted - wanted.mean(dim=0)).square().sum()
     assert missed < 0.12
+
+
+def test_what_the_rules_say_of_a_person_is_so():
+    """A network that passes the numbers through lets the mapping be read; mean squares of 1 are guesses."""
+    z = np.random.RandomState(1).randn(1000, 64)
+    numbers = torch.from_numpy(numbers_from_z(z))
+    network = IdentityToW(numbers, w_dim=128)
+    with torch.no_grad():
+        network.skip.weight.copy_(torch.eye(128))
+        network.layers[-1].weight.zero_()
+    mapping = MappingNetwork(64, c_dim=25, w_dim=128, num_ws=1, num_layers=8, lr_mul=1.0, layer_features=512)
+    write_mapping(mapping, network, numbers_from_z, people=4000)
+    with torch.no_grad():
+        missed = mapping(torch.from_numpy(z).float(), torch.zeros(1000, 25))[:, 0] - network(numbers)
+    sizes = [field.size for field in VECTOR_FIELDS]
+    squares = (part.square().mean() for part in missed.split(sizes, dim=1))
+    found = {field.name: float(square) for field, square in zip(VECTOR_FIELDS, squares, strict=True)}
+    limits = {"hair": 0.045, "beard": 0.1, "glasses": 0.06, "shirt": 0.04}  # ramps, not steps
+    limits |= {"face_shape": 0.002, "age": 0.005, "light": 0.005, "beard_length": 0.02, "shirt_colour": 0.15}
+    limits |= {"ancestry": 0.08, "melanin": 0.06, "hair_colour": 0.2, "grey": 0.15, "eye_colour": 0.3}
+    assert {name: found[name] for name in limits if found[name] > limits[name]} == {}
 
 
 def test_a_mapping_that_is_too_small_is_refused():
