@@ -120,7 +120,7 @@ def reporting(*, as_json: bool, quiet: bool) -> Iterator[Output]:
 
 def _linked(value: Path | str) -> Text:
     """Text of a value; existing paths can be clicked in terminals that know links."""
-    if isinstance(value, Path) and value.exists():
+    if isinstance(value, Path) and os.path.exists(value):  # a name that is too long does not exist either
         return Text(str(value), style=f"link {value.resolve().as_uri()}")
     return Text(str(value))
 

@@ -66,7 +66,11 @@ def test_no_color_is_obeyed_on_a_terminal(
     assert "\x1b[3" not in said.out + said.err
 
 
-def test_long_paths_are_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_long_paths_are_never_wrapped(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
     path = Path("runs") / ("x" * 300)
     Output("human").result(Result((path,), (("run", path),)))
     Output("quiet").result(Result((path,), ()))
