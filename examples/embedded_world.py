@@ -25,10 +25,10 @@ from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
-from stylehead.guidance import ControlCondition, Teacher, canny_condition
 from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.mini.heads import HeadRenderer, identity_from_z
 from stylehead.mini.heads import latent_from_seed as z_from_seed
+from stylehead.teacher import ControlCondition, Teacher, canny_condition
 from stylehead.weights.presets import MINI_WEIGHTS
 
 YAWS_DEG = (-60, 0, 60, 120, 180)

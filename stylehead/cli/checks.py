@@ -194,7 +194,7 @@ def smoke() -> Check:
 
 def embedded_weights() -> Check:
     """Look whether the files of the embedded preset are whole."""
-    from stylehead.guidance import TeacherPaths
+    from stylehead.teacher import TeacherPaths
     from stylehead.weights.presets import mini_preset
 
     preset = mini_preset()

@@ -15,8 +15,8 @@ from stylehead.cli.progress import format_bytes, format_duration
 from stylehead.cli.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job, load_stylizer
 from stylehead.config import StylizeConfig, flag
 from stylehead.cost import COST_METHODS, measure_rates
-from stylehead.distill import Stylizer
 from stylehead.memory import choose_tier, device_memory
+from stylehead.methods import Stylizer
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 
 WARM_UP_STEPS = 1

@@ -314,7 +314,7 @@ def _teacher_pictures(scene: Scene, prompt: str, untouched: Portraits) -> Portra
     import torch
 
     from stylehead.evaluation import reference
-    from stylehead.guidance import Teacher
+    from stylehead.teacher import Teacher
 
     half = torch.float16 if scene.device == "cuda" else torch.float32
     teacher = Teacher.load(scene.weights.require_teacher(), device=scene.device, dtype=half)

@@ -31,8 +31,8 @@ from stylehead.evaluation.table import (
 )
 from stylehead.files import atomic_write
 from stylehead.generator import PanoHead
-from stylehead.guidance.sources import local_folder
 from stylehead.mini.captions import place_prompt
+from stylehead.teacher.sources import local_folder
 from stylehead.weights.presets import Preset
 
 FIRST_RUN = 'stylehead stylize --prompt "Pixar character"'

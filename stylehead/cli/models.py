@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError
-from stylehead.guidance.sources import catalogue_entry, local_folder
 from stylehead.method_settings import METHOD_MODELS
+from stylehead.teacher.sources import catalogue_entry, local_folder
 from stylehead.weights import Preset, WeightFile, catalogue
 from stylehead.weights.store import hash_file
 
 if TYPE_CHECKING:
     import torch
 
-    from stylehead.distill import FeatureMaps, Perception, Stylizer
-    from stylehead.guidance import DepthEstimator, Teacher, TeacherPaths
+    from stylehead.methods import FeatureMaps, Perception, Stylizer
+    from stylehead.teacher import DepthEstimator, Teacher, TeacherPaths
 
 ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
 """Catalogue entries that can estimate depth, the one that anybody may use first."""
@@ -61,7 +61,7 @@ class Sources:
 
     def teacher_paths(self) -> "TeacherPaths | None":
         """Return the folders as the teacher's loader wants them, or None for a job without a teacher."""
-        from stylehead.guidance import TeacherPaths
+        from stylehead.teacher import TeacherPaths
 
         if self.diffusion is None:
             return None
@@ -217,8 +217,8 @@ def load_stylizer(config: StylizeConfig, preset: Preset, sources: Sources, devic
     Raises:
         StyleheadError: A model is missing, damaged, or does not fit the others.
     """
-    from stylehead.distill import Stylizer
     from stylehead.generator import PanoHead
+    from stylehead.methods import Stylizer
 
     path = preset.require_generator()
     return Stylizer(
@@ -233,7 +233,7 @@ def load_stylizer(config: StylizeConfig, preset: Preset, sources: Sources, devic
 
 
 def _load_teacher(config: StylizeConfig, sources: Sources, device: str) -> "Teacher | None":
-    from stylehead.guidance import Teacher
+    from stylehead.teacher import Teacher
 
     paths = sources.teacher_paths()
     if paths is None:
@@ -243,8 +243,8 @@ def _load_teacher(config: StylizeConfig, sources: Sources, device: str) -> "Teac
 
 
 def _load_perception(sources: Sources, preset: Preset, device: str) -> "Perception":
-    from stylehead.distill import Perception
-    from stylehead.guidance import ClipSpace, EmbeddedSpace, ImageTextSpace
+    from stylehead.methods import Perception
+    from stylehead.teacher import ClipSpace, EmbeddedSpace, ImageTextSpace
 
     space: ImageTextSpace | None = None
     if sources.clip is not None and sources.clip.folder.is_dir():
@@ -268,7 +268,7 @@ def choose_dtype(precision: str, device: str) -> "torch.dtype":
 
 
 def _load_estimator(sources: Sources, device: str, dtype: "torch.dtype") -> "DepthEstimator | None":
-    from stylehead.guidance import DepthEstimator
+    from stylehead.teacher import DepthEstimator
 
     if sources.depth_estimator is None:
         return None

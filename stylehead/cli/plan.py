@@ -149,8 +149,8 @@ def _weights_size(role: str, path: Path) -> int:
     """Bytes of the weight files that are read."""
     if path.is_file():
         return path.stat().st_size
-    from stylehead.guidance import TeacherPaths
-    from stylehead.guidance.parts import weight_files
+    from stylehead.teacher import TeacherPaths
+    from stylehead.teacher.parts import weight_files
 
     files = TeacherPaths(path).weight_files().values() if role == "diffusion" else weight_files(path)
     return sum(file.stat().st_size for file in files)
@@ -167,8 +167,8 @@ def blueprint(plan: Plan, device: str) -> "Blueprint":
     from stylehead.cost import Blueprint
     from stylehead.generator import PanoHead
     from stylehead.generator.checkpoint import read_config
-    from stylehead.guidance import DepthEstimator
-    from stylehead.guidance.shapes import depth_skeleton, teacher_on_paper
+    from stylehead.teacher import DepthEstimator
+    from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
 
     generator = plan.needs["generator"].folder
     config = GeneratorConfig.full() if generator is None else read_config(generator)

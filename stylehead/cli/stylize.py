@@ -191,7 +191,7 @@ def _stored_config(manifest: dict[str, Any], path: Path) -> StylizeConfig:
 
 
 def _check_unchanged(given: dict[str, Any], stored: StylizeConfig, path: Path) -> None:
-    from stylehead.distill.trainer import MAY_CHANGE_ON_RESUME
+    from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
 
     for name, value in given.items():
         earlier = getattr(stored, name)

@@ -13,7 +13,6 @@ from stylehead.cli.output import Output
 from stylehead.cli.progress import reporter
 from stylehead.cli.signals import StopRequest
 from stylehead.config import StylizeConfig
-from stylehead.distill import StepRecord, Stylizer
 from stylehead.errors import JobError
 from stylehead.export.card import model_card
 from stylehead.export.images import save_image
@@ -21,6 +20,7 @@ from stylehead.export.showcase import Showcase
 from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
 from stylehead.generator import save_style
+from stylehead.methods import StepRecord, Stylizer
 from stylehead.runs import RunDirectory
 from stylehead.weights import catalogue
 from stylehead.weights.presets import Preset

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from stylehead.config import StylizeConfig
 from stylehead.cost.meter import Counted, Meter, fused_attention
-from stylehead.distill.draws import draw_inputs
-from stylehead.distill.grid import resize, tile_final, tile_raw
-from stylehead.distill.inject import surrogate
-from stylehead.distill.losses import alpha_loss, latent_loss, tweedie_loss
-from stylehead.distill.views import Scene, reference_groups, render_groups, trained_groups
 from stylehead.generator import PanoHead, TriGrid, trainable_parameters
 from stylehead.geometry import conditioning_camera
-from stylehead.guidance import ControlCondition, DepthEstimator, PromptEmbedding, Question, Teacher
 from stylehead.memory import MemoryTier
+from stylehead.methods.draws import draw_inputs
+from stylehead.methods.grid import resize, tile_final, tile_raw
+from stylehead.methods.inject import surrogate
+from stylehead.methods.losses import alpha_loss, latent_loss, tweedie_loss
+from stylehead.methods.views import Scene, reference_groups, render_groups, trained_groups
+from stylehead.teacher import ControlCondition, DepthEstimator, PromptEmbedding, Question, Teacher
 
 COST_METHODS = ("ld", "sds", "csd")
 """Methods whose iteration this module knows."""

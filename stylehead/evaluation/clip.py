@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stylehead.evaluation.portraits import image_01
-from stylehead.guidance import ClipSpace
+from stylehead.teacher import ClipSpace
 
 _SIZES = {768: "B", 1024: "L", 1280: "H"}
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.evaluation.portraits import image_pm1
-from stylehead.guidance import DepthEstimator
+from stylehead.teacher import DepthEstimator
 
 SIZE = 128
 """Height and width at which depth is kept: the difference of two shapes needs no more."""

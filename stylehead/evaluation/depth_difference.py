@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from stylehead.guidance import depth_condition
+from stylehead.teacher import depth_condition
 
 
 def depth_difference(depth: Tensor, before: Tensor, mask: Tensor) -> Tensor:

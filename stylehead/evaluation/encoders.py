@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.portraits import image_pm1
-from stylehead.guidance import EmbeddedSpace
 from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
+from stylehead.teacher import EmbeddedSpace
 
 
 class Faces(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 
 from stylehead.evaluation.portraits import Portraits, image_pm1
 from stylehead.export.images import to_pixels
-from stylehead.guidance import ControlCondition, Teacher, canny_condition
+from stylehead.teacher import ControlCondition, Teacher, canny_condition
 
 STEPS = 50
 HELD_OUT_SEED = 2**40

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from stylehead.cli.app import app
 from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
-from stylehead.guidance import Teacher
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.teacher import Teacher
 from stylehead.weights import presets
 
-sys.path.append(str(Path(__file__).parents[1] / "guidance"))
+sys.path.append(str(Path(__file__).parents[1] / "teacher"))
 from tiny_teacher import write_tiny_editors, write_tiny_teacher
 
 

@@ -13,8 +13,8 @@ from stylehead.cost import Blueprint
 from stylehead.export import video
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
-from stylehead.guidance import TeacherPaths
-from stylehead.guidance.shapes import teacher_on_paper
+from stylehead.teacher import TeacherPaths
+from stylehead.teacher.shapes import teacher_on_paper
 from stylehead.weights import presets
 
 

@@ -8,7 +8,7 @@ from cli_helpers import LIGHT, Run
 from full_scale import stylehead
 
 from stylehead.cli import models
-from stylehead.guidance import Teacher
+from stylehead.teacher import Teacher
 from stylehead.weights import presets
 
 HAMSTER = ("stylize", "--prompt", "a hamster", "--iterations", "10")

@@ -20,9 +20,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from stylehead.cli import training
-from stylehead.distill import Stylizer
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead, load_style
+from stylehead.methods import Stylizer
 from stylehead.runs import RunDirectory
 
 Script = Callable[..., list[str]]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stylehead.guidance import Teacher
+from stylehead.teacher import Teacher
 
-sys.path.append(str(Path(__file__).parents[1] / "guidance"))
+sys.path.append(str(Path(__file__).parents[1] / "teacher"))
 from tiny_teacher import write_tiny_teacher
 
 

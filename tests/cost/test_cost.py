@@ -11,12 +11,12 @@ from torch.nn import functional
 from stylehead.config import StylizeConfig
 from stylehead.cost import Blueprint, Rates, estimate, measure_rates
 from stylehead.cost.meter import Meter, fused_attention
-from stylehead.distill import Stylizer
 from stylehead.generator import GeneratorConfig, PanoHead, trainable_parameters
 from stylehead.generator.field import HeadField
-from stylehead.guidance import TeacherPaths
-from stylehead.guidance.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
 from stylehead.memory import TIERS
+from stylehead.methods import Stylizer
+from stylehead.teacher import TeacherPaths
+from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
 
 FACTOR = 1.5
 """How far an estimate of memory may be from what an iteration really holds."""
@@ -106,7 +106,7 @@ def test_switches_change_the_work(teacher_folder):
 
 
 def test_an_estimator_on_paper_costs_its_final_pictures(teacher_folder):
-    from stylehead.guidance import DepthEstimator
+    from stylehead.teacher import DepthEstimator
 
     paper, config = on_paper(GeneratorConfig.tiny(), teacher_folder), StylizeConfig(prompt="a")
     without = estimate(paper, config, TIERS["24"])

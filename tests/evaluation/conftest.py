@@ -1,6 +1,6 @@
-"""The tiny random teacher of the guidance tests is used here, too."""
+"""The tiny random teacher of the teacher tests is used here, too."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "guidance"))
+sys.path.append(str(Path(__file__).parents[1] / "teacher"))

@@ -23,9 +23,9 @@ from stylehead.evaluation.encoders import Encoders
 from stylehead.evaluation.fid import Inception
 from stylehead.evaluation.loading import EncoderFiles, load_encoders
 from stylehead.evaluation.portraits import Portraits, image_pm1
-from stylehead.guidance.image_text import MEAN, STD
 from stylehead.mini.captions import STYLES
 from stylehead.mini.tokens import write_tokenizer
+from stylehead.teacher.image_text import MEAN, STD
 from stylehead.weights.presets import Preset, mini_preset
 
 

@@ -10,7 +10,6 @@ from scipy import linalg
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.distill.losses import perceptual_loss
 from stylehead.errors import JobError, UsageError
 from stylehead.evaluation.clip_img import clip_img
 from stylehead.evaluation.clip_score import clip_score
@@ -26,6 +25,7 @@ from stylehead.evaluation.kid import kernel_distance
 from stylehead.evaluation.outline import outline_iou
 from stylehead.evaluation.perceptual import perceptual_distance, perceptual_vectors
 from stylehead.evaluation.psnr import psnr
+from stylehead.methods.losses import perceptual_loss
 
 
 def draw(*shape: int, seed: int = 0, shift: float = 0.0) -> Tensor:

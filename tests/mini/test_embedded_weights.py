@@ -6,8 +6,8 @@ from safetensors import safe_open
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera, turntable
-from stylehead.guidance import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.weights.presets import MINI_WEIGHTS
 
 LIMIT_BYTES = 80_000_000

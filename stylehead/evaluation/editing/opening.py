@@ -2,7 +2,7 @@
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.editing.editor import Editor
-from stylehead.guidance.parts import quiet_libraries
+from stylehead.teacher.parts import quiet_libraries
 from stylehead.weights.catalogue import find, local_path
 from stylehead.weights.presets import Preset
 

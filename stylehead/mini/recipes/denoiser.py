@@ -14,7 +14,6 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DCondi
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.guidance.schedule import Schedule
 from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.networks import (
     NoisyBatch,
@@ -29,6 +28,7 @@ from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.pool import LatentPool, PoolItems, photo_conditions
 from stylehead.mini.recipes.precision import in_bfloat16
 from stylehead.mini.tokens import write_tokenizer
+from stylehead.teacher.schedule import Schedule
 
 KINDS = ("canny", "depth")
 _UNSTEERED_PART = 1 / 6

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.guidance.schedule import Schedule
 from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.networks import encode_captions, importance, new_unet, noisy_batch, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, softened
+from stylehead.teacher.schedule import Schedule
 
 _PICTURE_DROPOUT = 0.1
 

@@ -9,9 +9,9 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from stylehead.guidance.parts import load_network
-from stylehead.guidance.schedule import Schedule
 from stylehead.mini.tokens import MAX_TOKENS
+from stylehead.teacher.parts import load_network
+from stylehead.teacher.schedule import Schedule
 
 TEXT_WIDTH = 128
 _CAPTION_DROPOUT = 0.1

@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.guidance.conditions import canny_condition, depth_condition
 from stylehead.mini.recipes.pictures import Pictures, PictureSource, half, tile_2x2
+from stylehead.teacher.conditions import canny_condition, depth_condition
 
 Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
 """What is kept of pictures beside latents and captions: tensors [B,...] by name."""

@@ -1,0 +1,138 @@
+"""Every random choice of one iteration, made in one place and in one order.
+
+All of it is drawn whichever terms are switched on, so that two runs with one seed and different switches see
+the same heads from the same sides at the same noise levels.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stylehead.config import StylizeConfig
+from stylehead.geometry import mirror, random_cameras
+from stylehead.methods.backgrounds import random_backgrounds
+from stylehead.methods.grid import TILES
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The inputs of one iteration over K identities.
+
+    Args:
+        z: Latent vectors [K, z_dim].
+        labels: Cameras [K, n, 25] of the groups `single`, `single_mirrored`, `grid` and `grid_mirrored`.
+        backgrounds_01: Plain colours [K, n, 3, 1, 1] of the same groups; one colour fills a whole grid.
+        step_index: DDIM step indices of the stages `single` [K V] and `grid` [K].
+        eps: Noise of the same stages, [N, C, h, w].
+    """
+
+    z: Tensor
+    labels: dict[str, Tensor]
+    backgrounds_01: dict[str, Tensor]
+    step_index: dict[str, Tensor]
+    eps: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> "Draw":
+        """Return the same choices on another device."""
+
+        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        return Draw(
+            z=self.z.to(device),
+            labels=move(self.labels),
+            backgrounds_01=move(self.backgrounds_01),
+            step_index=move(self.step_index),
+            eps=move(self.eps),
+        )
+
+
+def draw_inputs(
+    config: StylizeConfig,
+    *,
+    z_dim: int,
+    latent_shape: tuple[int, int, int],
+    generator: torch.Generator,
+    progress: float = 0.0,
+) -> Draw:
+    """Draw heads, cameras, backgrounds, noise levels and noise for one iteration.
+
+    Args:
+        config: Batch, camera ranges and step ranges.
+        z_dim: Length of a latent vector.
+        latent_shape: (C, h, w) of the teacher's latents.
+        progress: How much of the run is over, 0..1; the noise levels may depend on it.
+        generator: Where every number comes from (a CPU generator makes runs alike on every device).
+    """
+    limits = functools.partial(step_limits, window=config.step_window, progress=progress)
+    identities, singles = config.batch, config.batch * config.views
+    z = torch.randn(identities, z_dim, generator=generator, device=generator.device)
+    single = _cameras(config, singles, config.yaw_deg, generator)
+    grid = _cameras(config, identities * TILES, config.grid_yaw_deg, generator)
+    single_colours = random_backgrounds(singles, generator=generator).unflatten(0, (identities, -1))
+    grid_colours = random_backgrounds(identities, generator=generator)[:, None].expand(-1, TILES, -1, -1, -1)
+    return Draw(
+        z=z,
+        labels=_with_mirrored(single, grid),
+        backgrounds_01={
+            "single": single_colours,
+            "single_mirrored": single_colours,
+            "grid": grid_colours,
+            "grid_mirrored": grid_colours,
+        },
+        step_index={
+            "single": _step_indices(limits(config.step_range), singles, generator),
+            "grid": _step_indices(limits(config.grid_step_range), identities, generator),
+        },
+        eps={
+            "single": torch.randn(singles, *latent_shape, generator=generator, device=generator.device),
+            "grid": torch.randn(identities, *latent_shape, generator=generator, device=generator.device),
+        },
+    )
+
+
+def _cameras(config: StylizeConfig, count: int, yaw_deg: float, generator: torch.Generator) -> Tensor:
+    """Draw `count` labels, shaped [K, count / K, 25]."""
+    labels = random_cameras(
+        count,
+        yaw_range_rad=math.radians(yaw_deg),
+        pitch_range_rad=math.radians(config.pitch_deg),
+        generator=generator,
+    )
+    return labels.unflatten(0, (config.batch, -1))
+
+
+def _with_mirrored(single: Tensor, grid: Tensor) -> dict[str, Tensor]:
+    labels = {"single": single, "grid": grid}
+    mirrored = {
+        f"{name}_mirrored": mirror(label.flatten(0, 1)).unflatten(0, label.shape[:2])
+        for name, label in labels.items()
+    }
+    return labels | mirrored
+
+
+def step_limits(limits: tuple[int, int], *, window: int, progress: float) -> tuple[int, int]:
+    """Return the step indices, both ends included, that are drawn at one moment of a run.
+
+    The window slides evenly from the noisy end of the range to the clean one, so that what a head is like as
+    a whole is settled before its details (non-increasing timesteps, arXiv 2306.12422).
+
+    Args:
+        limits: First and last index of the whole run.
+        window: Indices drawn from at once; 0, or as many as there are, for the whole range throughout.
+        progress: How much of the run is over, 0..1.
+    """
+    low, high = limits
+    room = high - low + 1 - window
+    if window == 0 or room <= 0:
+        return limits
+    first = low + round(progress * room)
+    return first, first + window - 1
+
+
+def _step_indices(limits: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
+    """Draw step indices uniformly, both ends included, [count]."""
+    return torch.randint(limits[0], limits[1] + 1, (count,), generator=generator, device=generator.device)

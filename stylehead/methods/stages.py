@@ -1,0 +1,123 @@
+"""What is denoised together: single views, and grids of four views, each with its mask and its condition."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stylehead.config import StylizeConfig
+from stylehead.methods.grid import merge, resize, tile_final, tile_raw
+from stylehead.methods.mirror import flip, flip_tiles
+from stylehead.methods.views import Scene
+from stylehead.teacher import (
+    ControlCondition,
+    Teacher,
+    canny_condition,
+    depth_condition,
+    estimated_depth_condition,
+)
+
+DepthFunction = Callable[[Tensor], Tensor]
+"""Maps images [B, 3, H, W] in -1..1 to inverse depth [B, 1, h, w], larger is nearer."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Pictures that are denoised together: single views, or grids of four.
+
+    Args:
+        name: `single` or `grid`.
+        images: What the teacher looks at [N, 3, S, S], differentiable.
+        mirrored: The same of the mirrored cameras, or None.
+        mask: What the score is multiplied by [N, 1, h, w], or None.
+        condition: What the ControlNet looks at, or None.
+        weights: Of the score on `images` and on `mirrored`.
+        mirror_map: Turns a score on `images` into one on `mirrored`.
+    """
+
+    name: str
+    images: Tensor
+    mirrored: Tensor | None
+    mask: Tensor | None
+    condition: ControlCondition | None
+    weights: tuple[float, float]
+    mirror_map: Callable[[Tensor], Tensor]
+
+
+def single_stage(scene: Scene, config: StylizeConfig, teacher: Teacher) -> Stage:
+    """Prepare single views: final images, conditioned on the edges of the reference's images."""
+    size = teacher.image_size
+    condition = None
+    if config.canny:
+        picture = resize(scene.reference_views["single"].final(), size)
+        edges = canny_condition(picture, channel=config.canny_channel)
+        condition = ControlCondition("canny", edges, config.canny_scale)
+    mirrored = scene.views.get("single_mirrored")
+    mask = _mask(scene, config, "single")
+    return Stage(
+        name="single",
+        images=resize(scene.views["single"].final(), size),
+        mirrored=None if mirrored is None else resize(mirrored.final(), size),
+        mask=None if mask is None else resize(mask, teacher.latent_size),
+        condition=condition,
+        weights=_shares(config, mirror=config.mirror),
+        mirror_map=flip,
+    )
+
+
+def grid_stage(
+    scene: Scene, config: StylizeConfig, teacher: Teacher, *, depth_estimator: DepthFunction | None
+) -> Stage:
+    """Prepare grids of four views, conditioned on the depth of the reference's views."""
+    mask = _mask(scene, config, "grid")
+    base, mirror = _shares(config, mirror=config.grid_mirror)
+    condition = None
+    if config.depth != "none":
+        condition = _depth_condition(scene, config, size=teacher.image_size, estimator=depth_estimator)
+    return Stage(
+        name="grid",
+        images=_tile(scene, config, "grid", size=teacher.image_size),
+        mirrored=(
+            _tile(scene, config, "grid_mirrored", size=teacher.image_size)
+            if "grid_mirrored" in scene.views
+            else None
+        ),
+        mask=None if mask is None else merge(resize(mask, teacher.latent_size // 2)),
+        condition=condition,
+        weights=(config.grid_weight * base, config.grid_weight * mirror),
+        mirror_map=flip_tiles,
+    )
+
+
+def _shares(config: StylizeConfig, *, mirror: bool) -> tuple[float, float]:
+    """Return the weights of a score on its own view and on the mirrored one."""
+    return (config.base_weight, config.mirror_weight) if mirror else (1.0, 0.0)
+
+
+def _tile(scene: Scene, config: StylizeConfig, group: str, *, size: int) -> Tensor:
+    views = scene.views[group]
+    if config.grid_mode == "before_sr":
+        return tile_raw(views.image_raw, size=size)
+    return tile_final(views.final(), size=size)
+
+
+def _mask(scene: Scene, config: StylizeConfig, group: str) -> Tensor | None:
+    """Return the opacity that multiplies the score, at the raw resolution, as a constant."""
+    if config.mask == "none":
+        return None
+    views = scene.reference_views if config.mask == "reference" else scene.views
+    return views[group].mask.detach()
+
+
+def _depth_condition(
+    scene: Scene, config: StylizeConfig, *, size: int, estimator: DepthFunction | None
+) -> ControlCondition:
+    """Draw the depth of the reference's four views, each normalised by itself."""
+    views = scene.reference_views["grid"]
+    if estimator is None:
+        tiles = depth_condition(views.depth, views.mask, size=size // 2)
+    else:
+        with torch.no_grad():
+            tiles = estimated_depth_condition(estimator(views.final()), size=size // 2)
+    return ControlCondition("depth", merge(tiles), config.depth_scale)

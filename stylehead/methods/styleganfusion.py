@@ -1,0 +1,68 @@
+"""StyleGAN-Fusion (arXiv 2212.04473): SDS that goes the way from the frozen render to the trained one.
+
+This is its recipe for EG3D: score distillation, a directional regulariser, and LPIPS towards the frozen
+render. Theirs are guidance 100, timesteps from 10 to 500, both noises at root mean square 1, the weights, and
+Adam's rate and betas. Ours: the timesteps are those of the DDIM grid in that range, the cameras are those of
+the paper's method, and the perceptual distance is that of the preset's feature network.
+"""
+
+import torch
+from torch import Tensor
+
+from stylehead.config import StylizeConfig
+from stylehead.errors import MissingError
+from stylehead.methods.contract import Terms
+from stylehead.methods.losses import FeatureMaps, perceptual_loss
+from stylehead.methods.taught import Answer, Taught, distilled
+from stylehead.methods.views import Groups, Scene
+from stylehead.teacher import Teacher
+
+
+class StyleGANFusion(Taught):
+    """Score distillation, held by what the teacher says about the frozen render.
+
+    Args:
+        config: The settings.
+        teacher: The diffusion model.
+        features: Feature network of the perceptual distance, needed when its weight is not 0.
+
+    Raises:
+        UsageError: The settings do not fit the teacher.
+        MissingError: There is no feature network.
+    """
+
+    betas = (0.0, 0.99**0.8)
+
+    def __init__(self, config: StylizeConfig, teacher: Teacher, features: FeatureMaps | None) -> None:
+        super().__init__(config, teacher)
+        if config.perceptual_weight > 0 and features is None:
+            raise MissingError("The perceptual distance needs a feature network.", "--perceptual-weight 0")
+        self.features = features
+
+    def reference_groups(self) -> Groups:
+        """Return the single views, if anything compares with them."""
+        compared = self.config.direction_weight > 0 or self.config.perceptual_weight > 0
+        return {"single": True} if compared else {}
+
+    def terms(
+        self, scene: Scene, *, previous: tuple[Tensor, Tensor] | None = None, rng: torch.Generator
+    ) -> Terms:
+        """Distil, and compare with the frozen render."""
+        config, answer = self.config, self.ask(scene, rng=rng)
+        gradients = [distilled(answer)]
+        if config.direction_weight > 0:
+            gradients.append(config.direction_weight * direction(answer))
+        terms = self.score(answer, gradients)
+        if config.perceptual_weight > 0 and self.features is not None and answer.frozen_images is not None:
+            distance = perceptual_loss(answer.images, answer.frozen_images, self.features)
+            terms.losses["perceptual"] = config.perceptual_weight * self.balance(answer.latents) * distance
+        return terms
+
+
+def direction(answer: Answer) -> Tensor:
+    """Return (1 - abar_t) (eps_guided of the trained render - that of the frozen one) [N, C, h, w].
+
+    It is 0 where both renders are the same: the teacher then says the same about both.
+    """
+    assert answer.frozen_guided is not None, "the reference was not rendered"
+    return (1 - answer.alpha_bar) * (answer.guided - answer.frozen_guided)

@@ -1,0 +1,399 @@
+"""The stylise job: moves a generator towards a prompt, one optimiser step at a time."""
+
+import contextlib
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from stylehead.config import StylizeConfig, flag
+from stylehead.errors import JobError, MemoryShortError, UsageError
+from stylehead.generator import PanoHead
+from stylehead.geometry import conditioning_camera
+from stylehead.memory import MemoryTier, choose_tier, device_memory
+from stylehead.methods.build import build_method
+from stylehead.methods.contract import Perception, Terms
+from stylehead.methods.draws import Draw, draw_inputs
+from stylehead.methods.losses import FeatureMaps
+from stylehead.methods.stages import DepthFunction
+from stylehead.methods.views import Scene, render_groups
+from stylehead.teacher import Teacher
+
+LATENT_CHANNELS, LATENT_FRACTION = 4, 8
+"""What a latent of Stable Diffusion has: noise of this shape is drawn even where no teacher looks at it, so
+that every method sees the same heads from the same sides."""
+
+MAY_CHANGE_ON_RESUME = (
+    "iterations",
+    "time_budget_minutes",
+    "checkpoint_every",
+    "preview_every",
+    "memory",
+    "max_non_finite",
+)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one iteration did.
+
+    Args:
+        iteration: Number of iterations done, this one included.
+        step_index: DDIM step indices that were drawn, by stage.
+        losses: Weighted regularisers, by name; only those that are switched on.
+        gradient_rms: Root mean square of the gradient that each stage's latents received.
+        parameter_gradient: Euclidean norm of the gradient on all trained parameters.
+        non_finite: What was not finite and so left out: `single`, `grid`, or `step` (no update at all).
+        seconds: Wall time by part (`render`, `teacher`, `backward`); a GPU queues work, so only sums tell.
+        elapsed_s: Wall time of the job so far, earlier sessions of a resumed run included.
+    """
+
+    iteration: int
+    step_index: dict[str, list[int]]
+    losses: dict[str, float]
+    gradient_rms: dict[str, float]
+    parameter_gradient: float
+    non_finite: tuple[str, ...]
+    seconds: dict[str, float]
+    elapsed_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, for an event log."""
+        return {**asdict(self), "non_finite": list(self.non_finite)}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a job ended: iterations done, wall time, iterations with non-finite values, and what ended it."""
+
+    iterations: int
+    elapsed_s: float
+    non_finite_steps: int
+    ended_by: Literal["iterations", "time_budget"]
+
+
+@dataclass
+class _Progress:
+    """What must survive a resume beside weights, optimiser and random states."""
+
+    iteration: int = 0
+    elapsed_s: float = 0.0
+    non_finite_steps: int = 0
+    non_finite_in_row: int = 0
+
+
+@dataclass
+class _Clock:
+    """Wall time since the last mark, by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.perf_counter)
+
+    def mark(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = now - self.last
+        self.last = now
+
+
+class Stylizer:
+    """Trains a generator towards a prompt while a frozen copy keeps it honest.
+
+    The generator is changed in place: what the method trains (for most: backbone synthesis and
+    super-resolution without biases) learns, everything else is frozen. What is handed over is the weights'
+    running average, see `averaged`: single steps follow single heads. Two runs with equal arguments on a CPU
+    are equal, bit for bit.
+
+    Args:
+        generator: The network to train.
+        reference: The untouched copy (another object); frozen here.
+        teacher: The diffusion model; None for methods that ask none.
+        config: All settings.
+        features: Feature network of the perceptual distance, needed when its weight is not 0.
+        depth_estimator: Monocular depth, used when the settings allow it.
+        perception: Networks that look at pictures, for methods that ask them.
+
+    Raises:
+        UsageError: The settings do not fit the models.
+        MissingError: A ControlNet or network that the settings need is not there.
+    """
+
+    def __init__(
+        self,
+        generator: PanoHead,
+        reference: PanoHead,
+        teacher: Teacher | None,
+        config: StylizeConfig,
+        *,
+        features: FeatureMaps | None = None,
+        depth_estimator: DepthFunction | None = None,
+        perception: Perception | None = None,
+    ) -> None:
+        if generator is reference:
+            raise UsageError("The generator and its untouched reference must be two objects.")
+        self.generator, self.reference, self.config = generator.eval(), reference.eval(), config
+        self.objective = build_method(
+            config, teacher, features=features, depth_estimator=depth_estimator, perception=perception
+        )
+        self.teacher = teacher
+        generator.requires_grad_(False)
+        reference.requires_grad_(False)
+        self.trained = self.objective.trained(generator)
+        for parameter in self.trained.values():
+            parameter.requires_grad_(True)
+        self.optimizer = torch.optim.Adam(
+            self.trained.values(), lr=config.learning_rate, betas=self.objective.betas
+        )
+        self.device = next(generator.parameters()).device
+        self.memory = _choose_tier(config, self.device, generator, teacher)
+        if teacher is not None:
+            teacher.save_memory(self.memory)
+        self.choices = torch.Generator().manual_seed(config.seed)
+        self.noise = torch.Generator(self.device).manual_seed(config.seed)
+        self._progress = _Progress()
+        self._previous: tuple[Tensor, Tensor] | None = None
+        self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
+
+    @property
+    def iteration(self) -> int:
+        """Number of iterations done."""
+        return self._progress.iteration
+
+    # ------------------------------------------------------------------------------------------- running
+
+    def run(self, on_step: Callable[[StepRecord], None] | None = None) -> RunSummary:
+        """Train until the iterations or the time are used up.
+
+        Args:
+            on_step: Called after every iteration, for progress, previews and checkpoints; its time counts.
+
+        Raises:
+            JobError: Too many iterations in a row had values that are not finite.
+            MemoryShortError: The machine ran out of memory.
+        """
+        for record in self:
+            if on_step is not None:
+                on_step(record)
+        done = self.iteration >= self.config.iterations
+        return RunSummary(
+            iterations=self.iteration,
+            elapsed_s=self._progress.elapsed_s,
+            non_finite_steps=self._progress.non_finite_steps,
+            ended_by="iterations" if done else "time_budget",
+        )
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        """Yield one record per iteration until the iterations or the time are used up."""
+        budget = self.config.time_budget_minutes
+        earlier, start = self._progress.elapsed_s, time.perf_counter()
+        while self.iteration < self.config.iterations:
+            if budget is not None and self._progress.elapsed_s >= budget * 60:
+                return
+            record = self.step()
+            self._progress.elapsed_s = earlier + time.perf_counter() - start
+            yield record
+            self._progress.elapsed_s = earlier + time.perf_counter() - start
+
+    def step(self) -> StepRecord:
+        """Do one iteration: draw, render, ask the teacher, and move the weights.
+
+        Raises:
+            JobError: Too many iterations in a row had values that are not finite.
+            MemoryShortError: The machine ran out of memory.
+        """
+        clock = _Clock()
+        try:
+            self._choose_trained()
+            draw = self._draw()
+            scene = self._render(draw)
+            clock.mark("render")
+            terms = self.objective.terms(scene, previous=self._previous, rng=self.noise)
+            clock.mark("teacher")
+            norm, applied = self._descend(terms)
+            self._follow()
+            clock.mark("backward")
+        except torch.OutOfMemoryError as error:
+            hint = "--memory 8, or --batch 1 --views 1 --no-grid"
+            raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
+        if self.config.relative_distance_weight > 0:
+            self._previous = (scene.planes.detach(), scene.reference_planes)
+        return self._record(draw, terms, norm, applied=applied, seconds=clock.seconds)
+
+    def _choose_trained(self) -> None:
+        """Switch gradients on for what moves in this iteration, and off for the rest."""
+        chosen = self.objective.chosen(self.generator, self.reference, rng=self.noise)
+        for name, parameter in self.trained.items():
+            parameter.requires_grad_(chosen is None or name in chosen)
+
+    def _draw(self) -> Draw:
+        draw = draw_inputs(
+            self.config,
+            z_dim=self.generator.config.z_dim,
+            latent_shape=self._latent_shape(),
+            generator=self.choices,
+            progress=self._done(),
+        )
+        return draw.to(self.device)
+
+    def _latent_shape(self) -> tuple[int, int, int]:
+        if self.teacher is None:
+            size = self.generator.config.img_resolution // LATENT_FRACTION
+            return (LATENT_CHANNELS, size, size)
+        return (self.teacher.latent_channels, self.teacher.latent_size, self.teacher.latent_size)
+
+    def _render(self, draw: Draw) -> Scene:
+        """Render the same heads from the same sides, trained (with gradients) and untouched."""
+        config, one_view = self.config, self.memory.recompute_renders
+        with torch.no_grad():
+            camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
+            ws = self.reference.mapping(
+                draw.z, camera, truncation_psi=config.psi, truncation_cutoff=config.psi_cutoff
+            )
+            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
+            reference_views = render_groups(
+                self.reference, reference_planes, ws, draw, config,
+                groups=self.objective.reference_groups(), rng=self.noise, one_view=one_view,
+            )  # fmt: skip
+        planes = self.generator.planes(
+            ws, noise_mode=config.noise_mode, generator=self.noise, recompute=one_view
+        )
+        views = render_groups(
+            self.generator, planes, ws, draw, config,
+            groups=self.objective.groups(), rng=self.noise, one_view=one_view,
+        )  # fmt: skip
+        edited = self.generator.edited(ws)
+        return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
+
+    def _descend(self, terms: Terms) -> tuple[float, bool]:
+        """Move the weights against the terms; say the gradient's norm and whether it was usable."""
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = [*terms.scores.values(), *terms.losses.values()]
+        if not parts:
+            return 0.0, False
+        torch.stack(parts).sum().backward()
+        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients).item()
+        usable = norm < float("inf")
+        if usable:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._learning_rate()
+            self.optimizer.step()
+        return norm, usable
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the weights: their plain mean at first, then an exponential one."""
+        share = max(1 / (self.iteration + 1), 1 - self.config.weight_average)
+        for name, tensor in self.trained.items():
+            self._average[name].lerp_(tensor, share)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the generator draw with the average of the trained weights, which is what a job hands over."""
+        with torch.no_grad():
+            last = {name: tensor.clone() for name, tensor in self.trained.items()}
+            for name, tensor in self.trained.items():
+                tensor.copy_(self._average[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, tensor in self.trained.items():
+                    tensor.copy_(last[name])
+
+    def _learning_rate(self) -> float:
+        """Half a cosine from the full rate down to the part of it that the settings leave at the end."""
+        left = self.config.learning_rate_end
+        return self.config.learning_rate * (left + (1 - left) * 0.5 * (1 + math.cos(math.pi * self._done())))
+
+    def _done(self) -> float:
+        """Return how many of the iterations are over, 0..1."""
+        return min(1.0, self.iteration / self.config.iterations)
+
+    def _record(
+        self, draw: Draw, terms: Terms, norm: float, *, applied: bool, seconds: dict[str, float]
+    ) -> StepRecord:
+        """Count the iteration and describe it; give up after too many bad ones in a row."""
+        progress = self._progress
+        progress.iteration += 1
+        progress.elapsed_s += sum(seconds.values())
+        bad = (*terms.non_finite, *(() if applied else ("step",)))
+        progress.non_finite_steps += bool(bad)
+        progress.non_finite_in_row = progress.non_finite_in_row + 1 if bad else 0
+        if progress.non_finite_in_row >= self.config.max_non_finite:
+            raise JobError(
+                f"{progress.non_finite_in_row} iterations in a row were not finite ({', '.join(bad)}).",
+                f"--learning-rate {self.config.learning_rate / 2:g}",
+            )
+        return StepRecord(
+            iteration=progress.iteration,
+            step_index={name: draw.step_index[name].tolist() for name in terms.gradient_rms},
+            losses={name: value.item() for name, value in terms.losses.items()},
+            gradient_rms=terms.gradient_rms,
+            parameter_gradient=norm,
+            non_finite=bad,
+            seconds=seconds,
+            elapsed_s=progress.elapsed_s,
+        )
+
+    # ------------------------------------------------------------------------------------------- resuming
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resume needs: nested dicts of tensors and plain values, a snapshot.
+
+        `weights` holds the trained tensors by name, `average` their running mean; the rest is optimiser,
+        random generators and counters.
+        Feed it to `runs.pack_state`, or take `weights` out to store them apart.
+        """
+        return {
+            "weights": {name: tensor.detach().clone() for name, tensor in self.trained.items()},
+            "average": {name: tensor.clone() for name, tensor in self._average.items()},
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "choices": self.choices.get_state(),
+            "noise": self.noise.get_state(),
+            "previous": self._previous,
+            "progress": asdict(self._progress),
+            "config": self.config.to_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot: on a CPU, bit for bit as if the run had never stopped.
+
+        Raises:
+            UsageError: The snapshot was made with other settings (the number of iterations may differ).
+            JobError: The snapshot is of another generator.
+        """
+        _check_same_settings(self.config, StylizeConfig.from_dict(state["config"]))
+        weights = state["weights"]
+        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in self.trained.items()}:
+            raise JobError("The checkpoint's weights are not those of this generator.")
+        with torch.no_grad():
+            for name, tensor in self.trained.items():
+                tensor.copy_(weights[name])
+                self._average[name].copy_(state.get("average", weights)[name])
+        self.optimizer.load_state_dict(dict(state["optimizer"]))
+        self.choices.set_state(state["choices"].cpu())
+        self.noise.set_state(state["noise"].cpu())
+        previous = state["previous"]
+        self._previous = None if previous is None else tuple(t.to(self.device) for t in previous)
+        self._progress = _Progress(**state["progress"])
+
+
+def _choose_tier(
+    config: StylizeConfig, device: torch.device, generator: PanoHead, teacher: Teacher | None
+) -> MemoryTier:
+    largest = max(generator.config.img_resolution, 0 if teacher is None else teacher.image_size)
+    return choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
+
+
+def _check_same_settings(now: StylizeConfig, then: StylizeConfig) -> None:
+    earlier = then.to_dict()
+    for name, value in now.to_dict().items():
+        if name not in MAY_CHANGE_ON_RESUME and value != earlier[name]:
+            raise UsageError(
+                f"`{flag(name)}` (={value}) must stay {earlier[name]}, with which the run was started."
+            )

@@ -1,0 +1,125 @@
+"""Spaces that compare pictures with texts, with gradients for pictures: CLIP, and the embedded one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stylehead.errors import JobError, MissingError
+from stylehead.mini.captions import SHAPES
+from stylehead.mini.encoders import ImageTextEncoder
+from stylehead.teacher.templates import IMAGENET_TEMPLATES
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class ImageTextSpace(Protocol):
+    """Puts pictures and texts into one space; its weights are frozen.
+
+    `templates` are sentences around `{}` over which the meaning of a text is averaged.
+    """
+
+    templates: tuple[str, ...]
+
+    def images(self, image_pm1: Tensor) -> Tensor:
+        """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D], differentiably."""
+
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts as unit vectors [N, D]."""
+
+
+class ClipSpace:
+    """A frozen CLIP.
+
+    Args:
+        network: A `CLIPModel`.
+        tokenizer: Its `CLIPTokenizer`.
+    """
+
+    templates: tuple[str, ...] = IMAGENET_TEMPLATES
+
+    def __init__(self, network: Any, tokenizer: Any) -> None:
+        self.network, self.tokenizer = network.eval().requires_grad_(False), tokenizer
+        self.size: int = network.config.vision_config.image_size
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Load from a folder in transformers layout (safetensors only, never the network).
+
+        Raises:
+            MissingError: The folder is not there.
+            JobError: It holds no CLIP.
+        """
+        from transformers import CLIPModel, CLIPTokenizer
+
+        if not folder.is_dir():
+            raise MissingError(f"There is no CLIP folder {folder}.", "stylehead weights fetch clip-vit-b32")
+        try:
+            network = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise JobError(f"{folder} does not hold a CLIP model: {str(error).splitlines()[0]}") from error
+        return cls(network.to(device), tokenizer)
+
+    def images(self, image_pm1: Tensor) -> Tensor:
+        """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]; square ones are seen whole."""
+        return self.images_01(image_pm1 * 0.5 + 0.5)
+
+    def images_01(self, image_01: Tensor) -> Tensor:
+        """Embed pictures in 0..1, resized and normalised as CLIP was trained."""
+        pixels = functional.interpolate(image_01, size=self.size, mode="bicubic", antialias=True).clamp(0, 1)
+        mean, std = (pixels.new_tensor(c).reshape(1, 3, 1, 1) for c in (MEAN, STD))
+        pooled = self.network.vision_model(pixel_values=(pixels - mean) / std).pooler_output
+        return functional.normalize(self.network.visual_projection(pooled), dim=1)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts as unit vectors [N, D]."""
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        seen = self.network.text_model(**tokens.to(self.network.device))
+        return functional.normalize(self.network.text_projection(seen.pooler_output), dim=1)
+
+
+class EmbeddedSpace:
+    """The image-text encoder of the embedded world.
+
+    Its templates are the shapes of the captions that it learned from: CLIP's speak of photographs, sketches
+    and cartoons of things, which in this world are styles.
+
+    Args:
+        network: Frozen.
+        tokenizer: The embedded tokenizer.
+    """
+
+    templates: tuple[str, ...] = SHAPES
+
+    def __init__(self, network: ImageTextEncoder, tokenizer: Any) -> None:
+        self.network, self.tokenizer = network.eval().requires_grad_(False), tokenizer
+
+    @classmethod
+    def load(cls, path: Path, tokenizer: Path, device: str = "cpu") -> Self:
+        """Load the encoder's file and the folder of its tokenizer.
+
+        Raises:
+            MissingError: There is no such file.
+            JobError: It is damaged or of another network.
+        """
+        from transformers import CLIPTokenizer
+
+        network = ImageTextEncoder.load(path).to(device)
+        return cls(network, CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True))
+
+    def images(self, image_pm1: Tensor) -> Tensor:
+        """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]."""
+        return self.network.encode_image(image_pm1)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts as unit vectors [N, D]; words count, their order does not."""
+        tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
+        device = next(self.network.parameters()).device
+        return self.network.encode_tokens(tokens.input_ids.to(device), tokens.attention_mask.to(device))

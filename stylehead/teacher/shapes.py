@@ -1,0 +1,139 @@
+"""Networks without their numbers: the sizes of Stable Diffusion 1.5, and what a folder's files would become.
+
+Built on PyTorch's meta device, which has shapes and no memory, for estimates and for tests.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
+from torch import nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+)
+
+from stylehead.errors import JobError
+from stylehead.teacher.parts import CONTROL_KINDS, TeacherParts, quiet_libraries
+from stylehead.teacher.schedule import Schedule
+from stylehead.teacher.teacher import Teacher
+
+STABLE_DIFFUSION_15: dict[str, dict[str, Any]] = {
+    "unet": {"sample_size": 64, "cross_attention_dim": 768},
+    "vae": {
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "block_out_channels": (128, 256, 512, 512),
+        "layers_per_block": 2,
+        "sample_size": 512,
+    },
+    "text_encoder": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "projection_dim": 768,
+    },
+    "controlnet_canny": {"cross_attention_dim": 768},
+    "controlnet_depth": {"cross_attention_dim": 768},
+}
+"""What differs from the defaults of diffusers and transformers, by role."""
+
+DEPTH_ANYTHING_SMALL: dict[str, Any] = {
+    "hidden_size": 384,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 6,
+    "image_size": 518,
+    "patch_size": 14,
+    "out_indices": [3, 6, 9, 12],
+    "reshape_hidden_states": False,
+    "apply_layernorm": True,
+}
+"""The backbone of Depth-Anything-V2 Small; the rest are the defaults."""
+
+_KINDS = {
+    "unet": UNet2DConditionModel,
+    "controlnet_canny": ControlNetModel,
+    "controlnet_depth": ControlNetModel,
+}
+
+
+def teacher_skeleton(folders: Mapping[str, Path | None]) -> dict[str, Any]:
+    """Build the networks of a teacher without numbers.
+
+    Args:
+        folders: The folder of each role whose `config.json` says its sizes, or None for those of
+            Stable Diffusion 1.5.
+
+    Raises:
+        JobError: A configuration cannot be read.
+    """
+    with torch.device("meta"), quiet_libraries():
+        return {role: _network(role, _config(role, folder)) for role, folder in folders.items()}
+
+
+def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype) -> Teacher:
+    """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
+
+    Args:
+        folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
+        dtype: Of UNet, ControlNets and text encoder.
+    """
+    networks = teacher_skeleton(folders)
+    for role, network in networks.items():
+        nn.Module.to(
+            network, torch.float32 if role == "vae" else dtype
+        )  # without the advice of diffusers' own
+    kinds = [kind for kind in CONTROL_KINDS if f"controlnet_{kind}" in networks]
+    return Teacher(
+        TeacherParts(
+            vae=networks["vae"],
+            unet=networks["unet"],
+            text_encoder=networks["text_encoder"],
+            tokenizer=None,
+            controlnets={kind: networks[f"controlnet_{kind}"] for kind in kinds},
+            schedule=Schedule(),
+        )
+    )
+
+
+def depth_skeleton(folder: Path | None = None) -> Any:
+    """Build a depth estimator without numbers; Depth-Anything-V2 Small when no folder is given."""
+    if folder is None:
+        config = DepthAnythingConfig(backbone_config=Dinov2Config(**DEPTH_ANYTHING_SMALL))
+    else:
+        config = DepthAnythingConfig(**_read(folder))
+    with torch.device("meta"), quiet_libraries():
+        return DepthAnythingForDepthEstimation(config).eval().requires_grad_(False)
+
+
+def _config(role: str, folder: Path | None) -> dict[str, Any]:
+    return STABLE_DIFFUSION_15[role] if folder is None else _read(folder)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JobError(f"{path} is missing or damaged.") from error
+    if not isinstance(content, dict):
+        raise JobError(f"{path} is damaged: it is not a JSON object.")
+    return content
+
+
+def _network(role: str, config: Mapping[str, Any]) -> Any:
+    if role == "text_encoder":
+        network = CLIPTextModel(CLIPTextConfig(**config))
+    elif role == "vae":
+        kind = AutoencoderTiny if config.get("_class_name") == "AutoencoderTiny" else AutoencoderKL
+        network = kind.from_config(config)
+    else:
+        network = _KINDS[role].from_config(config)
+    return network.eval().requires_grad_(False)

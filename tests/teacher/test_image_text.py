@@ -1,0 +1,90 @@
+"""Spaces of pictures and texts: unit vectors, gradients, and what is missing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+
+from stylehead.errors import JobError, MissingError
+from stylehead.mini.encoders import ImageTextEncoder
+from stylehead.mini.tokens import write_tokenizer
+from stylehead.teacher import ClipSpace, EmbeddedSpace, ImageTextSpace
+from stylehead.teacher.image_text import MEAN, STD
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP and a random embedded encoder, with the embedded tokenizer."""
+    folder = tmp_path_factory.mktemp("spaces")
+    write_tokenizer(folder)
+    vocab = len(CLIPTokenizer.from_pretrained(folder))
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = CLIPTextConfig(**sizes, vocab_size=vocab, max_position_embeddings=77, eos_token_id=vocab - 1)
+    vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        CLIPModel(config).save_pretrained(folder)
+        ImageTextEncoder().save(folder / "image_text.safetensors", {})
+    return folder
+
+
+@pytest.fixture(scope="module", params=["clip", "embedded"])
+def space(request: pytest.FixtureRequest, folder: Path) -> ImageTextSpace:
+    if request.param == "clip":
+        return ClipSpace.load(folder)
+    return EmbeddedSpace.load(folder / "image_text.safetensors", folder)
+
+
+def pictures() -> torch.Tensor:
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+
+
+def test_pictures_and_texts_become_unit_vectors_of_one_length(space: ImageTextSpace) -> None:
+    texts = ["a werewolf", "a marble statue", "a werewolf"]
+    seen, read = space.images(pictures()), space.texts(texts)
+    assert seen.shape[1] == read.shape[1]
+    for vectors in (seen, read):
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(vectors)))
+    torch.testing.assert_close(read[0], read[2])
+    assert not torch.allclose(read[0], read[1], atol=1e-3)
+    torch.testing.assert_close(read[1], space.texts(texts[1:2])[0])  # whatever stands beside it
+    torch.testing.assert_close(seen[1], space.images(pictures()[1:])[0])
+    assert all(template.count("{}") == 1 for template in space.templates)
+
+
+def test_gradients_reach_the_pictures_and_nothing_else(space: ImageTextSpace) -> None:
+    image = pictures()[:1].requires_grad_()
+    goal = space.texts(["a werewolf"])[0]
+
+    def likeness(picture: torch.Tensor) -> torch.Tensor:
+        return space.images(picture)[0] @ goal
+
+    (gradient,) = torch.autograd.grad(likeness(image), image)
+    way = gradient / gradient.norm()
+    far = 0.05
+    with torch.no_grad():
+        slope = (likeness(image + far * way) - likeness(image - far * way)) / (2 * far)
+    assert gradient.norm() > 1e-4
+    assert slope.item() == pytest.approx(gradient.norm().item(), rel=0.1)
+    assert not any(parameter.requires_grad for parameter in space.network.parameters())  # type: ignore[attr-defined]
+
+
+def test_clip_sees_pictures_as_it_was_trained(folder: Path) -> None:
+    space, network = ClipSpace.load(folder), CLIPModel.from_pretrained(folder).eval()
+    mean, std = (torch.tensor(c).reshape(1, 3, 1, 1) for c in (MEAN, STD))
+    with torch.no_grad():
+        tokens = space.tokenizer("a werewolf", return_tensors="pt")
+        whole = network(pixel_values=((pictures() + 1) / 2 - mean) / std, **tokens)
+        torch.testing.assert_close(space.images(pictures()), whole.image_embeds, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(space.texts(["a werewolf"]), whole.text_embeds, atol=1e-5, rtol=1e-5)
+
+
+def test_spaces_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no CLIP folder"):
+        ClipSpace.load(tmp_path / "nothing")
+    with pytest.raises(JobError, match="does not hold a CLIP"):
+        ClipSpace.load(tmp_path)
+    with pytest.raises(MissingError):
+        EmbeddedSpace.load(tmp_path / "image_text.safetensors", tmp_path)
