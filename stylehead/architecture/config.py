@@ -113,22 +113,28 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        for name, size in (
-            ("triplane_size", self.rendering.triplane_size),
-            ("superresolution.input_resolution", self.superresolution.input_resolution),
-        ):
-            if size < 4 or size & (size - 1):
-                raise UsageError(f"`{name}` (={size}) must be a power of two and at least 4.")
-        sizes = [self.rendering.triplane_size]
-        if self.rendering.use_background:  # half as many channels there
-            sizes.append(2 * self.superresolution.input_resolution)
-        if self.channel_base < max(sizes):
-            raise UsageError(f"`channel_base` (={self.channel_base}) leaves no channel at the largest size.")
+        self._check_grown_sizes()
         if self.superresolution.output_resolution != self.img_resolution:
             raise UsageError(
                 f"`img_resolution` (={self.img_resolution}) is not what the super-resolution makes "
                 f"(={self.superresolution.output_resolution})."
             )
+
+    def _check_grown_sizes(self) -> None:
+        """Check the sizes that networks reach by doubling from 4 on; a super-resolution starts at any."""
+        first, background = self.superresolution.input_resolution, self.rendering.use_background
+        for name, size, doubled in (
+            ("triplane_size", self.rendering.triplane_size, True),
+            ("superresolution.input_resolution", first, background),
+        ):
+            if size < 4 or (doubled and size & (size - 1)):
+                rule = "a power of two and at least 4" if doubled else "at least 4"
+                raise UsageError(f"`{name}` (={size}) must be {rule}.")
+        sizes = [self.rendering.triplane_size]
+        if background:  # half as many channels there
+            sizes.append(2 * first)
+        if self.channel_base < max(sizes):
+            raise UsageError(f"`channel_base` (={self.channel_base}) leaves no channel at the largest size.")
 
     @property
     def plane_channels(self) -> int:

@@ -1,15 +1,19 @@
 """What `stylehead weights import` does, once its options are read."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from stylehead.architecture import GeneratorConfig
 from stylehead.cli.licences import ask_for_licence, can_ask
 from stylehead.cli.output import Output, Result
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.files import check_parents
 from stylehead.weights import catalogue
-from stylehead.weights.pickle_machine import Refused
+from stylehead.weights.pickle_machine import Refused, shown
+from stylehead.weights.prefixes import find_prefix, without_prefix
+from stylehead.weights.recognise import Kind, recognise
 from stylehead.weights.snapshot import (
     LICENCE_KEY,
     Imported,
@@ -17,9 +21,11 @@ from stylehead.weights.snapshot import (
     inherited_licence,
     map_file,
     origin,
+    read_generator,
     refused,
 )
 from stylehead.weights.state_dicts import StateDict, detect, read_arrays, read_state_dict
+from stylehead.weights.torch_files import Array
 
 if TYPE_CHECKING:
     from stylehead.generator import PanoHead
@@ -65,7 +71,8 @@ def run(request: Request, output: Output) -> None:
             _import_style(request, state, len(data), output)
             return
     if request.base is not None:
-        raise UsageError("`--base` is for state dicts; this file is a whole generator.", "leave it away")
+        _import_difference(request, request.base, output)
+        return
     _import_generator(request, output)
 
 
@@ -76,6 +83,9 @@ def _import_generator(request: Request, output: Output) -> None:
         imported = import_snapshot(request.file, request.out)
         _say_licence(output)
         _report_generator(imported, request.out, output)
+        if (base := catalogue.local_path(PANOHEAD)) is not None:
+            again = f"stylehead weights import {_quoted(request.file)} --base {_quoted(base)}"
+            output.next(f"{again} (a style of what differs, to render with)")
         return
     from stylehead.weights.register import register_generator
 
@@ -86,6 +96,8 @@ def _import_generator(request: Request, output: Output) -> None:
     registered = register_generator(request.file, overwrite=request.overwrite, agree=agree)
     if registered.imported is None:
         output.note("The same file was imported before.")
+    if registered.replaced:
+        output.warn("It replaces another generator: styles that were trained on that one do not fit it.")
     _say_licence(output)
     _report_generator(registered.imported, registered.record.path, output)
     if catalogue.accepted(PANOHEAD):
@@ -121,6 +133,11 @@ def _import_style(request: Request, state: StateDict, size: int, output: Output)
         raise UsageError(
             f"{request.file} is a style file already.", f"stylehead render --style {request.file}"
         )
+    prefix, left = find_prefix(state.tensors)
+    tensors = without_prefix(state.tensors, prefix)
+    kind = recognise({name: tensor.shape for name, tensor in tensors.items()})
+    if kind is not None:
+        raise _another_model(request.file, kind)
     base = request.base or catalogue.local_path(PANOHEAD)
     if base is None:
         raise MissingError(
@@ -128,15 +145,45 @@ def _import_style(request: Request, state: StateDict, size: int, output: Output)
             "was trained from, and none is registered.",
             "import PanoHead's snapshot first, or add --base GENERATOR.safetensors",
         )
+    if prefix:
+        rest = f"; {left} other tensors are left out" if left else ""
+        output.note(f"Its tensors are called `{shown(prefix)}...`: read without that{rest}.")
+
+    def read(config: GeneratorConfig) -> Mapping[str, Array]:
+        try:
+            return read_arrays(tensors, config, size=size)
+        except Refused as refusal:
+            raise refused(request.file, refusal) from refusal
+
+    _write_style(request, base, read, output)
+
+
+def _import_difference(request: Request, base: Path, output: Output) -> None:
+    """Write what a whole generator changed in its base, such as one tuned to a person, as a style file."""
+    network = read_generator(request.file)
+
+    def read(config: GeneratorConfig) -> Mapping[str, Array]:
+        ours, its = config.to_dict(), network.config.to_dict()
+        different = [name for name in ours if ours[name] != its[name]]
+        if different:
+            raise JobError(f"{request.file} is no variant of {base}: they differ in `{different[0]}`.")
+        return network.arrays
+
+    _write_style(request, base, read, output)
+
+
+def _write_style(
+    request: Request,
+    base: Path,
+    read: Callable[[GeneratorConfig], Mapping[str, Array]],
+    output: Output,
+) -> None:
     out = request.out or _beside(request.file)
     _check_free(out, overwrite=request.overwrite)
     from stylehead.generator import PanoHead, save_style
 
     reference, generator = PanoHead.load(base), PanoHead.load(base)
-    try:
-        arrays = read_arrays(state.tensors, generator.config, size=size)
-    except Refused as refusal:
-        raise refused(request.file, refusal) from refusal
+    arrays = read(generator.config)
     changed = _load(generator, arrays)
     if not changed:
         raise JobError(f"{request.file} is the generator {base} itself: nothing is changed.")
@@ -149,7 +196,23 @@ def _import_style(request: Request, state: StateDict, size: int, output: Output)
     rows = (("style", out), ("base", base), ("changed", f"{len(changed)} of {len(arrays)} tensors"))
     output.result(Result(primary=(out,), rows=rows, data=data))
     preset = "" if request.base else "--preset panohead "
-    output.next(f"stylehead render {preset}--seed 42 --yaw-steps 36 --style {out}")
+    output.next(f"stylehead render {preset}--seed 42 --yaw-steps 36 --style {_quoted(out)}")
+
+
+def _another_model(file: Path, kind: Kind) -> JobError:
+    """The error of a file that is a model, but no head generator."""
+    hints = {
+        "checkpoint": f"stylehead stylize --diffusion {_quoted(file)}",
+        "lora": f"stylehead stylize --lora {_quoted(file)}",
+    }
+    hint = (
+        hints.get(kind.name) if kind.usable else "stylehead weights import --help says what can be imported"
+    )
+    return JobError(f"{file} is {kind.title}, not a head generator of PanoHead's kind.", hint)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _load(generator: "PanoHead", arrays: Mapping[str, object]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from stylehead.errors import JobError, MissingError, StyleheadError
 from stylehead.weights import archive, catalogue, store
 from stylehead.weights.catalogue import Entry
+from stylehead.weights.onnx_files import is_onnx
 from stylehead.weights.store import FileFacts, Record
 
 Progress = Callable[[int, int], None]
@@ -131,20 +132,34 @@ def fetch(
 def register_folder(entry: Entry, folder: Path) -> Record:
     """Register a local copy of weights, where it lies.
 
+    Archives are often unpacked into a folder of their own name: a single folder inside is looked into too.
+
     Raises:
-        JobError: It lacks files that the weights consist of.
+        JobError: It lacks files that the weights consist of, or one of them is no model.
     """
+    folder = _innermost(entry, folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     wanted = [name for name in names if any(fnmatch(name, pattern) for pattern in entry.files)]
     missing = [pattern for pattern in entry.files if not any(fnmatch(name, pattern) for name in wanted)]
     if missing:
         raise JobError(f"{folder} is not {entry.title}: it has no {', '.join(missing)}.")
+    for name in wanted:
+        if name.endswith(".onnx") and not is_onnx(folder / name):
+            raise JobError(f"{folder / name} is no ONNX model: it is damaged or something else.")
     with store.locked(entry.id):
         files = {name: store.hash_file(folder / name) for name in wanted}
         for name, facts in files.items():
             if entry.sha256.get(name, facts.sha256) != facts.sha256:
                 raise JobError(f"{folder / name} is not the published file: its sha256 is another.")
         return _register(entry, folder, files, source=f"local folder {folder.name}", revision=None)
+
+
+def _innermost(entry: Entry, folder: Path) -> Path:
+    """The folder that holds the files themselves: the one given, or the only one inside of it."""
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if len(inside) == 1 and inside[0].is_dir() and catalogue.is_complete(entry, inside[0]):
+        return inside[0]
+    return folder
 
 
 def _register(

@@ -1,5 +1,6 @@
 """Making a generator the one of the panohead preset."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -7,17 +8,24 @@ from typing import NamedTuple
 from stylehead.errors import UsageError
 from stylehead.files import atomic_path
 from stylehead.weights import catalogue, store
-from stylehead.weights.snapshot import Imported, import_snapshot, map_file
+from stylehead.weights.snapshot import Imported, import_snapshot, map_file, read_generator
 from stylehead.weights.store import Record
 
 GENERATOR = "panohead"
 
 
 class Registered(NamedTuple):
-    """What is registered now, and what the import made (None: the same file was imported before)."""
+    """What is registered now, and what became of the registered generator before.
+
+    Attributes:
+        record: Where it is.
+        imported: What the import made; None when the same file was imported before.
+        replaced: Another generator was registered, whose styles do not fit this one.
+    """
 
     record: Record
     imported: Imported | None
+    replaced: bool = False
 
 
 def register_generator(
@@ -42,10 +50,13 @@ def register_generator(
         if record is not None and record.complete() and not overwrite:
             if _source(source) == record.source:
                 return Registered(record, None)
+            read_generator(source)  # what is wrong with the file comes first
             raise UsageError(
                 f"A generator is registered already, imported from {record.source.partition(' ')[0]}.",
-                "add --overwrite to replace it, or --out FILE.safetensors to write another file",
+                f"--base {shlex.quote(str(record.path))} makes a style of what differs, --overwrite replaces "
+                "it, --out FILE.safetensors writes another file",
             )
+        replaced = record is not None and record.complete() and record.source != _source(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as part:
             imported = import_snapshot(source, part)
@@ -54,7 +65,7 @@ def register_generator(
             GENERATOR, target, {name: store.hash_file(target)}, _source(source), None, store.now()
         )
         store.write_record(record)
-        return Registered(record, imported._replace(path=target))
+        return Registered(record, imported._replace(path=target), replaced)
 
 
 def _source(path: Path) -> str:

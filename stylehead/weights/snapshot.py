@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +16,13 @@ from stylehead.files import check_parents, save_arrays
 from stylehead.weights import catalogue, store
 from stylehead.weights.modules import Module, read_network, tensors_by_name
 from stylehead.weights.options import read_options
-from stylehead.weights.pickle_machine import Budget, Refused
+from stylehead.weights.pickle_machine import Budget, Refused, shown
 from stylehead.weights.state_dicts import detect, read_arrays, read_state_dict
 from stylehead.weights.torch_files import Array, stored_tensor
 
 LICENCE_KEY = "stylehead.licence"
+_PACKED = (b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+_WEIGHTS = (".pkl", ".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
 _PLANE_AXES = np.eye(3)[[[0, 1, 2], [0, 2, 1], [1, 2, 0]]]
 
 
@@ -53,49 +56,62 @@ def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) ->
     if target.is_dir() or not target.parent.is_dir():
         raise UsageError(f"{target} cannot be written: it needs to be a file in a folder that exists.")
     check_parents(target)
-    data = map_file(source)
-    kind = detect(data)
-    try:
-        if kind == "safetensors":
-            read = _read_generator_file(source, data)
-        elif kind == "snapshot":
-            read = _read_snapshot(data)
-        else:
-            read_state_dict(source, data)
-            raise Refused(
-                "it is a state dict, which does not say how its network is built (a style needs its --base)"
-            )
-    except Refused as refusal:
-        raise refused(source, refusal) from refusal
+    read = read_generator(source)
     save_arrays(target, read.arrays, _header(read, source))
     numbers = sum(array.size for array in read.arrays.values())
     return Imported(target, read.config, read.notes, len(read.arrays), numbers)
 
 
-class _Network(NamedTuple):
+class Network(NamedTuple):
+    """A generator as its file has it: numbers by published name, configuration, notes and licence."""
+
     arrays: Mapping[str, Array]
     config: GeneratorConfig
     notes: tuple[str, ...]
     licence: str
 
 
-def _read_snapshot(data: memoryview) -> _Network:
+def read_generator(path: Path) -> Network:
+    """Read a whole generator: a training snapshot, or what an earlier import made of one.
+
+    Raises:
+        UsageError: There is no such file.
+        JobError: The file is refused; says why, and names what it holds that it should not.
+    """
+    data = map_file(path)
+    kind = detect(data)
+    try:
+        if kind == "safetensors":
+            return _read_generator_file(path, data)
+        if kind == "snapshot":
+            return _read_snapshot(data)
+        read_state_dict(path, data)
+        raise Refused(
+            "it is a state dict, which does not say how its network is built (a style needs its --base)"
+        )
+    except Refused as refusal:
+        raise refused(path, refusal) from refusal
+
+
+def _read_snapshot(data: memoryview) -> Network:
     budget = Budget()
     modules = read_network(data, budget)
+    if modules[""].kind == "TriPlaneGenerator" and "t_mapping" not in modules:
+        raise Refused("it is an EG3D network (tri-plane); only PanoHead's (tri-grid) are read")
     tensors = {name: stored_tensor(node, {}, budget) for name, node in tensors_by_name(modules).items()}
     _check_axes(modules, budget)
     config, notes = read_options(modules, {name: tensor.shape for name, tensor in tensors.items()})
-    return _Network(read_arrays(tensors, config, size=len(data)), config, notes, inherited_licence())
+    return Network(read_arrays(tensors, config, size=len(data)), config, notes, inherited_licence())
 
 
-def _read_generator_file(path: Path, data: memoryview) -> _Network:
+def _read_generator_file(path: Path, data: memoryview) -> Network:
     """Read a file that an earlier import made."""
     state = read_state_dict(path, data)
     config = state.config()
     if config is None:
         raise Refused("its header has no configuration of a generator")
     licence = state.metadata.get(LICENCE_KEY, inherited_licence())
-    return _Network(read_arrays(state.tensors, config, size=len(data)), config, (), licence)
+    return Network(read_arrays(state.tensors, config, size=len(data)), config, (), licence)
 
 
 def _check_axes(modules: Mapping[str, Module], budget: Budget) -> None:
@@ -108,7 +124,7 @@ def _check_axes(modules: Mapping[str, Module], budget: Budget) -> None:
         raise Refused("its tri-grid has other planes (`renderer.plane_axes`) than this generator")
 
 
-def _header(network: _Network, source: Path) -> dict[str, str]:
+def _header(network: Network, source: Path) -> dict[str, str]:
     return {
         FORMAT_KEY: GENERATOR_FORMAT,
         CONFIG_KEY: network.config.to_json(),
@@ -152,7 +168,27 @@ def map_file(path: Path) -> memoryview:
         raise JobError(f"{path} is a web page, not weights.", "download the file itself, in a browser")
     if start.startswith(b"version https://git-lfs"):
         raise JobError(f"{path} only says where the weights are (git LFS).", "git lfs pull")
+    if (inside := packed(path, data)) is not None:
+        raise JobError(f"{path} is a packed archive{inside}.", "unpack it first, then import what is in it")
     return data
+
+
+def packed(path: Path, data: memoryview) -> str | None:
+    """Say what a packed archive holds (" that holds NAME", or ""); None when the file is none.
+
+    Files that torch wrote are zip archives too, and no packed ones.
+    """
+    if bytes(data[:4]) != b"PK\x03\x04":
+        return "" if bytes(data[:6]).startswith(_PACKED) else None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return None  # its own reader says what is wrong
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return None
+    weights = [shown(name) for name in names if Path(name).suffix.lower() in _WEIGHTS]
+    return f" that holds {weights[0]}" if weights else None
 
 
 def refused(path: Path, refusal: Refused) -> JobError:

@@ -34,6 +34,12 @@ _STATE_DICT_GLOBALS = STORAGE_GLOBALS | {REBUILD_TENSOR, REBUILD_PARAMETER, "col
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _MOST_DIMENSIONS = 8
+_DEEPEST_STATE = 3
+_STATE_NAMES = (
+    "G_ema", "g_ema", "params_ema", "ema", "state_dict", "model_state_dict", "generator", "G", "g", "model",
+    "module", "params",
+)  # fmt: skip
+"""Where training scripts keep a network's tensors; an average comes before what it is the average of."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +153,14 @@ def is_torch_legacy(data: memoryview) -> bool:
 
 
 def _state_dict(value: object, storages: Mapping[str, Storage], budget: Budget) -> dict[str, StoredTensor]:
-    """Find the state dict in what was saved: itself, or one level down under a name of its own."""
-    if isinstance(value, dict):
-        for name in ("state_dict", "G_ema", "generator", "model"):
-            if isinstance(value.get(name), dict):
-                value = value[name]
-                break
+    """Find the state dict in what was saved: itself, or inside under a name that training scripts use."""
+    for _ in range(_DEEPEST_STATE):
+        if not isinstance(value, dict):
+            break
+        inner = next((value[name] for name in _STATE_NAMES if isinstance(value.get(name), dict)), None)
+        if inner is None:
+            break
+        value = inner
     if not isinstance(value, dict) or not value:
         raise Refused("it holds no state dict")
     return {str(name): stored_tensor(node, storages, budget) for name, node in value.items()}

@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from stylehead.weights import catalogue, fetch, resolve_preset, store
 
 sys.path.append(str(Path(__file__).parents[1] / "weights"))
 from servers import Hub, serving
+from snapshot_writer import write_snapshot
+from test_onnx_files import SMALL as ONNX
 
 SNAPSHOT = Path(__file__).parents[1] / "data" / "golden" / "tiny_snapshot_no_source.pkl"
 COMMANDS = ("list", "fetch", "import", "verify", "path")
@@ -171,7 +174,100 @@ def test_state_dicts_that_are_no_style(run: Run, base: Path) -> None:
         "is base.safetensors the right base?" in run("weights", "import", "decoder.pth", "--base", base).err
     )
     whole = run("weights", "import", SNAPSHOT, "--base", base)
-    assert (whole.code, "whole generator" in whole.err) == (2, True)
+    assert (whole.code, "nothing is changed" in whole.err) == (1, True)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "G_ema.", "generator."])
+def test_prefixed_state_dicts_become_the_same_style(run: Run, base: Path, prefix: str) -> None:
+    state = stylised(base)
+    foreign = {"D.b4.conv.weight": torch.ones(2)} if prefix == "G_ema." else {}
+    torch.save({prefix + name: tensor for name, tensor in state.items()} | foreign, "joker.pth")
+    outcome = run("weights", "import", "joker.pth", "--base", base)
+    assert outcome.code == 0, outcome
+    assert f"`{prefix}...`" in outcome.err
+    assert ("1 other tensors are left out" in outcome.err) == bool(foreign)
+    assert load_style("joker.safetensors").tensors.keys() == {
+        f"superresolution.block{i}.conv1.weight" for i in (0, 1)
+    }
+
+
+def test_the_average_in_a_training_script_s_file_is_taken(run: Run, base: Path) -> None:
+    torch.save({"g": PanoHead.load(base).state_dict(), "g_ema": stylised(base)}, "a.pth")
+    torch.save({"params": {"G_ema": stylised(base)}}, "b.pth")
+    for name in ("a", "b"):
+        outcome = run("weights", "import", f"{name}.pth", "--base", base)
+        assert outcome.code == 0, outcome
+        assert len(load_style(f"{name}.safetensors").tensors) == 2
+
+
+def test_a_generator_tuned_to_a_person_becomes_a_style(run: Run, base: Path) -> None:
+    tuned = PanoHead.load(base)
+    tuned.load_state_dict(stylised(base))
+    write_snapshot(Path("fintuned_generator.pkl"), tuned)
+    outcome = run("weights", "import", "fintuned_generator.pkl", "--base", base)
+    assert outcome.code == 0, outcome
+    style = load_style("fintuned_generator.safetensors")
+    generator = PanoHead.load(base)
+    style.apply(generator)
+    assert generator.fingerprint() != PanoHead.load(base).fingerprint()
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(tensor, tuned.state_dict()[name]), name
+    write_snapshot(Path("other.pkl"), tuned, depth_resolution=5)
+    other = run("weights", "import", "other.pkl", "--base", base)
+    assert (other.code, "no variant of base.safetensors: they differ in `rendering`" in other.err) == (
+        1,
+        True,
+    )
+
+
+def test_a_tuned_generator_beside_the_registered_one_says_what_to_do(run: Run, base: Path) -> None:
+    run("weights", "import", base)
+    tuned = PanoHead.load(base)
+    tuned.load_state_dict(stylised(base))
+    write_snapshot(Path("me.pkl"), tuned)
+    refused = run("weights", "import", "me.pkl")
+    assert refused.code == 2
+    assert f"--base {catalogue.local_path('panohead')} makes a style" in refused.err
+    written = run("weights", "import", "me.pkl", "--out", "me.safetensors")
+    assert f"stylehead weights import me.pkl --base {catalogue.local_path('panohead')}" in written.err
+    replaced = run("weights", "import", "me.pkl", "--overwrite")
+    assert "styles that were trained on that one do not fit" in replaced.err
+    assert "do not fit" not in run("weights", "import", "me.pkl", "--overwrite").err
+
+
+def test_a_file_that_is_refused_is_looked_at_before_what_is_registered(run: Run, base: Path) -> None:
+    run("weights", "import", base)
+    write_snapshot(
+        Path("eg3d.pkl"), PanoHead.load(base), change=lambda net: net.state["_modules"].pop("t_mapping")
+    )
+    for more in ((), ("--overwrite",), ("--out", "x.safetensors")):
+        outcome = run("weights", "import", "eg3d.pkl", *more)
+        assert (outcome.code, "it is an EG3D network (tri-plane)" in outcome.err) == (1, True)
+    assert PanoHead.load(catalogue.local_path("panohead")).fingerprint() == PanoHead.load(base).fingerprint()
+
+
+def test_other_models_are_called_by_name(run: Run) -> None:
+    unet = "model.diffusion_model.input_blocks"
+    words = f"{unet}.1.1.transformer_blocks.0.attn2.to_k.weight"
+    save_file({f"{unet}.0.0.weight": torch.ones(2, 4, 3, 3), words: torch.ones(2, 768)}, "rv51.safetensors")
+    outcome = run("weights", "import", "rv51.safetensors")
+    assert outcome.code == 1
+    assert "rv51.safetensors is a Stable Diffusion 1.x checkpoint, not a head generator" in outcome.err
+    assert "stylehead stylize --diffusion rv51.safetensors" in outcome.err
+    torch.save({"lora_unet_down_attn2_to_k.lora_down.weight": torch.ones(4, 2048)}, "xl.pt")
+    assert "xl.pt is a LoRA for Stable Diffusion XL" in run("weights", "import", "xl.pt").err
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_packed_folder_is_to_be_unpacked(run: Run, method: int) -> None:
+    with zipfile.ZipFile("drive-download-001.zip", "w", method) as archive:
+        archive.writestr("drive/easy-khair.pkl", b"x" * 100)
+    outcome = run("weights", "import", "drive-download-001.zip")
+    assert outcome.code == 1
+    assert "is a packed archive that holds drive/easy-khair.pkl" in outcome.err
+    assert "unpack it first" in outcome.err
+    Path("a.tar.gz").write_bytes(b"\x1f\x8b" + bytes(30))
+    assert "a.tar.gz is a packed archive." in run("weights", "import", "a.tar.gz").err
 
 
 def test_damaged_generator_files_are_refused(run: Run, base: Path) -> None:
@@ -212,8 +308,22 @@ def test_folders_are_registered_under_an_id(run: Run) -> None:
     (folder / "w600k_r50.onnx").write_bytes(b"x")
     assert run("weights", "import", folder, "--id", "insightface-buffalo_l").code == 4
     accept = ("--accept-license", "insightface")
-    assert run("weights", "import", folder, "--id", "insightface-buffalo_l", *accept).code == 0
+    junk = run("weights", "import", folder, "--id", "insightface-buffalo_l", *accept)
+    assert (junk.code, "w600k_r50.onnx is no ONNX model" in junk.err) == (1, True)
+    assert store.read_record("insightface-buffalo_l") is None
+    (folder / "w600k_r50.onnx").write_bytes(ONNX)
+    assert run("weights", "import", folder, "--id", "insightface-buffalo_l").code == 0
     assert set(store.licences()) == {"insightface-buffalo_l", "insightface-antelopev2"}
+
+
+def test_a_folder_inside_of_a_folder_of_its_name_is_found(run: Run) -> None:
+    inner = Path("antelopev2", "antelopev2")
+    inner.mkdir(parents=True)
+    (inner / "glintr100.onnx").write_bytes(ONNX)
+    accept = ("--accept-license", "insightface")
+    outcome = run("weights", "import", inner.parent, "--id", "insightface-antelopev2", *accept, "-q")
+    assert (outcome.code, outcome.out) == (0, f"{inner}\n")
+    assert run("weights", "verify", "insightface-antelopev2").code == 0
 
 
 def test_what_is_not_here_names_the_command(run: Run) -> None:
@@ -265,7 +375,7 @@ def test_what_other_programs_left_is_registered_without_a_download(
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / ".insightface" / "models" / "buffalo_l"
     folder.mkdir(parents=True)
-    (folder / "det_10g.onnx").write_bytes(b"x")
+    (folder / "det_10g.onnx").write_bytes(ONNX)
     accept = ("--accept-license", "insightface")
     assert run("weights", "verify", "insightface-buffalo_l").code == 2
     assert run("weights", "fetch", "insightface-buffalo_l", *accept, "-q").out == f"{folder}\n"

@@ -30,11 +30,11 @@ def configured(*, rendering: dict[str, Any] | None = None, **values: Any) -> Gen
     return dataclasses.replace(tiny, rendering=dataclasses.replace(tiny.rendering, **options), **values)
 
 
-def with_superresolution(kind: Any, first: int, output: int) -> GeneratorConfig:
+def with_superresolution(kind: Any, first: int, output: int, **rendering: Any) -> GeneratorConfig:
     part = SuperresolutionConfig(
         kind=kind, input_resolution=first, block0_out_channels=8, block1_out_channels=4
     )
-    return configured(superresolution=part, img_resolution=output)
+    return configured(superresolution=part, img_resolution=output, rendering=rendering)
 
 
 CONFIGURATIONS = {
@@ -64,6 +64,8 @@ CONFIGURATIONS = {
     "8X": with_superresolution("8X", 16, 64),
     "4X": with_superresolution("4X", 16, 32),
     "2X": with_superresolution("2X", 8, 16),
+    "no power of two": with_superresolution("2X", 24, 48, use_background=False),
+    "no power of two, eightfold": with_superresolution("8XDC", 12, 48, use_background=False),
 }
 
 
@@ -215,6 +217,11 @@ def other_filter(network: Persistent) -> None:
     child(network, "backbone.synthesis.b8").state["_buffers"]["resample_filter"] = torch.ones(4, 4)
 
 
+def drop_camera_mapping(network: Persistent) -> None:
+    del network.state["_modules"]["t_mapping"]
+    other_axes(network)
+
+
 def other_axes(network: Persistent) -> None:
     child(network, "renderer").state["plane_axes"] = torch.eye(3).repeat(3, 1, 1)
 
@@ -272,6 +279,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "not a number": (spoil_tensor, {}, "`torgb.bias` holds numbers that are not finite"),
     "other filter": (other_filter, {}, "not the one filter"),
     "other planes": (other_axes, {}, "plane_axes"),
+    "EG3D": (drop_camera_mapping, {}, r"it is an EG3D network \(tri-plane\); only PanoHead's"),
 }
 
 
