@@ -1,6 +1,6 @@
 """What can go wrong, as exceptions that carry one sentence and the next command.
 
-The library raises these; only `stylehead.cli.errors` turns them into text and exit codes.
+The library raises these; only `stylehead.jobs.failures` turns them into text and exit codes.
 """
 
 

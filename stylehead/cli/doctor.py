@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
-from stylehead.cli.output import Output, Result, reporting
+from stylehead.cli.output import Output, reporting
+from stylehead.jobs.report import Result
 from stylehead.weights.presets import PresetName
 
 if TYPE_CHECKING:
-    from stylehead.cli.checks import Check
-    from stylehead.cli.plan import Forecast, Plan
+    from stylehead.jobs.doctor import Check
+    from stylehead.jobs.plan import Forecast, Plan
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -54,7 +55,7 @@ def doctor(
 
 
 def _examine(*, smoke: bool, output: Output) -> Iterator["Check"]:
-    from stylehead.cli import checks
+    from stylehead.jobs import doctor as checks
 
     yield from checks.machine()
     yield checks.guarded("gpu", checks.gpu)
@@ -67,8 +68,8 @@ def _examine(*, smoke: bool, output: Output) -> Iterator["Check"]:
 
 
 def _plan(preset: str, output: Output) -> "Plan":
-    from stylehead.cli.plan import choose_preset, plan_job
     from stylehead.config import StylizeConfig
+    from stylehead.jobs.plan import choose_preset, plan_job
 
     chosen, why = choose_preset(preset)
     output.note(why)
@@ -77,9 +78,9 @@ def _plan(preset: str, output: Output) -> "Plan":
 
 def _forecasts(plan: "Plan", device: str, output: Output) -> "list[tuple[str, Forecast]]":
     """Estimate every tier on a GPU, and on a machine without one what it would do itself."""
-    from stylehead.cli.environment import choose_device
-    from stylehead.cli.plan import blueprint, forecast
     from stylehead.cost import measure_rates
+    from stylehead.jobs.environment import choose_device
+    from stylehead.jobs.plan import blueprint, forecast
     from stylehead.memory import TIERS, choose_tier, device_memory
 
     output.note("Estimating memory and time from the shapes of the networks.")
@@ -117,7 +118,7 @@ def _show(
         "checks": [check._asdict() for check in checks],
     }
     if plan is not None:
-        from stylehead.cli.estimate import forecast_rows, need_data, need_rows
+        from stylehead.jobs.dry_run import forecast_rows, need_data, need_rows
 
         rows += [(f"{plan.preset.name}: {name}", said) for name, said in need_rows(plan)]
         for place, found in forecasts:

@@ -7,9 +7,9 @@ import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
-from stylehead.cli.requests import Files, Measuring, Sample, Wishes
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
+from stylehead.jobs.requests import Files, Measuring, Sample, Wishes
 from stylehead.weights.presets import PresetName, resolve_preset
 
 WHAT, TRAINED, SAMPLE, AGAINST = "What to measure", "What to train first", "On whom", "Measured by what"
@@ -196,13 +196,16 @@ def evaluate(  # noqa: PLR0913
         weights, why = resolve_preset(preset)
         output.note(why)
         weights.require_generator()
-        from stylehead.cli.evaluating import Evaluation, check_limits
+        from stylehead.jobs.evaluate import Evaluation, check_limits
 
         check_limits(files)
         evaluation = Evaluation(weights, preset, device, sample, measuring, output)
-        code = evaluation.execute(wishes, files, dry_run=dry_run)
-        if code:
-            raise typer.Exit(code)
+        result, missed = evaluation.execute(wishes, files, dry_run=dry_run)
+        output.result(result)
+        for sentence in missed:
+            output.warn(sentence)
+        if missed:
+            raise typer.Exit(1)
 
 
 def parse_yaws(text: str) -> tuple[float, ...]:

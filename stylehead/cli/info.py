@@ -9,9 +9,10 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
-from stylehead.cli.output import Output, Result, reporting
-from stylehead.cli.progress import format_bytes, format_duration
+from stylehead.cli.output import Output, reporting
 from stylehead.errors import JobError, StyleheadError, UsageError
+from stylehead.jobs.report import Result
+from stylehead.units import format_bytes, format_duration
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -88,7 +89,7 @@ def _show(facts: Facts, path: Path, output: Output) -> None:
 
 
 def _folder(path: Path) -> Facts:
-    from stylehead.cli.info_models import describe_model, is_model
+    from stylehead.jobs.model_folders import describe_model, is_model
     from stylehead.runs import MANIFEST
 
     if (path / MANIFEST).is_file():
@@ -159,7 +160,7 @@ def _run(path: Path) -> Facts:
 
 
 def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
-    from stylehead.cli.progress import format_duration
+    from stylehead.units import format_duration
 
     quality = manifest.get("quality") or {}
     rows = {
@@ -268,7 +269,7 @@ def _architecture(config: Mapping[str, Any]) -> dict[str, object]:
 def _latent(path: Path) -> Facts:
     import numpy as np
 
-    from stylehead.cli.heads import read_latent
+    from stylehead.jobs.heads import read_latent
 
     array = read_latent(path)
     with np.load(path, allow_pickle=False) as file:

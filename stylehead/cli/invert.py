@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption
-from stylehead.cli.output import Output, Result, reporting
-from stylehead.cli.requests import InvertRequest
+from stylehead.cli.output import Output, reporting
 from stylehead.errors import UsageError
+from stylehead.jobs.report import Result
+from stylehead.jobs.requests import InvertRequest
 from stylehead.runs import RunDirectory, check_free, new_run_path
 from stylehead.weights.presets import PresetName, resolve_preset
 
 if TYPE_CHECKING:
-    from stylehead.cli.inverting import InvertFiles
+    from stylehead.jobs.invert import InvertFiles
 
 RUNS = Path("runs")
 PICTURE, SEARCH, TUNING = "Which picture", "How it is found", "Personal generator"
@@ -167,13 +168,13 @@ def _start(request: InvertRequest, output: Output, *, dry_run: bool) -> None:
     weights, why = resolve_preset(request.preset)
     output.note(why)
     weights.require_generator()
-    from stylehead.cli.cropping import find_head
-    from stylehead.cli.inverting import Inversion, InvertJob, first_manifest
+    from stylehead.jobs.cropping import find_head
+    from stylehead.jobs.invert import Inversion, InvertJob, first_manifest
 
     job = InvertJob.of(request, weights)
     head = find_head(request, picture, job.resolution(), output)
     if dry_run:
-        from stylehead.cli.invert_estimate import estimate_inversion
+        from stylehead.jobs.invert_dry_run import estimate_inversion
 
         output.result(estimate_inversion(job, head, path, output))
         return
@@ -198,7 +199,7 @@ def _check_resume(context: typer.Context, path: Path) -> None:
 
 def _resume(request: InvertRequest, path: Path, output: Output) -> None:
     run = RunDirectory.open(path)
-    from stylehead.cli.inverting import Inversion, reopen
+    from stylehead.jobs.invert import Inversion, reopen
 
     with run.lock():
         job, head = reopen(run, request)

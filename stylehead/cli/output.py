@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,22 +18,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from stylehead.cli.errors import Failure, explain
 from stylehead.errors import UsageError
+from stylehead.jobs.failures import Failure, explain
+from stylehead.jobs.report import Progress, Result
 
 Mode = Literal["human", "json", "quiet"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command made."""
-
-    primary: tuple[Path | str, ...]
-    """What `-q` prints, one a line: the paths that a script goes on with."""
-    rows: tuple[tuple[str, Path | str], ...]
-    """Label and value of every line for people."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-    """The JSON document; paths may be `Path` objects."""
 
 
 class Output:
@@ -60,6 +48,8 @@ class Output:
             width = max((len(label) for label, _ in result.rows), default=0)
             for label, value in result.rows:
                 self._stdout.print(Text(f"{label:<{width}}  ", "dim"), _linked(value), sep="")
+        for command in result.next:
+            self.next(command)
 
     def note(self, text: str) -> None:
         """Say what is going on."""
@@ -69,6 +59,12 @@ class Output:
     def warn(self, text: str) -> None:
         """Say what may not be what the user expects."""
         self.stderr.print(Text("warning: ", "bold yellow"), Text(text), sep="")
+
+    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+        """Follow `total` steps; see `Report`."""
+        from stylehead.cli.progress import reporter
+
+        return reporter(self, total=total, done=done, label=label, unit=unit)
 
     def next(self, command: str) -> None:
         """Say what to type next."""

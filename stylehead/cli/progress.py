@@ -1,20 +1,18 @@
 """Progress on stderr: a bar on a terminal, a plain line now and then anywhere else, nothing when quiet."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from stylehead.cli.output import Output
+from stylehead.jobs.report import NONE, Progress, Values
+from stylehead.units import format_duration
 
 PLAIN_SECONDS = 10.0
 """Time between two plain lines: a log that stays silent longer looks hung."""
-
-Values = Mapping[str, float]
-NONE: Values = {}
 
 
 class Meter:
@@ -54,34 +52,7 @@ class Meter:
         return format_duration(pace * (self.total - self.step))
 
 
-class Reporter:
-    """Shows how a job comes along; use it as a context manager. This one shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def update(self, step: int, *, values: Values = NONE, preview: Path | None = None) -> None:
-        """Note that `step` steps are done.
-
-        Args:
-            step: Steps done.
-            values: Numbers worth watching, by name.
-            preview: Newest preview picture, if there is one.
-        """
-
-    def close(self) -> None:
-        """Stop showing."""
-
-
-class PlainReporter(Reporter):
+class PlainReporter(Progress):
     """One line every few seconds, for logs and pipes.
 
     Args:
@@ -114,12 +85,12 @@ class PlainReporter(Reporter):
         self._output.note(plain_line(self._meter, values=values, preview=preview))
 
 
-class TerminalReporter(Reporter):
+class TerminalReporter(Progress):
     """A progress bar with the loss, the time left and the newest preview."""
 
     def __init__(self, output: Output, meter: Meter, *, label: str) -> None:
         self._meter = meter
-        self._bar = Progress(
+        self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=32),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
@@ -141,11 +112,11 @@ class TerminalReporter(Reporter):
         self._bar.stop()
 
 
-def reporter(output: Output, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Reporter:
+def reporter(output: Output, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
     """Choose how to show progress: nothing when quiet, a bar on a terminal, else plain lines."""
     meter = Meter(total, done=done, unit=unit)
     if output.mode == "quiet":
-        return Reporter()
+        return Progress()
     if output.stderr.is_terminal and not output.stderr.is_dumb_terminal:
         return TerminalReporter(output, meter, label=label)
     return PlainReporter(output, meter)
@@ -157,23 +128,6 @@ def plain_line(meter: Meter, *, values: Values = NONE, preview: Path | None = No
     return "  ".join(
         (f"{meter.unit} {meter.step}/{meter.total}", share, *_facts(meter, values=values, preview=preview))
     )
-
-
-def format_duration(seconds: float) -> str:
-    """Write a time span for people: "42s", "38m", "2h05m"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02d}m"
-
-
-def format_bytes(count: float) -> str:
-    """Write a size for people: "512 B", "1.4 MB", "3.2 GB"."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def _facts(meter: Meter, *, values: Values, preview: Path | None) -> list[str]:

@@ -7,14 +7,14 @@ import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
-from stylehead.cli.requests import MeshRequest, Views
 from stylehead.config import StylizeConfig
 from stylehead.errors import UsageError
+from stylehead.jobs.requests import MeshRequest, Views
 from stylehead.weights.presets import PresetName, resolve_preset
 
 if TYPE_CHECKING:
-    from stylehead.cli.heads import Head
     from stylehead.generator import PanoHead
+    from stylehead.jobs.heads import Head
 
 HEAD, STYLE, VIEW, FILES, MESH = "Which head", "Style", "Views", "Files", "Mesh"
 FORMATS = ("mp4", "frames", "sheet", "webp", "gif")
@@ -127,8 +127,8 @@ def render(  # noqa: PLR0913
         chosen = _chosen_seeds(context, seed, seeds, latent)
         if request is not None:
             check_mesh(request, heads=len(chosen) or 1, overwrite=overwrite)
-        from stylehead.cli.heads import check_styles, load_styles
-        from stylehead.cli.rendering import Rendering, check_folder
+        from stylehead.jobs.heads import check_styles, load_styles
+        from stylehead.jobs.render import Rendering, check_folder
 
         check_styles(style or [], strength or [])
         if out is not None:
@@ -206,7 +206,7 @@ def check_mesh(request: MeshRequest, *, heads: int, overwrite: bool) -> None:
 
 def _chosen_seeds(context: typer.Context, seed: int, seeds: str | None, latent: Path | None) -> list[int]:
     """The seeds to draw; none when the head comes from a file."""
-    from stylehead.cli.heads import MAX_SEED, check_file, parse_seeds
+    from stylehead.jobs.heads import MAX_SEED, check_file, parse_seeds
 
     source = context.get_parameter_source("seed")
     given = {
@@ -226,13 +226,13 @@ def _chosen_seeds(context: typer.Context, seed: int, seeds: str | None, latent: 
 
 
 def _load(path: Path, device: str) -> "PanoHead":
-    from stylehead.cli.environment import choose_device
     from stylehead.generator import PanoHead
+    from stylehead.jobs.environment import choose_device
 
     return PanoHead.load(path, choose_device(device))
 
 
 def _heads(generator: "PanoHead", seeds: list[int], latent: Path | None, psi: float) -> "list[Head]":
-    from stylehead.cli.heads import latent_head, seed_heads
+    from stylehead.jobs.heads import latent_head, seed_heads
 
     return seed_heads(generator, seeds, psi=psi) if latent is None else [latent_head(generator, latent)]

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings, with_settings
-from stylehead.cli.output import Output, Result, reporting
+from stylehead.cli.output import Output, reporting
 from stylehead.config import ProfileName, StylizeConfig, flag, profile
 from stylehead.errors import JobError, UsageError
+from stylehead.jobs.report import Result
 from stylehead.method_settings import uses
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
 from stylehead.weights.presets import resolve_preset
 
 if TYPE_CHECKING:
-    from stylehead.cli.training import Job, RunFiles
+    from stylehead.jobs.stylize import Job, RunFiles
 
 RUNS = Path("runs")
 MAKE = "What to make"
@@ -126,7 +127,7 @@ def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: 
         _dry_run(config, request, path, output)
         return
     job = _job(config, request, output, preset=config.preset)
-    from stylehead.cli.training import Training, first_manifest, load_stylizer
+    from stylehead.jobs.stylize import Training, first_manifest, load_stylizer
 
     stylizer = load_stylizer(job)
     if config.memory != "auto" or stylizer.memory.name != "24":
@@ -173,7 +174,7 @@ def _resume(request: Request, path: Path, given: dict[str, Any], output: Output)
             f"{path} is finished: {done} of {config.iterations} steps are done.",
             f"stylehead stylize --resume {path} --iterations {2 * done}",
         )
-    from stylehead.cli.training import Training, load_stylizer
+    from stylehead.jobs.stylize import Training, load_stylizer
 
     with run.lock():
         job = _job(config, request, output, preset=manifest.get("preset", config.preset))
@@ -211,8 +212,8 @@ def _job(config: StylizeConfig, request: Request, output: Output, *, preset: str
 
         place_prompt(config.prompt)
     weights.require_generator()
-    from stylehead.cli.environment import choose_device
-    from stylehead.cli.training import Job
+    from stylehead.jobs.environment import choose_device
+    from stylehead.jobs.stylize import Job
 
     job = Job(config, weights, choose_device(request.device), request.keep_checkpoints)
     if config.depth == "auto" and job.sources.depth_estimator is not None:
@@ -240,20 +241,20 @@ def _report(run: RunDirectory, files: "RunFiles", output: Output) -> None:
 
 def _dry_run(config: StylizeConfig, request: Request, path: Path, output: Output) -> None:
     """Measure where that is quick or asked for, estimate otherwise."""
-    from stylehead.cli.environment import choose_device
-    from stylehead.cli.plan import choose_preset, plan_job
+    from stylehead.jobs.environment import choose_device
+    from stylehead.jobs.plan import choose_preset, plan_job
 
     preset, why = choose_preset(config.preset)
     embedded = preset.knows_few_styles and config.diffusion is None
     if embedded or request.probe:
         job = _job(config, request, output, preset=config.preset)
-        from stylehead.cli.estimate import measure_job
+        from stylehead.jobs.dry_run import measure_job
 
         output.result(measure_job(plan_job(config, preset), job, path, output))
         return
     output.note(why)
     plan, device = plan_job(config, preset), choose_device(request.device)
-    from stylehead.cli.estimate import estimate_job
+    from stylehead.jobs.dry_run import estimate_job
 
     output.result(estimate_job(plan, device, path, request.keep_checkpoints))
     for need in plan.missing:

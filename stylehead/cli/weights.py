@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
-from stylehead.cli.output import Result, reporting
+from stylehead.cli.output import reporting
 from stylehead.errors import MissingError, StyleheadError, UsageError
+from stylehead.jobs.report import Result
 from stylehead.weights import catalogue, store
 from stylehead.weights.catalogue import CATALOGUE, Entry
 
@@ -278,7 +279,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 def _rows(entry: Entry, fact: dict[str, Any]) -> list[tuple[str, str]]:
     """Three lines for people: state and purpose, licence, and what its files are held to."""
-    from stylehead.cli.progress import format_bytes
+    from stylehead.units import format_bytes
 
     size = "size not known" if fact["bytes"] is None else format_bytes(fact["bytes"])
     if fact["sha256"] is None and fact["bytes"] is not None:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from stylehead.cli.licences import ask_for_licence
-from stylehead.cli.output import Output, Result
-from stylehead.cli.progress import format_bytes, reporter
+from stylehead.cli.output import Output
+from stylehead.cli.progress import reporter
 from stylehead.errors import MissingError
+from stylehead.jobs.report import Result
+from stylehead.units import format_bytes
 from stylehead.weights import catalogue, fetch, store
 from stylehead.weights.catalogue import Entry
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stylehead.architecture import GeneratorConfig
 from stylehead.cli.licences import ask_for_licence, can_ask
-from stylehead.cli.output import Output, Result
+from stylehead.cli.output import Output
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.files import check_parents
+from stylehead.jobs.report import Result
 from stylehead.weights import catalogue
 from stylehead.weights.pickle_machine import Refused, shown
 from stylehead.weights.prefixes import find_prefix, without_prefix

@@ -7,12 +7,13 @@ import pytest
 import torch
 from cli_helpers import Outcome, Run
 
-from stylehead.cli import checks, plan
-from stylehead.cli.plan import LIBRARIES
 from stylehead.cost import Blueprint
 from stylehead.export import video
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
+from stylehead.jobs import doctor as checks
+from stylehead.jobs import plan
+from stylehead.jobs.plan import LIBRARIES
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import teacher_on_paper
 from stylehead.weights import presets

@@ -7,7 +7,7 @@ import pytest
 from cli_helpers import LIGHT, Run
 from full_scale import stylehead
 
-from stylehead.cli import models
+from stylehead.jobs import models
 from stylehead.teacher import Teacher
 from stylehead.weights import presets
 
@@ -80,8 +80,8 @@ def test_missing_weights_cannot_be_probed(run: Run) -> None:
 
 
 def test_a_depth_estimator_counts_when_it_is_asked_for(run: Run) -> None:
-    from stylehead.cli.plan import choose_preset, plan_job
     from stylehead.config import StylizeConfig
+    from stylehead.jobs.plan import choose_preset, plan_job
 
     def roles(**settings: object) -> list[str]:
         config = StylizeConfig.from_dict({"prompt": "x", "preset": "panohead", **settings})

@@ -10,9 +10,9 @@ import pytest
 from cli_helpers import FAST, Outcome, Run
 from PIL import Image
 
-from stylehead.cli.signals import StopRequest
 from stylehead.config import StylizeConfig
 from stylehead.evaluation.methods import ABLATION, METHODS
+from stylehead.jobs.signals import StopRequest
 from stylehead.runs import RunDirectory
 
 FEW = ("--identities", "2", "--yaws", "0,30")

@@ -16,7 +16,6 @@ from cli_helpers import Outcome, Run
 from PIL import Image
 from syrupy.assertion import SnapshotAssertion
 
-from stylehead.cli import inverting
 from stylehead.errors import JobError
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead
@@ -25,6 +24,7 @@ from stylehead.inversion import FaceFinder
 from stylehead.inversion import invert as invert_module
 from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.search import GridConfig
+from stylehead.jobs import invert as inverting
 from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder
 from stylehead.runs import RunDirectory
 from stylehead.weights import presets
@@ -50,7 +50,7 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def see(*found: object, points: bool = True) -> None:
         finder = FaceFinder(FakeAnalyser(*found, points=points))  # type: ignore[arg-type]
-        monkeypatch.setattr("stylehead.cli.cropping.load_face_finder", lambda: finder)
+        monkeypatch.setattr("stylehead.jobs.cropping.load_face_finder", lambda: finder)
 
     return see
 

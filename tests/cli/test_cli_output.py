@@ -14,9 +14,10 @@ from rich.console import Console
 from safetensors import SafetensorError
 from syrupy.assertion import SnapshotAssertion
 
-from stylehead.cli.errors import StoppedError, explain
-from stylehead.cli.output import Mode, Output, Result, reporting
+from stylehead.cli.output import Mode, Output, reporting
 from stylehead.errors import JobError, LicenseError, MemoryShortError, MissingError, UsageError
+from stylehead.jobs.failures import StoppedError, explain
+from stylehead.jobs.report import Result
 
 RESULT = Result(
     primary=(Path("runs/x/style.safetensors"),),
@@ -162,7 +163,8 @@ def test_json_and_quiet_exclude_each_other(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     code = (
-        "from stylehead.cli.output import Result, reporting\n"
+        "from stylehead.cli.output import reporting\n"
+        "from stylehead.jobs.report import Result\n"
         "import sys, typer\n"
         "try:\n"
         "    with reporting(as_json=False, quiet=True) as output:\n"

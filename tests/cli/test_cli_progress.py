@@ -11,13 +11,12 @@ from stylehead.cli.output import Output
 from stylehead.cli.progress import (
     Meter,
     PlainReporter,
-    Reporter,
     TerminalReporter,
-    format_bytes,
-    format_duration,
     plain_line,
     reporter,
 )
+from stylehead.jobs.report import Progress
+from stylehead.units import format_bytes, format_duration
 
 
 class Clock:
@@ -67,7 +66,7 @@ def test_lines_come_now_and_then_but_always_first_and_last(capsys: pytest.Captur
 def test_the_reporter_fits_the_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert type(reporter(Output("quiet"), total=3)) is Reporter
+    assert type(reporter(Output("quiet"), total=3)) is Progress
     assert type(reporter(Output("human"), total=3)) is PlainReporter
     assert type(reporter(Output("json"), total=3)) is PlainReporter
     monkeypatch.setattr(Console, "is_terminal", property(lambda self: True))

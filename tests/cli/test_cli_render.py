@@ -88,7 +88,7 @@ def test_a_folder_of_someone_else_is_never_touched(run: Run, tmp_path: Path, fla
 
 
 def test_a_stopped_render_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from stylehead.cli import rendering
+    from stylehead.jobs import render as rendering
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -19,9 +19,9 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from stylehead.cli import training
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead, load_style
+from stylehead.jobs import stylize as training
 from stylehead.methods import Stylizer
 from stylehead.runs import RunDirectory
 

@@ -11,10 +11,10 @@ from cli_helpers import Outcome, Run
 from tiny_teacher import tiny_autoencoder, write_tiny_depth_estimator
 from typer.testing import CliRunner
 
-from stylehead.cli import models
 from stylehead.cli.app import app
 from stylehead.config import StylizeConfig
 from stylehead.export import showcase
+from stylehead.jobs import models
 from stylehead.weights import presets
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -1,17 +1,12 @@
 """What `stylehead eval` does once it knows what is wanted: train what is missing, measure, print, write."""
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylehead.cli import environment
-from stylehead.cli.eval_plan import RUNS, Discovery, Wanted, find_runs, label_runs, plan
-from stylehead.cli.eval_rows import Scene, Source, measure_table
-from stylehead.cli.eval_train import train
-from stylehead.cli.output import Output, Result
-from stylehead.cli.requests import Files, Measuring, Sample, Wishes
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder
@@ -31,6 +26,12 @@ from stylehead.evaluation.table import (
 )
 from stylehead.files import atomic_write
 from stylehead.generator import PanoHead
+from stylehead.jobs import environment
+from stylehead.jobs.eval_plan import RUNS, Discovery, Wanted, find_runs, label_runs, plan
+from stylehead.jobs.eval_rows import Scene, Source, measure_table
+from stylehead.jobs.eval_train import train
+from stylehead.jobs.report import Report, Result
+from stylehead.jobs.requests import Files, Measuring, Sample, Wishes
 from stylehead.mini.captions import place_prompt
 from stylehead.teacher.sources import local_folder
 from stylehead.weights.presets import Preset
@@ -56,7 +57,7 @@ class Evaluation:
         device: `auto`, `cpu` or `cuda`.
         sample: On whom.
         measuring: By what.
-        output: Where everything is said.
+        report: Where everything is said.
     """
 
     def __init__(
@@ -66,21 +67,20 @@ class Evaluation:
         device: str,
         sample: Sample,
         measuring: Measuring,
-        output: Output,
+        report: Report,
     ) -> None:
         self._weights, self._preset_name, self._sample = weights, preset_name, sample
-        self._measuring, self._output = measuring, output
+        self._measuring, self._report = measuring, report
         self._device = environment.choose_device(device)
         self._generator = PanoHead.load(weights.require_generator(), self._device)
         self._base = self._generator.fingerprint()
 
-    def execute(self, wishes: Wishes, files: Files, *, dry_run: bool) -> int:
-        """Do it; returns the exit code: 1 when a limit is missed, else 0."""
+    def execute(self, wishes: Wishes, files: Files, *, dry_run: bool) -> tuple[Result, list[str]]:
+        """Do it; returns what there is to show, and a sentence for every limit that was missed."""
         folders = [open_folder(path) for path in wishes.images]
         wanted, discovery = self._wanted(wishes)
         if dry_run:
-            self._output.result(_plan_result(wanted, discovery))
-            return 0
+            return _plan_result(wanted, discovery), []
         scene = Scene.open(
             self._generator,
             self._weights,
@@ -90,17 +90,13 @@ class Evaluation:
         )
         self._train(wanted)
         sources = [*self._sources(wanted, discovery), *(Source.of_folder(folder) for folder in folders)]
-        measured = measure_table(scene, sources, self._output, keep=files.report is not None)
+        measured = measure_table(scene, sources, self._report, keep=files.report is not None)
         self._say_what_is_missing(measured.table)
         missed = missed_limits(measured.table, limits_of(files))
         written = self._write(files, measured.table, measured.pictures)
         asked = bool(wishes.methods or wishes.prompts)
-        self._output.result(_result(measured.table, written, missed, paper=asked))
-        for sentence in missed:
-            self._output.warn(sentence)
-        if not sources:
-            self._output.next(FIRST_RUN)
-        return 1 if missed else 0
+        result = _result(measured.table, written, missed, paper=asked)
+        return dataclasses.replace(result, next=() if sources else (FIRST_RUN,)), missed
 
     # ---------------------------------------------------------------------------------------------- planning
 
@@ -116,7 +112,7 @@ class Evaluation:
             discovery = find_runs(roots, self._base)
         if not asked:
             for path, why in discovery.skipped:
-                self._output.note(f"not measured: {path}, {why}")
+                self._report.note(f"not measured: {path}, {why}")
             return None, discovery
         changes: dict[str, object] = {"preset": self._preset_name}
         if wishes.iterations is not None:
@@ -138,8 +134,8 @@ class Evaluation:
     def _train(self, wanted: Sequence[Wanted] | None) -> None:
         jobs = [row for row in wanted or () if row.state in ("stopped", "missing")]
         for number, job in enumerate(jobs, start=1):
-            self._output.note(f"Run {number} of {len(jobs)}: {job.label}, {job.prompt!r}, in {job.path}.")
-            train(job, self._weights, self._device, self._output)
+            self._report.note(f"Run {number} of {len(jobs)}: {job.label}, {job.prompt!r}, in {job.path}.")
+            train(job, self._weights, self._device, self._report)
 
     def _sources(self, wanted: Sequence[Wanted] | None, discovery: Discovery) -> list[Source]:
         if wanted is not None:
@@ -166,10 +162,10 @@ class Evaluation:
     def _say_what_is_missing(self, table: Table) -> None:
         for name, dash in table.reasons().items():
             hint = f" ({dash.hint})" if dash.hint else ""
-            self._output.note(f"no {name}: {dash.why}{hint}")
+            self._report.note(f"no {name}: {dash.why}{hint}")
         for row in table.rows:
             if problem := row.facts.get("problem"):
-                self._output.warn(f"{row.style}, {row.label}: {problem}")
+                self._report.warn(f"{row.style}, {row.label}: {problem}")
 
     def _write(self, files: Files, table: Table, pictures: Any) -> list[tuple[str, Path]]:
         written = []

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from stylehead.cli import environment
-from stylehead.cli.cropping import HeadCrop
-from stylehead.cli.inverting import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET, InvertJob
-from stylehead.cli.output import Output, Result
-from stylehead.cli.progress import format_duration
+from stylehead.jobs import environment
+from stylehead.jobs.cropping import HeadCrop
+from stylehead.jobs.invert import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET, InvertJob
+from stylehead.jobs.report import Report, Result
 from stylehead.runs import EVENTS, MANIFEST
+from stylehead.units import format_duration
 
 
-def estimate_inversion(job: InvertJob, head: HeadCrop, path: Path, output: Output) -> Result:
+def estimate_inversion(job: InvertJob, head: HeadCrop, path: Path, report: Report) -> Result:
     """Time one step of every stage and say what the whole job would cost and write.
 
     Args:
         job: What would be done.
         head: The aligned picture.
         path: Where the run would be.
-        output: For notes.
+        report: For notes.
     """
-    output.note("Timing a few steps.")
+    report.note("Timing a few steps.")
     source, seconds = _measure(job, head)
     files = [MANIFEST, EVENTS, LATENT, SHEET, ALIGNED, f"{PREVIEWS}/", *([PERSONAL] if job.pivotal else [])]
     face = "aligned picture" if head.face is None else f"face {head.face}"

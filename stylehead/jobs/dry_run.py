@@ -8,16 +8,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from stylehead.cli import environment
-from stylehead.cli.output import Output, Result
-from stylehead.cli.plan import Forecast, Need, Plan, blueprint, forecast
-from stylehead.cli.progress import format_bytes, format_duration
-from stylehead.cli.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job, load_stylizer
 from stylehead.config import StylizeConfig, flag
 from stylehead.cost import COST_METHODS, measure_rates
+from stylehead.jobs import environment
+from stylehead.jobs.plan import Forecast, Need, Plan, blueprint, forecast
+from stylehead.jobs.report import Report, Result
+from stylehead.jobs.stylize import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job, load_stylizer
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
+from stylehead.units import format_bytes, format_duration
 
 WARM_UP_STEPS = 1
 MEASURED_STEPS = 2
@@ -34,16 +34,16 @@ class Cost(NamedTuple):
     checkpoint_bytes: int
 
 
-def measure_job(plan: Plan, job: Job, path: Path, output: Output) -> Result:
+def measure_job(plan: Plan, job: Job, path: Path, report: Report) -> Result:
     """Time a few steps and say what the whole job would cost and write.
 
     Args:
         plan: Its weights, all of which are here.
         job: What would be trained.
         path: Where the run would be.
-        output: For notes.
+        report: For notes.
     """
-    output.note(f"Timing {MEASURED_STEPS} steps.")
+    report.note(f"Timing {MEASURED_STEPS} steps.")
     cost = _measure(job, load_stylizer(job))
     config = job.config
     memory = ", ".join(f"{name} {format_bytes(used)}" for name, used in cost.peak_memory_bytes.items())

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from stylehead.cli import environment
-from stylehead.cli.errors import explain
-from stylehead.cli.progress import format_bytes
+from stylehead.jobs import environment
+from stylehead.jobs.failures import explain
+from stylehead.units import format_bytes
 
 State = Literal["ok", "note", "failed", "missing"]
 EXTRAS = {
@@ -159,10 +159,10 @@ def smoke() -> Check:
 
     import torch
 
-    from stylehead.cli.training import Job, load_stylizer
     from stylehead.config import StylizeConfig
     from stylehead.export.views import latent_from_seed, render_views
     from stylehead.generator import PanoHead, load_style, save_style
+    from stylehead.jobs.stylize import Job, load_stylizer
     from stylehead.weights.presets import mini_preset
 
     start, preset = time.perf_counter(), mini_preset()

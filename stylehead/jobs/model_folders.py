@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stylehead.cli.progress import format_bytes
 from stylehead.errors import JobError
+from stylehead.units import format_bytes
 
 _ROLES = {
     "UNet2DConditionModel": "denoiser",

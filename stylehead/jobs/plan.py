@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stylehead.cli.models import CLIP, ESTIMATORS, FACES, IMAGE_TEXT, choose_dtype, find_source
 from stylehead.config import StylizeConfig
 from stylehead.errors import LicenseError, MissingError
+from stylehead.jobs.models import CLIP, ESTIMATORS, FACES, IMAGE_TEXT, choose_dtype, find_source
 from stylehead.memory import MEASURED, MemoryTier
 from stylehead.method_settings import METHOD_MODELS
 from stylehead.weights import Preset, catalogue, resolve_preset

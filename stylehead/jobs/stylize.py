@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylehead.cli import environment, models
-from stylehead.cli.errors import StoppedError, explain
-from stylehead.cli.output import Output
-from stylehead.cli.progress import reporter
-from stylehead.cli.signals import StopRequest
 from stylehead.config import StylizeConfig
 from stylehead.errors import JobError
 from stylehead.export.card import model_card
@@ -20,6 +15,10 @@ from stylehead.export.showcase import Showcase
 from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
 from stylehead.generator import save_style
+from stylehead.jobs import environment, models
+from stylehead.jobs.failures import StoppedError, explain
+from stylehead.jobs.report import Report
+from stylehead.jobs.signals import StopRequest
 from stylehead.methods import StepRecord, Stylizer
 from stylehead.runs import RunDirectory
 from stylehead.weights import catalogue
@@ -110,11 +109,11 @@ class Training:
         job: What to train.
         stylizer: Its models.
         run: Its directory, locked by the caller.
-        output: Where progress goes.
+        report: Where progress goes.
     """
 
-    def __init__(self, job: Job, stylizer: Stylizer, run: RunDirectory, output: Output) -> None:
-        self._job, self._stylizer, self._run, self._output = job, stylizer, run, output
+    def __init__(self, job: Job, stylizer: Stylizer, run: RunDirectory, report: Report) -> None:
+        self._job, self._stylizer, self._run, self._report = job, stylizer, run, report
         self._showcase = Showcase(stylizer.reference, psi=job.config.psi, title=job.config.prompt)
         self._saved: int | None = None
         self._seconds: float = run.manifest().get("seconds", 0.0)
@@ -163,8 +162,8 @@ class Training:
     def _train(self) -> None:
         total, done = self._job.config.iterations, self._stylizer.iteration
         (self._run.path / PREVIEWS).mkdir(exist_ok=True)
-        stop = StopRequest(lambda: self._output.note("Stopping after this step; Ctrl-C again stops at once."))
-        with stop, reporter(self._output, total=total, done=done, label=self._job.config.prompt) as shown:
+        stop = StopRequest(lambda: self._report.note("Stopping after this step; Ctrl-C again stops at once."))
+        with stop, self._report.progress(total=total, done=done, label=self._job.config.prompt) as shown:
             preview = self._preview() if done == 0 else None
             for record in self._stylizer:
                 self._run.log(_event(record))
@@ -211,7 +210,7 @@ class Training:
     # ----------------------------------------------------------------------------------------------- results
 
     def _write_results(self) -> RunFiles:
-        self._output.note("Drawing the contact sheet and the turntable.")
+        self._report.note("Drawing the contact sheet and the turntable.")
         folder, generator = self._run.path, self._stylizer.generator
         files = RunFiles(folder / STYLE, folder / SHEET, folder / TURNTABLE, folder / CARD)
         save_style(files.style, generator, self._stylizer.reference, self._style_metadata())

@@ -10,9 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stylehead.cli.heads import check_file
-from stylehead.cli.output import Output
-from stylehead.cli.requests import InvertRequest
 from stylehead.errors import JobError, UsageError
 from stylehead.geometry import LABEL_SIZE, camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
@@ -21,6 +18,9 @@ from stylehead.inversion.invert import Camera
 from stylehead.inversion.latents import read_camera
 from stylehead.inversion.pictures import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
+from stylehead.jobs.heads import check_file
+from stylehead.jobs.report import Report
+from stylehead.jobs.requests import InvertRequest
 
 _MOST_YAW_DEG, _MOST_PITCH_DEG = 180.0, 89.0
 _EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
@@ -44,14 +44,14 @@ class HeadCrop(NamedTuple):
     likeness: Callable[[Quality, Bytes], Quality] | None = None
 
 
-def find_head(request: InvertRequest, picture: Photo, resolution: int, output: Output) -> HeadCrop:
+def find_head(request: InvertRequest, picture: Photo, resolution: int, report: Report) -> HeadCrop:
     """Crop the head that was asked for.
 
     Args:
         request: What was typed.
         picture: The picture.
         resolution: Edge of the crop, pixels.
-        output: For notes.
+        report: For notes.
 
     Raises:
         MissingError: Face models are missing.
@@ -73,7 +73,7 @@ def find_head(request: InvertRequest, picture: Photo, resolution: int, output: O
         if aligned.camera_label is not None:
             camera = Camera(aligned.camera_label, fixed=False)
     if note is not None:
-        output.note(note)
+        report.note(note)
     alpha = _alpha(picture.alpha, square, resolution)
     return HeadCrop(crop(picture.pixels, square, resolution), alpha, camera, face, likeness)
 

@@ -8,10 +8,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from stylehead.cli.eval_plan import STYLE_FILE, FoundRun, Wanted
-from stylehead.cli.output import Output
-from stylehead.cli.progress import Reporter, reporter
-from stylehead.cli.requests import Measuring, Sample
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case, Looks, Reference, Target
@@ -26,6 +22,9 @@ from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet, open_truth
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
+from stylehead.jobs.eval_plan import STYLE_FILE, FoundRun, Wanted
+from stylehead.jobs.report import Progress, Report
+from stylehead.jobs.requests import Measuring, Sample
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
 from stylehead.runs import slugify
 from stylehead.weights.presets import Preset
@@ -164,18 +163,18 @@ class Scene:
         }
 
 
-def measure_table(scene: Scene, sources: Sequence[Source], output: Output, *, keep: bool) -> Measured:
+def measure_table(scene: Scene, sources: Sequence[Source], report: Report, *, keep: bool) -> Measured:
     """Render and measure all rows.
 
     Args:
         scene: What they share.
         sources: Rows beside the untouched generator and the true pictures.
-        output: For progress and warnings.
+        report: For progress and warnings.
         keep: Keep the pictures, for the report.
     """
     people = scene.sample.identities
     rendered = sum(source.draws for source in sources)
-    with reporter(output, total=people * (1 + rendered), label="Measuring", unit="head") as shown:
+    with report.progress(total=people * (1 + rendered), label="Measuring", unit="head") as shown:
         builder = _Builder(scene, shown, keep=keep)
         untouched = scene.looks(builder.render(scene.generator))
         for style, group in _by_style(scene, sources):
@@ -186,7 +185,7 @@ def measure_table(scene: Scene, sources: Sequence[Source], output: Output, *, ke
 class _Builder:
     """Collects rows; counts rendered heads for the progress."""
 
-    def __init__(self, scene: Scene, shown: Reporter, *, keep: bool) -> None:
+    def __init__(self, scene: Scene, shown: Progress, *, keep: bool) -> None:
         self.scene, self.rows, self.pictures = scene, list[Row](), dict[int, Portraits]()
         self._shown, self._keep, self._heads = shown, keep, 0
         self._latents = scene.latents()

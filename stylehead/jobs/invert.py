@@ -11,14 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylehead.cli import environment
-from stylehead.cli.cropping import HeadCrop
-from stylehead.cli.errors import StoppedError, explain
-from stylehead.cli.heads import latent_head
-from stylehead.cli.output import Output
-from stylehead.cli.progress import Reporter, reporter
-from stylehead.cli.requests import InvertRequest
-from stylehead.cli.signals import StopRequest
 from stylehead.errors import JobError, UsageError
 from stylehead.export.images import Pixels, save_image, to_pixels
 from stylehead.export.sheet import SheetRow, contact_sheet
@@ -43,6 +35,13 @@ from stylehead.inversion import (
 )
 from stylehead.inversion.faces import MODELS as FACE_MODELS
 from stylehead.inversion.guess import FILE as GUESS_FILE
+from stylehead.jobs import environment
+from stylehead.jobs.cropping import HeadCrop
+from stylehead.jobs.failures import StoppedError, explain
+from stylehead.jobs.heads import latent_head
+from stylehead.jobs.report import Progress, Report
+from stylehead.jobs.requests import InvertRequest
+from stylehead.jobs.signals import StopRequest
 from stylehead.runs import MANIFEST, RunDirectory
 from stylehead.weights import catalogue, presets, store
 from stylehead.weights.presets import Preset
@@ -192,11 +191,11 @@ class Inversion:
         job: What to do.
         head: The aligned picture.
         run: Its directory, locked by the caller.
-        output: Where progress goes.
+        report: Where progress goes.
     """
 
-    def __init__(self, job: InvertJob, head: HeadCrop, run: RunDirectory, output: Output) -> None:
-        self._job, self._head, self._run, self._output = job, head, run, output
+    def __init__(self, job: InvertJob, head: HeadCrop, run: RunDirectory, report: Report) -> None:
+        self._job, self._head, self._run, self._report = job, head, run, report
         self._photo = run.manifest()["photo"]
         self._inverter = job.load()
 
@@ -229,9 +228,9 @@ class Inversion:
 
     def _invert(self) -> tuple[InvertFiles, Quality]:
         if self._job.preset.companion(GUESS_FILE) is not None and not self._inverter.guess_fits:
-            self._output.note(_STALE_NOTE)
+            self._report.note(_STALE_NOTE)
         self._write_aligned()
-        stop = StopRequest(lambda: self._output.note("Stopping; Ctrl-C again stops at once."))
+        stop = StopRequest(lambda: self._report.note("Stopping; Ctrl-C again stops at once."))
         with stop:
             target = self._target()
             found = self._found_before() or self._project(target, stop)
@@ -254,17 +253,17 @@ class Inversion:
         prepared = self._inverter.prepare(self._head.pixels, self._head.alpha, self._head.camera)
         self._run.update({"mask": prepared.mask_source})
         if prepared.mask_source == "cut out":
-            self._output.note("The background is not plain: the head is cut out by its colours, roughly.")
+            self._report.note("The background is not plain: the head is cut out by its colours, roughly.")
         photograph = self._head.face is not None or prepared.mask_source == "cut out"
         if photograph and self._job.preset.knows_few_styles:
-            self._output.warn(_MINI_NOTE)
+            self._report.warn(_MINI_NOTE)
         return prepared.target
 
     def _project(self, target: Target, stop: StopRequest) -> Found:
-        self._output.note("Searching poses.")
+        self._report.note("Searching poses.")
         knowns = self._inverter.knowns(target, self._head.camera)
         total = self._job.config.coarse_steps + self._job.config.steps
-        with reporter(self._output, total=total, label="Inverting") as shown:
+        with self._report.progress(total=total, label="Inverting") as shown:
 
             def on_step(step: Step) -> None:
                 self._after(shown, f"project_{step.number:04d}", step.number, step.terms, step.image)
@@ -288,7 +287,7 @@ class Inversion:
         return Found(ws, label.to(ws), float("nan"))
 
     def _tune(self, found: Found, target: Target, config: PivotalConfig, stop: StopRequest) -> PanoHead:
-        with reporter(self._output, total=config.steps, label="Tuning") as shown:
+        with self._report.progress(total=config.steps, label="Tuning") as shown:
 
             def on_step(step: int, terms: dict[str, float], image: torch.Tensor) -> None:
                 self._after(shown, f"tune_{step:04d}", step, terms, image)
@@ -305,7 +304,7 @@ class Inversion:
             )
 
     def _after(
-        self, shown: Reporter, name: str, step: int, terms: dict[str, float], image: torch.Tensor
+        self, shown: Progress, name: str, step: int, terms: dict[str, float], image: torch.Tensor
     ) -> None:
         """Log a step, show it, and draw a preview now and then."""
         loss = sum(terms.values())

@@ -11,10 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stylehead.cli.heads import Head, StyleChoice
-from stylehead.cli.output import Output, Result
-from stylehead.cli.progress import Reporter, reporter
-from stylehead.cli.requests import MeshRequest, Views
 from stylehead.errors import UsageError
 from stylehead.export.images import Pixels, save_image
 from stylehead.export.mesh import Mesh, extract_mesh
@@ -25,6 +21,9 @@ from stylehead.export.video import side_by_side, write_frames, write_gif, write_
 from stylehead.export.views import render_views, turntable_yaws
 from stylehead.files import check_parents, write_json
 from stylehead.generator import PanoHead, mix_styles, remove_styles
+from stylehead.jobs.heads import Head, StyleChoice
+from stylehead.jobs.report import Progress, Report, Result
+from stylehead.jobs.requests import MeshRequest, Views
 from stylehead.runs import slugify
 
 RENDERS = Path("renders")
@@ -75,14 +74,14 @@ class Rendering:
         formats: Sequence[str],
         out: Path | None,
         mesh: MeshRequest | None,
-        output: Output,
+        report: Report,
         *,
         overwrite: bool,
     ) -> Result:
         """Render, write, and say what there is."""
         folder = out or _free(RENDERS / self._name())
-        films = self._films(output)
-        surface = None if mesh is None else self._surface(mesh, output)
+        films = self._films(report)
+        surface = None if mesh is None else self._surface(mesh, report)
         with whole_folder(folder, overwrite=overwrite) as part:
             written = [path for film in films for path in self._write_film(part, film, formats)]
             if "sheet" in formats:
@@ -98,17 +97,17 @@ class Rendering:
 
     # ---------------------------------------------------------------------------------------------- rendering
 
-    def _films(self, output: Output) -> list[Film]:
+    def _films(self, report: Report) -> list[Film]:
         """Render all heads: the sources first, then everything with the style on."""
         compare = self._views.side_by_side
         passes = len(self._heads) * (2 if compare else 1)
-        with reporter(output, total=passes * len(self._yaws_deg), label="Rendering", unit="view") as shown:
+        with report.progress(total=passes * len(self._yaws_deg), label="Rendering", unit="view") as shown:
             sources = self._pass(shown, 0) if compare else [None] * len(self._heads)
             self._style_on()
             frames = self._pass(shown, len(self._heads) if compare else 0)
         return [Film(*item) for item in zip(self._heads, frames, sources, strict=True)]
 
-    def _pass(self, shown: Reporter, first: int) -> list[Pixels]:
+    def _pass(self, shown: Progress, first: int) -> list[Pixels]:
         """Render every head once around; `first` counts the heads before, for the progress."""
         before = first * len(self._yaws_deg)
         frames = []
@@ -165,8 +164,8 @@ class Rendering:
         headings = angle_headings([self._yaws_deg[index] for index in picked])
         return contact_sheet(rows, title=title, headings=headings)
 
-    def _surface(self, request: MeshRequest, output: Output) -> Mesh:
-        output.note(f"Finding the surface on a grid of {request.resolution} points a side.")
+    def _surface(self, request: MeshRequest, report: Report) -> Mesh:
+        report.note(f"Finding the surface on a grid of {request.resolution} points a side.")
         ws = self._heads[0].ws
         return extract_mesh(self._generator, ws, resolution=request.resolution, level=request.level)
 
@@ -206,7 +205,7 @@ class Rendering:
         return Result(primary=(folder, *meshes), rows=tuple(rows), data=data)
 
 
-def _show(shown: Reporter, before: int, count: int) -> None:
+def _show(shown: Progress, before: int, count: int) -> None:
     shown.update(before + count)
 
 

@@ -3,24 +3,24 @@
 import shlex
 import sys
 
-from stylehead.cli.errors import StoppedError
-from stylehead.cli.eval_plan import Wanted
-from stylehead.cli.output import Output
-from stylehead.cli.training import Job, Training, first_manifest, load_stylizer
+from stylehead.jobs.eval_plan import Wanted
+from stylehead.jobs.failures import StoppedError
+from stylehead.jobs.report import Report
+from stylehead.jobs.stylize import Job, Training, first_manifest, load_stylizer
 from stylehead.runs import RunDirectory, check_free
 from stylehead.weights.presets import Preset
 
 KEEP_CHECKPOINTS = 1
 
 
-def train(wanted: Wanted, weights: Preset, device: str, output: Output) -> None:
+def train(wanted: Wanted, weights: Preset, device: str, report: Report) -> None:
     """Train a row of the table to its end.
 
     Args:
         wanted: In the state `missing` or `stopped`.
         weights: The preset.
         device: Where to compute.
-        output: For progress.
+        report: For progress.
 
     Raises:
         StoppedError: The user pressed Ctrl-C; the same command goes on.
@@ -37,9 +37,9 @@ def train(wanted: Wanted, weights: Preset, device: str, output: Output) -> None:
     else:
         run, stylizer = RunDirectory.open(wanted.path), load_stylizer(job)
     with run.lock():
-        training = Training(job, stylizer, run, output)
+        training = Training(job, stylizer, run, report)
         if wanted.state == "stopped":
-            output.note(f"It goes on from step {training.resume()}.")
+            report.note(f"It goes on from step {training.resume()}.")
         try:
             training.execute()
         except StoppedError as stopped:
