@@ -249,8 +249,8 @@ class _GatherRows(torch.autograd.Function):
     """:func:`_sum_rows` with a faster backward pass for constant weights.
 
     The gradient of a row is itself a weighted sum of rows, of the incoming gradient. Points in the same cell
-    share their eight texels: with points sorted by cell, one ``embedding_bag`` per corner sums what that
-    corner of every cell gets, and the eight sums, each shifted to its texels, add up.
+    share their eight texels: with points sorted by cell, one ``embedding_bag`` sums what the corners of every
+    cell in which there are points get, and a second one sums the eight cells around every texel.
     """
 
     @staticmethod
@@ -273,20 +273,63 @@ class _GatherRows(torch.autograd.Function):
             return (None,) * 6
         weights, points, owners = ctx.saved_tensors
         batch, sizes = len(ctx.grid.planes), (*ctx.grid.planes.shape[-2:], ctx.grid.depth)
-        gaps = [size + 1 for size in sizes]
-        cells = _cells(ctx.grid, points, owners)
-        every = torch.arange(batch * math.prod(gaps), dtype=cells.dtype, device=cells.device)
-        padded = gradient.new_zeros(batch, 3, *(size + 2 for size in sizes), gradient.shape[2])
+        by_stack = weights.view(-1, 3, 8).transpose(0, 1).contiguous()
+        cells, table = _cells(ctx.grid, points, owners), []
         for stack in range(3):
-            arriving = gradient[:, stack % gradient.shape[1]].contiguous()
-            cell, order = torch.sort(cells[stack], stable=True)
-            starts = torch.searchsorted(cell, every)
-            shares = weights[:, 8 * stack : 8 * stack + 8].index_select(0, order).t().contiguous()
-            for share, shift in zip(shares, itertools.product((0, 1), repeat=3), strict=True):
-                sums = functional.embedding_bag(order, arriving, starts, mode="sum", per_sample_weights=share)
-                height, width, depth = (
-                    slice(start, start + gap) for start, gap in zip(shift, gaps, strict=True)
-                )
-                padded[:, stack, height, width, depth] += sums.view(batch, *gaps, -1)
-        table = padded[:, :, 1:-1, 1:-1, 1:-1].reshape(-1, gradient.shape[2])
-        return None, table, None, None, None, None
+            arriving = gradient[:, stack % gradient.shape[1]]
+            found, sums = _cell_sums(cells[stack], arriving, by_stack[stack])
+            rows = _rows_around_texels(found, (batch, *(size + 1 for size in sizes)))
+            sums = functional.embedding_bag(rows, sums, mode="sum")
+            table.append(sums.view(batch, -1, gradient.shape[2]))
+        return None, torch.stack(table, dim=1).flatten(0, 2), None, None, None, None
+
+
+def _cell_sums(cells: Tensor, arriving: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum what the eight corners of every cell get from the points in it.
+
+    Args:
+        cells: Number of the cell of each point, int32 [N].
+        arriving: What the points give, [N,C].
+        weights: How much of it to each corner, [N,8].
+
+    Returns:
+        The numbers of the U cells with points, ascending; and the sums [8 (U + 1),C], corner by corner: of
+        these cells in order, then a row of zeros for all other cells.
+    """
+    cells, order = torch.sort(cells, stable=True)
+    found, counts = torch.unique_consecutive(cells, return_counts=True)
+    starts = functional.pad(counts.cumsum(dim=0), (1, 0))
+    corners = torch.arange(8, device=cells.device)[:, None]
+    # Sorted first, and not gathered eight times in this order: what is read in a row is in the cache.
+    sums = functional.embedding_bag(
+        torch.arange(len(cells), dtype=torch.int32, device=cells.device).repeat(8),
+        arriving.index_select(0, order),
+        (starts + len(cells) * corners).flatten().int(),
+        mode="sum",
+        per_sample_weights=weights.index_select(0, order).t().flatten(),
+    )
+    return found, sums
+
+
+def _rows_around_texels(found: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Where the eight cells around every texel stand among the sums of :func:`_cell_sums`.
+
+    Args:
+        found: Cells with points.
+        shape: Of all cells, [K,H+1,W+1,D+1].
+
+    Returns:
+        int32 [K H W D,8], in the order of the corners.
+    """
+    ranks = found.new_full((math.prod(shape),), len(found))
+    ranks[found] = torch.arange(len(found), dtype=found.dtype, device=found.device)
+    corners = torch.arange(8, dtype=found.dtype, device=found.device) * (len(found) + 1)
+    return ranks.index_select(0, _cells_around_texels(shape, found.device)).view(-1, 8) + corners
+
+
+def _cells_around_texels(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Number the cells [K,H+1,W+1,D+1] of which a texel is the first corner, the second, ..., [K H W D 8]."""
+    cells = torch.arange(math.prod(shape), dtype=torch.int32, device=device).view(shape)
+    strides = torch.tensor(cells.stride()[1:], dtype=torch.int32, device=device)
+    corners = torch.tensor(list(itertools.product((0, 1), repeat=3)), dtype=torch.int32, device=device)
+    return (cells[:, 1:, 1:, 1:, None] - (corners * strides).sum(dim=1, dtype=torch.int32)).flatten()

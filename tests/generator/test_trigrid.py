@@ -92,6 +92,38 @@ def test_methods_agree_about_planes_at_fixed_points(points, size):
     torch.testing.assert_close(gradient("gather"), gradient("grid_sample"))
 
 
+def test_gradients_of_planes_follow_the_definition(points):
+    planes = random(2, 3 * 4 * 3, 5, 6).requires_grad_(True)
+    for method in (naive_mean, gathered_mean):
+        planes.grad = None
+        mean = method(planes, *of_uneven_counts(points))
+        (mean * random(*mean.shape, seed=2)).sum().backward()
+        if method is naive_mean:
+            expected = planes.grad
+    torch.testing.assert_close(planes.grad, expected)
+
+
+def naive_mean(planes, points, owners):
+    return torch.stack(
+        [naive_sample(planes[k], point, 3, 1.2).mean(dim=0) for point, k in zip(points, owners, strict=True)]
+    )
+
+
+def gathered_mean(planes, points, owners):
+    grid = TriGrid.prepare(planes, depth=3, method="gather")
+    return sample_trigrid_mean(grid, points, owners, box_warp=1.2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_planes_of_whom_nobody_asks_get_no_gradient(count):
+    planes = random(3, 3 * 4 * 3, 4, 4).requires_grad_(True)
+    where, owners = random(count, 3) * 0.5, torch.ones(count, dtype=torch.long)
+    gathered_mean(planes, where, owners).sum().backward()
+    assert (planes.grad[[0, 2]] == 0).all()
+    given = gathered_mean(torch.ones_like(planes), where, owners).detach().sum()
+    torch.testing.assert_close(planes.grad[1].sum(), given)  # linear in the planes
+
+
 def test_mean_is_the_mean_over_the_stacks(points):
     planes = random(2, 3 * 4 * 3, 6, 6)
     expected = sample_trigrid(planes, points, box_warp=0.9).mean(dim=1)
