@@ -15,13 +15,13 @@ from pathlib import Path
 
 from stylehead.evaluation.case import Case, Looks, Target
 from stylehead.evaluation.columns import find_column, measure_row
-from stylehead.evaluation.loading import load_encoders
 from stylehead.evaluation.numbers import Cell
 from stylehead.evaluation.portraits import render_portraits
 from stylehead.evaluation.table import format_cell
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.mini.captions import place_prompt
+from stylehead.perception.loading import load_encoders
 from stylehead.weights.presets import mini_preset
 
 YAWS_DEG = (-60.0, 0.0, 60.0, 180.0)

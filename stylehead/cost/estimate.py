@@ -24,7 +24,8 @@ from stylehead.methods.grid import resize, tile_final, tile_raw
 from stylehead.methods.inject import surrogate
 from stylehead.methods.losses import alpha_loss, latent_loss, tweedie_loss
 from stylehead.methods.views import Scene, reference_groups, render_groups, trained_groups
-from stylehead.teacher import ControlCondition, DepthEstimator, PromptEmbedding, Question, Teacher
+from stylehead.perception.depth import DepthEstimator
+from stylehead.teacher import ControlCondition, PromptEmbedding, Question, Teacher
 
 COST_METHODS = ("ld", "sds", "csd")
 """Methods whose iteration this module knows."""

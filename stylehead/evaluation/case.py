@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.encoders import Encoders, Faces
-from stylehead.evaluation.perceptual import perceptual_vectors
+from stylehead.evaluation.metrics.perceptual import perceptual_vectors
 from stylehead.evaluation.portraits import Portraits
+from stylehead.perception.encoders import Encoders, Faces
 
 BATCH = 16
 NEAR_FRONT_DEG = 30.0

@@ -7,8 +7,6 @@ from typing import Literal
 
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.case import Case
-from stylehead.evaluation.clip_score import clip_score
-from stylehead.evaluation.clip_text import clip_text
 from stylehead.evaluation.measure_people import (
     measure_diversity,
     measure_diversity_id,
@@ -33,6 +31,8 @@ from stylehead.evaluation.measure_style import (
     measure_style,
     prompted,
 )
+from stylehead.evaluation.metrics.clip_score import clip_score
+from stylehead.evaluation.metrics.clip_text import clip_text
 from stylehead.evaluation.numbers import Cell, Dash, Number
 
 Measure = Callable[[Case], Number]

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.case import Case
-from stylehead.evaluation.diversity import identity_distances, squared_distances
-from stylehead.evaluation.id_rank1 import rank1_hits
-from stylehead.evaluation.identity import identity_similarity
 from stylehead.evaluation.intervals import pair_statistic
+from stylehead.evaluation.metrics.diversity import identity_distances, squared_distances
+from stylehead.evaluation.metrics.id_rank1 import rank1_hits
+from stylehead.evaluation.metrics.identity import identity_similarity
 from stylehead.evaluation.numbers import Number, Seen, mean_over_people, number, shared
 from stylehead.evaluation.portraits import Overlap
 

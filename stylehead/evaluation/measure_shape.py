@@ -5,14 +5,15 @@ from torch.nn import functional
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.case import Case
-from stylehead.evaluation.depth_difference import depth_difference
-from stylehead.evaluation.mv_reproj import View, reprojection_error
+from stylehead.evaluation.metrics.depth_difference import depth_difference
+from stylehead.evaluation.metrics.mv_reproj import View, reprojection_error
+from stylehead.evaluation.metrics.outline import outline_iou
+from stylehead.evaluation.metrics.perceptual import perceptual_distance
+from stylehead.evaluation.metrics.psnr import psnr
 from stylehead.evaluation.numbers import Number, Seen, mean_over_people, shared
-from stylehead.evaluation.outline import outline_iou
-from stylehead.evaluation.perceptual import perceptual_distance
-from stylehead.evaluation.portraits import Portraits, image_01
-from stylehead.evaluation.psnr import psnr
+from stylehead.evaluation.portraits import Portraits
 from stylehead.geometry import camera_from_angles
+from stylehead.images import image_01
 
 NEIGHBOURS_DEG = 45.0
 """Views at most so far apart are carried into each other."""

@@ -6,15 +6,15 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation import cmmd as cmmd_metric
 from stylehead.evaluation.case import Case
-from stylehead.evaluation.clip_img import clip_img
-from stylehead.evaluation.fid import SANE_PICTURES, check_count
-from stylehead.evaluation.frechet import frechet_distances, sane_count
-from stylehead.evaluation.kid import cubic_kernels
-from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
+from stylehead.evaluation.metrics import cmmd as cmmd_metric
+from stylehead.evaluation.metrics.clip_img import clip_img
+from stylehead.evaluation.metrics.fid import SANE_PICTURES, check_count
+from stylehead.evaluation.metrics.frechet import frechet_distances, sane_count
+from stylehead.evaluation.metrics.kid import cubic_kernels
+from stylehead.evaluation.metrics.mmd import Kernels, unbiased_mmd2
+from stylehead.evaluation.metrics.style_share import named_style
 from stylehead.evaluation.numbers import Number, Seen, mean_over_people, number, shared
-from stylehead.evaluation.style_share import named_style
 
 FRECHET_RESAMPLES, LARGE_FRECHET_RESAMPLES, LARGE = 200, 50, 512
 """Fewer than elsewhere, fewer still above so many features: each takes the eigenvalues of a covariance."""

@@ -93,16 +93,6 @@ def overlap(one: Portraits, other: Portraits) -> Overlap:
     )
 
 
-def image_pm1(images: Tensor) -> Tensor:
-    """uint8 pictures to float32 in -1..1."""
-    return images.float() / 127.5 - 1
-
-
-def image_01(images: Tensor) -> Tensor:
-    """uint8 pictures to float32 in 0..1."""
-    return images.float() / 255
-
-
 @torch.no_grad()
 def render_portraits(
     generator: PanoHead,

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from stylehead.evaluation.portraits import Portraits, image_pm1
+from stylehead.evaluation.portraits import Portraits
 from stylehead.export.images import to_pixels
+from stylehead.images import image_pm1
 from stylehead.teacher import ControlCondition, Teacher, canny_condition
 
 STEPS = 50

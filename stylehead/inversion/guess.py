@@ -20,7 +20,7 @@ from torch.nn import functional
 from stylehead.errors import JobError, MissingError
 from stylehead.files import save_tensors
 from stylehead.generator.checkpoint import fingerprint
-from stylehead.mini.encoders import Trunk
+from stylehead.perception.embedded import Trunk
 
 FILE = "guess.safetensors"
 FORMAT = "guess-1"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, Trunk, perceptual_features
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, Trunk, perceptual_features
 
 IDENTITY_FILE = "identity.safetensors"
 FEATURES_FILE = "image_text.safetensors"

@@ -13,7 +13,6 @@ from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case, Looks, Reference, Target
 from stylehead.evaluation.columns import COLUMNS, measure_row
 from stylehead.evaluation.editing import edit_portraits, open_editor
-from stylehead.evaluation.encoders import Encoders
 from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
 from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title, row_of
 from stylehead.evaluation.numbers import Dash
@@ -26,6 +25,7 @@ from stylehead.jobs.eval_plan import STYLE_FILE, FoundRun, Wanted
 from stylehead.jobs.report import Progress, Report
 from stylehead.jobs.requests import Measuring, Sample
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
+from stylehead.perception.encoders import Encoders
 from stylehead.runs import slugify
 from stylehead.weights.presets import Preset
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder
-from stylehead.evaluation.loading import EncoderFiles, load_encoders
 from stylehead.evaluation.methods import method_order, row_of
 from stylehead.evaluation.numbers import Number
 from stylehead.evaluation.report import report_page
@@ -33,6 +32,7 @@ from stylehead.jobs.eval_train import train
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.requests import Files, Measuring, Sample, Wishes
 from stylehead.mini.captions import place_prompt
+from stylehead.perception.loading import EncoderFiles, load_encoders
 from stylehead.teacher.sources import local_folder
 from stylehead.weights.presets import Preset
 

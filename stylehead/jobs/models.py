@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from stylehead.methods import FeatureMaps, Perception, Stylizer
-    from stylehead.teacher import DepthEstimator, Teacher, TeacherPaths
+    from stylehead.perception.depth import DepthEstimator
+    from stylehead.teacher import Teacher, TeacherPaths
 
 ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
 """Catalogue entries that can estimate depth, the one that anybody may use first."""
@@ -244,7 +245,7 @@ def _load_teacher(config: StylizeConfig, sources: Sources, device: str) -> "Teac
 
 def _load_perception(sources: Sources, preset: Preset, device: str) -> "Perception":
     from stylehead.methods import Perception
-    from stylehead.teacher import ClipSpace, EmbeddedSpace, ImageTextSpace
+    from stylehead.perception.image_text import ClipSpace, EmbeddedSpace, ImageTextSpace
 
     space: ImageTextSpace | None = None
     if sources.clip is not None and sources.clip.folder.is_dir():
@@ -253,7 +254,7 @@ def _load_perception(sources: Sources, preset: Preset, device: str) -> "Percepti
         space = EmbeddedSpace.load(sources.clip.folder, preset.teacher / "tokenizer", device)
     if sources.faces is None:
         return Perception(space)
-    from stylehead.mini.encoders import IdentityEncoder
+    from stylehead.perception.embedded import IdentityEncoder
 
     return Perception(space, IdentityEncoder.load(sources.faces.folder).to(device))
 
@@ -268,7 +269,7 @@ def choose_dtype(precision: str, device: str) -> "torch.dtype":
 
 
 def _load_estimator(sources: Sources, device: str, dtype: "torch.dtype") -> "DepthEstimator | None":
-    from stylehead.teacher import DepthEstimator
+    from stylehead.perception.depth import DepthEstimator
 
     if sources.depth_estimator is None:
         return None
@@ -277,7 +278,7 @@ def _load_estimator(sources: Sources, device: str, dtype: "torch.dtype") -> "Dep
 
 def _perceptual_features(config: StylizeConfig, preset: Preset, device: str) -> "FeatureMaps | None":
     """The feature network of the perceptual distance, if the job wants one and the preset has one."""
-    from stylehead.mini.encoders import ImageTextEncoder
+    from stylehead.perception.embedded import ImageTextEncoder
 
     path = preset.companion(IMAGE_TEXT)
     if config.perceptual_weight == 0 or path is None:

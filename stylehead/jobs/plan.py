@@ -150,7 +150,7 @@ def _weights_size(role: str, path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     from stylehead.teacher import TeacherPaths
-    from stylehead.teacher.parts import weight_files
+    from stylehead.weights.pretrained import weight_files
 
     files = TeacherPaths(path).weight_files().values() if role == "diffusion" else weight_files(path)
     return sum(file.stat().st_size for file in files)
@@ -167,7 +167,7 @@ def blueprint(plan: Plan, device: str) -> "Blueprint":
     from stylehead.cost import Blueprint
     from stylehead.generator import PanoHead
     from stylehead.generator.checkpoint import read_config
-    from stylehead.teacher import DepthEstimator
+    from stylehead.perception.depth import DepthEstimator
     from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
 
     generator = plan.needs["generator"].folder

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stylehead.config import StylizeConfig
 from stylehead.generator import PanoHead, trainable_parameters
 from stylehead.methods.views import Groups, Scene
-from stylehead.teacher import ImageTextSpace
+from stylehead.perception.image_text import ImageTextSpace
 
 FaceVectors = Callable[[Tensor], Tensor]
 """Maps images [B, 3, H, W] in -1..1 to unit vectors [B, D] that agree for the same person, differentiably."""

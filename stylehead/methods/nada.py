@@ -17,7 +17,7 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, random_cameras
 from stylehead.methods.contract import Method, Terms
 from stylehead.methods.views import Groups, Scene
-from stylehead.teacher import ImageTextSpace
+from stylehead.perception.image_text import ImageTextSpace
 
 FLOOR = 0.1
 """Shorter moves of a picture count as less than a whole direction, instead of as one of rounding errors.

@@ -1,12 +1,10 @@
-"""The frozen teacher: a diffusion model, its schedule and conditions; and spaces of pictures and texts.
+"""The frozen teacher: a diffusion model, its schedule and conditions.
 
 It knows nothing about heads.
 """
 
 from stylehead.teacher.autoencoder import Autoencoder
 from stylehead.teacher.conditions import canny_condition, depth_condition, estimated_depth_condition
-from stylehead.teacher.depth import DepthEstimator
-from stylehead.teacher.image_text import ClipSpace, EmbeddedSpace, ImageTextSpace
 from stylehead.teacher.parts import TeacherPaths
 from stylehead.teacher.schedule import Schedule
 from stylehead.teacher.sources import local_folder
@@ -22,12 +20,8 @@ from stylehead.teacher.teacher import (
 __all__ = [
     "WITHOUT",
     "Autoencoder",
-    "ClipSpace",
     "ControlCondition",
-    "DepthEstimator",
-    "EmbeddedSpace",
     "EpsPair",
-    "ImageTextSpace",
     "PromptEmbedding",
     "Question",
     "Schedule",

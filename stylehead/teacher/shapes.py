@@ -20,9 +20,10 @@ from transformers import (
 )
 
 from stylehead.errors import JobError
-from stylehead.teacher.parts import CONTROL_KINDS, TeacherParts, quiet_libraries
+from stylehead.teacher.parts import CONTROL_KINDS, TeacherParts
 from stylehead.teacher.schedule import Schedule
 from stylehead.teacher.teacher import Teacher
+from stylehead.weights.pretrained import quiet_libraries
 
 STABLE_DIFFUSION_15: dict[str, dict[str, Any]] = {
     "unet": {"sample_size": 64, "cross_attention_dim": 768},

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from stylehead.cli.app import app
 from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import Teacher
 from stylehead.weights import presets
 

@@ -25,7 +25,7 @@ from stylehead.inversion import invert as invert_module
 from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.search import GridConfig
 from stylehead.jobs import invert as inverting
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.runs import RunDirectory
 from stylehead.weights import presets
 

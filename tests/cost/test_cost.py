@@ -106,7 +106,7 @@ def test_switches_change_the_work(teacher_folder):
 
 
 def test_an_estimator_on_paper_costs_its_final_pictures(teacher_folder):
-    from stylehead.teacher import DepthEstimator
+    from stylehead.perception.depth import DepthEstimator
 
     paper, config = on_paper(GeneratorConfig.tiny(), teacher_folder), StylizeConfig(prompt="a")
     without = estimate(paper, config, TIERS["24"])

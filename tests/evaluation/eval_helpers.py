@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.evaluation.case import Case, Looks, Reference, Target
-from stylehead.evaluation.encoders import Encoders, Faces
 from stylehead.evaluation.portraits import Portraits
+from stylehead.perception.encoders import Encoders, Faces
 
 YAWS = (-30.0, 0.0, 30.0, 180.0)
 

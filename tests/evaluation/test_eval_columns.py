@@ -11,10 +11,10 @@ from stylehead.errors import MissingError, UsageError
 from stylehead.evaluation import columns as columns_module
 from stylehead.evaluation.case import Case, Looks, Reference, Target
 from stylehead.evaluation.columns import COLUMNS, find_column, measure_row
-from stylehead.evaluation.encoders import Encoders
-from stylehead.evaluation.frechet import frechet_distance
-from stylehead.evaluation.kid import kernel_distance
+from stylehead.evaluation.metrics.frechet import frechet_distance
+from stylehead.evaluation.metrics.kid import kernel_distance
 from stylehead.evaluation.numbers import Dash, Number
+from stylehead.perception.encoders import Encoders
 
 NAMES = [column.name for column in COLUMNS]
 

@@ -13,7 +13,7 @@ from stylehead.evaluation.editing import Editor, edit_portraits, open_editor, wh
 from stylehead.evaluation.editing.editor import same_start
 from stylehead.evaluation.editing.ip2p import InstructPix2Pix
 from stylehead.evaluation.portraits import Portraits
-from stylehead.mini.encoders import IdentityEncoder
+from stylehead.perception.embedded import IdentityEncoder
 from stylehead.weights.presets import Preset
 
 SIZE = 32

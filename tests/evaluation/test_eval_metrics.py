@@ -11,20 +11,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.errors import JobError, UsageError
-from stylehead.evaluation.clip_img import clip_img
-from stylehead.evaluation.clip_score import clip_score
-from stylehead.evaluation.clip_text import clip_text
-from stylehead.evaluation.cmmd import cmmd
-from stylehead.evaluation.depth_difference import depth_difference
-from stylehead.evaluation.diversity import identity_distances, mean_pair_distance, squared_distances
-from stylehead.evaluation.fid import check_count, fid
-from stylehead.evaluation.frechet import frechet_distance, frechet_distances
-from stylehead.evaluation.id_rank1 import rank1, rank1_hits
-from stylehead.evaluation.identity import identity_similarity
-from stylehead.evaluation.kid import kernel_distance
-from stylehead.evaluation.outline import outline_iou
-from stylehead.evaluation.perceptual import perceptual_distance, perceptual_vectors
-from stylehead.evaluation.psnr import psnr
+from stylehead.evaluation.metrics.clip_img import clip_img
+from stylehead.evaluation.metrics.clip_score import clip_score
+from stylehead.evaluation.metrics.clip_text import clip_text
+from stylehead.evaluation.metrics.cmmd import cmmd
+from stylehead.evaluation.metrics.depth_difference import depth_difference
+from stylehead.evaluation.metrics.diversity import identity_distances, mean_pair_distance, squared_distances
+from stylehead.evaluation.metrics.fid import check_count, fid
+from stylehead.evaluation.metrics.frechet import frechet_distance, frechet_distances
+from stylehead.evaluation.metrics.id_rank1 import rank1, rank1_hits
+from stylehead.evaluation.metrics.identity import identity_similarity
+from stylehead.evaluation.metrics.kid import kernel_distance
+from stylehead.evaluation.metrics.outline import outline_iou
+from stylehead.evaluation.metrics.perceptual import perceptual_distance, perceptual_vectors
+from stylehead.evaluation.metrics.psnr import psnr
 from stylehead.methods.losses import perceptual_loss
 
 

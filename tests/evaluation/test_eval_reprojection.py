@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.mv_reproj import View, reprojection_error
+from stylehead.evaluation.metrics.mv_reproj import View, reprojection_error
 from stylehead.generator.renderer import camera_rays
 from stylehead.geometry import camera_from_angles
 

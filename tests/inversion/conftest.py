@@ -9,7 +9,7 @@ import torch
 from stylehead.generator import PanoHead
 from stylehead.inversion import Judge
 from stylehead.inversion.latents import LatentSpace
-from stylehead.mini.encoders import IdentityEncoder, Trunk
+from stylehead.perception.embedded import IdentityEncoder, Trunk
 from stylehead.weights.presets import MINI_WEIGHTS
 
 sys.path.append(str(Path(__file__).parents[1] / "generator"))

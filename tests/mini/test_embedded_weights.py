@@ -6,7 +6,7 @@ from safetensors import safe_open
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera, turntable
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.weights.presets import MINI_WEIGHTS
 

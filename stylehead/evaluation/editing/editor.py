@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.evaluation.portraits import Portraits, image_01
+from stylehead.evaluation.portraits import Portraits
 from stylehead.export.images import to_pixels
+from stylehead.images import image_01
 
 
 class Editor(Protocol):

@@ -15,10 +15,11 @@ from torch import Tensor
 from stylehead.errors import JobError
 from stylehead.evaluation.editing.editor import same_start
 from stylehead.evaluation.editing.pipeline import build_pipeline
-from stylehead.evaluation.portraits import Portraits, image_pm1
-from stylehead.mini.encoders import IdentityEncoder
+from stylehead.evaluation.portraits import Portraits
+from stylehead.images import image_pm1
+from stylehead.perception.embedded import IdentityEncoder
 from stylehead.teacher import depth_condition
-from stylehead.teacher.parts import load_local
+from stylehead.weights.pretrained import load_local
 
 ADAPTER = "face_adapter.safetensors"
 STEPS = 20

@@ -17,7 +17,7 @@ from torch import Tensor
 from stylehead.evaluation.editing.editor import same_start, views_01
 from stylehead.evaluation.editing.pipeline import build_pipeline
 from stylehead.evaluation.portraits import Portraits
-from stylehead.teacher.parts import load_local
+from stylehead.weights.pretrained import load_local
 
 STEPS = 20
 TEXT_SCALE, PICTURE_SCALE = 7.5, 1.5

@@ -2,9 +2,9 @@
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.editing.editor import Editor
-from stylehead.teacher.parts import quiet_libraries
 from stylehead.weights.catalogue import find, local_path
 from stylehead.weights.presets import Preset
+from stylehead.weights.pretrained import quiet_libraries
 
 IP2P = "instruct-pix2pix"
 """In the catalogue."""

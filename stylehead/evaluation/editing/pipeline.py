@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.teacher.parts import load_local, load_network, quiet_libraries
+from stylehead.weights.pretrained import load_local, load_network, quiet_libraries
 
 
 def build_pipeline(kind: Any, teacher: Path, device: str, **networks: tuple[Any, Path]) -> Any:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 
 
 def copy_pretrained(model: nn.Module, folder: Path, kind: Any) -> bool:

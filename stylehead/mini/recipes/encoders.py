@@ -10,18 +10,18 @@ from torch.nn import functional
 from transformers import CLIPTokenizer
 
 from stylehead.mini.captions import STYLES
-from stylehead.mini.encoders import (
+from stylehead.mini.recipes.data import Views, facing, on_background
+from stylehead.mini.recipes.embedded import copy_saved
+from stylehead.mini.recipes.pictures import PictureSource
+from stylehead.mini.recipes.precision import in_bfloat16
+from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
+from stylehead.perception.embedded import (
     IDENTITY_SIZE,
     IdentityEncoder,
     ImageTextEncoder,
     StyleClassifier,
     blurred,
 )
-from stylehead.mini.recipes.data import Views, facing, on_background
-from stylehead.mini.recipes.embedded import copy_saved
-from stylehead.mini.recipes.pictures import PictureSource
-from stylehead.mini.recipes.precision import in_bfloat16
-from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 
 _TEMPERATURE = 0.07
 _PIXEL = 0.237  # width of the picture at unit distance: 1 / focal length

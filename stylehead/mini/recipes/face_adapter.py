@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.files import save_tensors
-from stylehead.mini.encoders import EMBEDDING, IdentityEncoder
 from stylehead.mini.recipes.data import Views, facing, image_pm1
 from stylehead.mini.recipes.embedded import copy_tensors
 from stylehead.mini.recipes.networks import encode_captions, importance, noisy_batch, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, photo_depth_condition
+from stylehead.perception.embedded import EMBEDDING, IdentityEncoder
 from stylehead.teacher.schedule import Schedule
 
 TOKENS = 4

@@ -24,8 +24,8 @@ from stylehead.inversion.guess import FILE, Guess, MirrorFeatures, features_fing
 from stylehead.inversion.judge import Judge
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
-from stylehead.mini.encoders import Trunk
 from stylehead.mini.recipes.data import image_pm1, load_views
+from stylehead.perception.embedded import Trunk
 
 COMPONENTS = 48
 """Principal coordinates of w that are predicted."""

@@ -14,18 +14,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.id_rank1 import rank1
 from stylehead.evaluation.methods import PROMPTS
-from stylehead.evaluation.outline import outline_iou
-from stylehead.evaluation.perceptual import perceptual_distance, perceptual_vectors
-from stylehead.evaluation.style_share import style_share
+from stylehead.evaluation.metrics.id_rank1 import rank1
+from stylehead.evaluation.metrics.outline import outline_iou
+from stylehead.evaluation.metrics.perceptual import perceptual_distance, perceptual_vectors
+from stylehead.evaluation.metrics.style_share import style_share
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.methods.grid import TILES, merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
-from stylehead.mini.encoders import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 
 _NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")

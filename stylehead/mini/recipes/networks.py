@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from stylehead.mini.tokens import MAX_TOKENS
-from stylehead.teacher.parts import load_network
 from stylehead.teacher.schedule import Schedule
+from stylehead.weights.pretrained import load_network
 
 TEXT_WIDTH = 128
 _CAPTION_DROPOUT = 0.1

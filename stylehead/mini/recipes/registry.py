@@ -60,8 +60,8 @@ def _instruction(data: Path, _work: Path, export: Path) -> Recipe:
 
 
 def _face_adapter(data: Path, _work: Path, export: Path) -> Recipe:
-    from stylehead.mini.encoders import IdentityEncoder
     from stylehead.mini.recipes.face_adapter import FaceAdapterRecipe
+    from stylehead.perception.embedded import IdentityEncoder
 
     faces = IdentityEncoder.load(export / "identity.safetensors")
     return FaceAdapterRecipe(_pictures(data, grid_part=0.0), export / "teacher", faces)

@@ -12,8 +12,8 @@ from stylehead.geometry import random_cameras
 from stylehead.inversion.guess import MirrorFeatures, mirror_features
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
-from stylehead.mini.encoders import Trunk
 from stylehead.mini.recipes.guess import COMPONENTS, Examples, examples_of, figures, fit
+from stylehead.perception.embedded import Trunk
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from stylehead.mini.encoders import IdentityEncoder
 from stylehead.mini.recipes.denoiser import DenoiserRecipe
 from stylehead.mini.recipes.face_adapter import FaceAdapterRecipe, adapter_state
 from stylehead.mini.recipes.instruction import InstructionRecipe, widened
 from stylehead.mini.recipes.networks import new_unet
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.vae import new_vae
+from stylehead.perception.embedded import IdentityEncoder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ uses the biased estimator, which says 0.28 for 69 pictures of one and the same d
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
+from stylehead.evaluation.metrics.mmd import Kernels, unbiased_mmd2
 
 PUBLISHED = "CLIP ViT-L/14-336"
 """The encoder of published numbers."""

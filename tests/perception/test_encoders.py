@@ -13,19 +13,20 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation import fid as fid_module
-from stylehead.evaluation import loading
-from stylehead.evaluation.arcface import ArcFace
 from stylehead.evaluation.case import Looks
-from stylehead.evaluation.clip import Clip
-from stylehead.evaluation.depth import MonocularDepth
-from stylehead.evaluation.encoders import Encoders
-from stylehead.evaluation.fid import Inception
-from stylehead.evaluation.loading import EncoderFiles, load_encoders
-from stylehead.evaluation.portraits import Portraits, image_pm1
+from stylehead.evaluation.metrics.fid import fid
+from stylehead.evaluation.portraits import Portraits
+from stylehead.images import image_pm1
 from stylehead.mini.captions import STYLES
 from stylehead.mini.tokens import write_tokenizer
-from stylehead.teacher.image_text import MEAN, STD
+from stylehead.perception import loading
+from stylehead.perception.arcface import ArcFace
+from stylehead.perception.clip import Clip
+from stylehead.perception.encoders import Encoders
+from stylehead.perception.image_text import MEAN, STD
+from stylehead.perception.inception import EXTRA, Inception
+from stylehead.perception.loading import EncoderFiles, load_encoders
+from stylehead.perception.monocular import MonocularDepth
 from stylehead.weights.presets import Preset, mini_preset
 
 
@@ -179,7 +180,7 @@ def test_inception_without_package_or_file(
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(MissingError, match="need torch-fidelity") as caught:
         Inception.load(tmp_path / "nothing.pth")
-    assert caught.value.hint == fid_module.EXTRA
+    assert caught.value.hint == EXTRA
 
 
 @pytest.mark.network
@@ -193,8 +194,8 @@ def test_real_inception_features_of_fixed_pictures() -> None:
     network = Inception.load(path)
     one, other = (network.features(pictures(8, size=64, seed=seed)) for seed in (1, 2))
     assert one.shape == (8, 2048)
-    assert fid_module.fid(one, one, force=True) == pytest.approx(0, abs=1e-4)
-    assert fid_module.fid(one, other, force=True) > 1
+    assert fid(one, one, force=True) == pytest.approx(0, abs=1e-4)
+    assert fid(one, other, force=True) > 1
 
 
 # ------------------------------------------------------------------------------------------- putting together

@@ -5,7 +5,7 @@ import torch
 from tiny_teacher import write_tiny_depth_estimator
 
 from stylehead.errors import MissingError, UsageError
-from stylehead.teacher import DepthEstimator
+from stylehead.perception.depth import DepthEstimator
 
 
 @pytest.fixture(scope="module")

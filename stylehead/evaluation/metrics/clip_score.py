@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from stylehead.evaluation.clip_text import clip_text
+from stylehead.evaluation.metrics.clip_text import clip_text
 
 STRETCH = 2.5
 

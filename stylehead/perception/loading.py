@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.encoders import Encoders, MiniFaces, MiniImageText, MiniStyles
+from stylehead.perception.encoders import Encoders, MiniFaces, MiniImageText, MiniStyles
 from stylehead.weights.catalogue import accepted, find, local_path
 from stylehead.weights.presets import Preset
 
@@ -101,10 +101,10 @@ def _catalogued(device: str, why: dict[str, MissingError]) -> dict[str, Any]:
 
 
 def _loaders() -> dict[str, Callable[[Path, str], Any]]:
-    from stylehead.evaluation.arcface import ArcFace
-    from stylehead.evaluation.clip import Clip
-    from stylehead.evaluation.depth import MonocularDepth
-    from stylehead.evaluation.fid import Inception
+    from stylehead.perception.arcface import ArcFace
+    from stylehead.perception.clip import Clip
+    from stylehead.perception.inception import Inception
+    from stylehead.perception.monocular import MonocularDepth
 
     return {
         "image_text": Clip.load,

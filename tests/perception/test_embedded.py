@@ -4,7 +4,7 @@ from skimage.filters import gaussian
 
 from stylehead.errors import JobError, MissingError
 from stylehead.mini.captions import STYLES
-from stylehead.mini.encoders import (
+from stylehead.perception.embedded import (
     IdentityEncoder,
     ImageTextEncoder,
     StyleClassifier,

@@ -1,7 +1,7 @@
-"""Frechet Inception distance: only over the Inception network, only with enough pictures.
+"""Pool features of the Inception network, over which FID and KID are defined.
 
 The network is torch-fidelity's `inception-v3-compat`. Its package is an extra, because it needs torchvision;
-its weights are a file that the user has. Over any other features the distance must have another name.
+its weights are a file that the user has.
 """
 
 import pickle
@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.frechet import frechet_distance
 
-SANE_PICTURES = 2000
 FEATURES = 2048
 EXTRA = 'pip install "stylehead[metrics]"'
 
@@ -68,27 +66,3 @@ def _build(extractor: Any, state: Any) -> Any:
         safe = Path(folder) / "inception.pth"
         torch.save(state, safe)
         return extractor("inception-v3-compat", [str(FEATURES)], feature_extractor_weights_path=str(safe))
-
-
-def fid(features: Tensor, reference: Tensor, *, force: bool = False) -> float:
-    """Measure FID from Inception features [n,2048] and [m,2048].
-
-    Raises:
-        JobError: One side has fewer than `SANE_PICTURES`, and `force` was not given.
-    """
-    check_count(min(len(features), len(reference)), SANE_PICTURES, "fid", force=force)
-    return frechet_distance(features, reference)
-
-
-def check_count(pictures: int, sane: int, name: str, *, force: bool) -> None:
-    """Refuse a Frechet distance over too few pictures.
-
-    Raises:
-        JobError: There are fewer pictures a side than are sane, and `force` was not given.
-    """
-    if pictures < sane and not force:
-        raise JobError(
-            f"{name} over {pictures} pictures a side says more about the number than about the pictures; "
-            f"it needs {sane}.",
-            "raise --identities, or insist with --force-fid",
-        )

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForDepthEstimation
 
 from stylehead.errors import UsageError
-from stylehead.teacher.parts import load_network
+from stylehead.weights.pretrained import load_network
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

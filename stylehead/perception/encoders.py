@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.portraits import image_pm1
-from stylehead.mini.encoders import IdentityEncoder, StyleClassifier
-from stylehead.teacher import EmbeddedSpace
+from stylehead.images import image_pm1
+from stylehead.perception.embedded import IdentityEncoder, StyleClassifier
+from stylehead.perception.image_text import EmbeddedSpace
 
 
 class Faces(NamedTuple):

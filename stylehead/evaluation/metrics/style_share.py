@@ -5,7 +5,7 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.mini.captions import STYLES
-from stylehead.mini.encoders import StyleClassifier
+from stylehead.perception.embedded import StyleClassifier
 
 
 @torch.no_grad()

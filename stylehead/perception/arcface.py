@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.encoders import Faces
+from stylehead.perception.encoders import Faces
 
 DETECTION_SIZE = 640
 

@@ -7,10 +7,9 @@ import torch
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from stylehead.errors import JobError, MissingError
-from stylehead.mini.encoders import ImageTextEncoder
 from stylehead.mini.tokens import write_tokenizer
-from stylehead.teacher import ClipSpace, EmbeddedSpace, ImageTextSpace
-from stylehead.teacher.image_text import MEAN, STD
+from stylehead.perception.embedded import ImageTextEncoder
+from stylehead.perception.image_text import MEAN, STD, ClipSpace, EmbeddedSpace, ImageTextSpace
 
 
 @pytest.fixture(scope="module")

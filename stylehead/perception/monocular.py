@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.evaluation.portraits import image_pm1
-from stylehead.teacher import DepthEstimator
+from stylehead.images import image_pm1
+from stylehead.perception.depth import DepthEstimator
 
 SIZE = 128
 """Height and width at which depth is kept: the difference of two shapes needs no more."""

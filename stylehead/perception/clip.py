@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.portraits import image_01
-from stylehead.teacher import ClipSpace
+from stylehead.images import image_01
+from stylehead.perception.image_text import ClipSpace
 
 _SIZES = {768: "B", 1024: "L", 1280: "H"}
 

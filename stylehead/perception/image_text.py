@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
 from stylehead.mini.captions import SHAPES
-from stylehead.mini.encoders import ImageTextEncoder
-from stylehead.teacher.templates import IMAGENET_TEMPLATES
+from stylehead.perception.embedded import ImageTextEncoder
+from stylehead.perception.templates import IMAGENET_TEMPLATES
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)

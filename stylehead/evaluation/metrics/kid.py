@@ -5,7 +5,7 @@ Over the features of another network it is the same formula and must have anothe
 
 from torch import Tensor
 
-from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
+from stylehead.evaluation.metrics.mmd import Kernels, unbiased_mmd2
 
 
 def kernel_distance(features: Tensor, reference: Tensor) -> float:
