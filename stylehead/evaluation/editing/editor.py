@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from stylehead.evaluation.portraits import Portraits
-from stylehead.export.images import to_pixels
-from stylehead.images import image_01
-from stylehead.teacher.editing import Editor, resized
+from stylehead.images import bytes_to_01, resize, to_pixels, to_pm1
+from stylehead.teacher.editing import Editor
 
 
 class PortraitEditor(Protocol):
@@ -34,7 +33,7 @@ class InstructedEditor:
 
     def edit(self, person: Portraits, prompt: str) -> Tensor:
         """Return the edited views [V, 3, R, R] in 0..1 of a person."""
-        return self._editor.edit(image_01(person.images[0]), prompt, seed=person.seeds[0])
+        return self._editor.edit(bytes_to_01(person.images[0]), prompt, seed=person.seeds[0])
 
 
 @torch.no_grad()
@@ -59,7 +58,7 @@ def edit_portraits(
     size = untouched.resolution
     people = []
     for count, seed in enumerate(untouched.seeds, start=1):
-        views_01 = resized(editor.edit(untouched.pick(seeds=[seed]), prompt), size)
-        people.append(torch.from_numpy(to_pixels(views_01 * 2 - 1)).permute(0, 3, 1, 2))
+        views_01 = resize(editor.edit(untouched.pick(seeds=[seed]), prompt), size)
+        people.append(torch.from_numpy(to_pixels(to_pm1(views_01))).permute(0, 3, 1, 2))
         done(count)
     return Portraits(torch.stack(people), untouched.seeds, untouched.yaws_deg)

@@ -15,7 +15,7 @@ from torch import Tensor
 from stylehead.errors import JobError
 from stylehead.evaluation.editing.pipeline import build_pipeline
 from stylehead.evaluation.portraits import Portraits
-from stylehead.images import image_pm1
+from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.teacher import depth_condition
 from stylehead.teacher.editing.editor import same_noise
@@ -84,7 +84,7 @@ class InstantID:
         views = len(person.yaws_deg)
         pipeline = self._pipeline
         front = min(range(views), key=lambda view: abs(person.yaws_deg[view]))
-        face = self._faces(image_pm1(person.images[0, [front]]).to(pipeline.device))
+        face = self._faces(bytes_to_pm1(person.images[0, [front]]).to(pipeline.device))
         tokens = torch.stack([torch.zeros_like(face), face]).expand(
             -1, views, -1
         )  # without the face, with it

@@ -5,7 +5,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from stylehead.images import resize
 
 _LARGEST_SHIFT = 0.15
 _CORNER = 16
@@ -63,10 +64,8 @@ def same_noise(views: int, channels: int, size: int, *, seed: int) -> Tensor:
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """Resize pictures [B, 3, H, W] in 0..1 to squares; as they are where that is their size."""
-    if images.shape[-2:] == (size, size):
-        return images
-    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True).clamp(0, 1)
+    """Resize pictures [B, 3, H, W] in 0..1 to squares, and keep them in 0..1."""
+    return resize(images, size).clamp(0, 1)
 
 
 def level_background(edited_01: Tensor, pictures_01: Tensor) -> Tensor:
