@@ -19,6 +19,7 @@ from stylehead.mini.heads.identity import (
     latent_from_seed,
 )
 from stylehead.mini.heads.styles import STYLES, StyleName
+from stylehead.mini.heads.truncation import truncated
 from stylehead.mini.heads.world import HeadRenderer, HeadViews
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "identity_from_z",
     "identity_vector",
     "latent_from_seed",
+    "truncated",
 ]

@@ -33,8 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
             draw_data(options.data, people=options.people, minutes=options.minutes, report=_report)
             return 0
         from stylehead.mini.recipes import registry
+        from stylehead.mini.recipes.precision import device_named
 
-        registry.run(options.recipe, budget, data=options.data, work=options.work, export=options.export)
+        registry.run(
+            options.recipe,
+            budget,
+            data=options.data,
+            work=options.work,
+            export=options.export,
+            device=device_named(options.device),
+        )
     except StyleheadError as error:
         hint = f" Try: {error.hint}" if error.hint else ""
         sys.stderr.write(f"{error.message}{hint}\n")
@@ -60,6 +68,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         type=float,
         default=0.04,
         help="part of the learning rate left at the end; 1 to go on later",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (all but data)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--data", type=Path, default=cache / "data", help="renders of the procedural heads")

@@ -30,14 +30,14 @@ class Crops:
         smooth = functional.avg_pool2d(images, 5, stride=1, padding=2, count_include_pad=False)
         detail = functional.adaptive_avg_pool2d((images - smooth).abs().mean(dim=1, keepdim=True), edge)
         density = detail.flatten(1) / (detail.flatten(1).mean(dim=1, keepdim=True) + 1e-8) + 1
-        pixel = torch.multinomial(density, 1, generator=rng)[:, 0]
+        pixel = torch.multinomial(density.cpu(), 1, generator=rng)[:, 0].to(images.device)
         corners = (torch.stack([pixel // edge, pixel % edge]) - size // 2).clamp(0, edge - size)
         return cls(corners[0], corners[1], size)
 
     def cut(self, pictures: Tensor, scale: int = 1) -> Tensor:
         """These squares of pictures [B,C,H,W] (or one for all, [1,C,H,W]), ``scale`` pixels a raw pixel."""
-        steps = torch.arange(scale * self.size)
+        steps = torch.arange(scale * self.size, device=self.top.device)
         rows, columns = (scale * corner[:, None] + steps for corner in (self.top, self.left))
-        which = torch.arange(len(rows)) % len(pictures)
+        which = torch.arange(len(rows), device=self.top.device) % len(pictures)
         cut = pictures.permute(0, 2, 3, 1)[which[:, None, None], rows[:, :, None], columns[:, None]]
         return cut.permute(0, 3, 1, 2)

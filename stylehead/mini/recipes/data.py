@@ -4,9 +4,11 @@ Training identities have seeds from `TRAINING_SEED_BASE` up; every smaller seed 
 evaluated) is never rendered here.
 """
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +30,8 @@ class Views:
         numbers: float32 [N,128], the identity in numbers.
         styles: N style names.
         identities: int64 [N], seeds.
+        psi: float32 [N], how truncated each person was drawn (z and numbers are those of the whole person);
+            None where all are whole.
     """
 
     images: Tensor
@@ -38,16 +42,37 @@ class Views:
     numbers: Tensor
     styles: tuple[str, ...]
     identities: Tensor
+    psi: Tensor | None = None
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+    def rows(self, rows: Tensor) -> "Views":
+        """Some of the pairs, [N'], with all of their views."""
+        names = (field.name for field in dataclasses.fields(self) if field.name != "styles")
+        tensors = {name: getattr(self, name) for name in names}
+        picked: dict[str, Any] = {
+            name: None if tensor is None else tensor[rows] for name, tensor in tensors.items()
+        }
+        return Views(styles=tuple(self.styles[row] for row in rows.tolist()), **picked)
+
+    def to(self, device: torch.device) -> "Views":
+        """The same on a device."""
+        tensors: dict[str, Any] = {n: v.to(device) for n, v in vars(self).items() if isinstance(v, Tensor)}
+        return dataclasses.replace(self, **tensors)
+
+    def columns(self, columns: Tensor) -> "Views":
+        """Some of the views of each pair, [N,V']."""
+        pick = (torch.arange(len(self), device=columns.device)[:, None], columns)
+        names = ("images", "masks", "depths", "cameras")
+        return dataclasses.replace(self, **{name: getattr(self, name)[pick] for name in names})
 
 
 def load_views(folder: Path, *, limit: int | None = None) -> Views:
     """Read every shard of a folder.
 
     Args:
-        folder: Where `write_views` wrote.
+        folder: Where the recipe `data` wrote.
         limit: Stop after this many identity-style pairs.
 
     Raises:
@@ -56,6 +81,11 @@ def load_views(folder: Path, *, limit: int | None = None) -> Views:
     shards = list(_shards(folder, limit))
     if not shards:
         raise MissingError(f"{folder} holds no renders.", "python -m stylehead.mini.recipes data")
+    return joined_views(shards)
+
+
+def joined_views(shards: Sequence[Mapping[str, np.ndarray]]) -> Views:
+    """Make one of arrays by their names in shards, `psi` among them or not."""
 
     def joined(name: str) -> Tensor:
         return torch.from_numpy(np.concatenate([shard[name] for shard in shards]))
@@ -70,6 +100,7 @@ def load_views(folder: Path, *, limit: int | None = None) -> Views:
         numbers=joined("params"),
         styles=tuple(str(style) for shard in shards for style in shard["style"]),
         identities=joined("ident"),
+        psi=joined("psi") if "psi" in shards[0] else None,
     )
 
 
@@ -126,6 +157,6 @@ def ray_depths(views: Views, resolution: int) -> tuple[Tensor, Tensor]:
 
 def _ray_lengths(cameras: Tensor, resolution: int) -> Tensor:
     """How much longer a ray is than its part along the camera's axis, [B,V,r,r]."""
-    centre = (torch.arange(resolution) + 0.5) / resolution - 0.5
+    centre = (torch.arange(resolution, device=cameras.device) + 0.5) / resolution - 0.5
     squared = centre[:, None].square() + centre[None, :].square()
     return (1 + squared / cameras[..., 16, None, None].square()).sqrt()

@@ -23,7 +23,8 @@ from stylehead.generator import PanoHead
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.geometry import conditioning_camera
 from stylehead.mini.recipes.data import Views, image_pm1
-from stylehead.mini.recipes.generator import detail, mostly_facing_columns
+from stylehead.mini.recipes.generator import detail, device_of, save_halved
+from stylehead.mini.recipes.people import People, mostly_facing_columns
 
 _WIDTHS = (32, 64, 96, 128)
 _EDGE, _EDGE_WEIGHT = 2, 10.0  # the outermost pixels lack neighbours and are few: they need a voice
@@ -97,7 +98,7 @@ class FinishRecipe:
     """See the module's text.
 
     Args:
-        views: Photographic renders.
+        people: Whom to draw.
         generator: The embedded generator.
         batch: Pictures in a step.
         fresh: Identities rendered anew in a step, from two sides each.
@@ -112,7 +113,7 @@ class FinishRecipe:
 
     def __init__(
         self,
-        views: Views,
+        people: People,
         generator: PanoHead,
         *,
         batch: int = 8,
@@ -122,7 +123,7 @@ class FinishRecipe:
         part: float = 0.5,
     ) -> None:
         torch.manual_seed(4)
-        self.views = views
+        self.people = people
         self.generator = generator.requires_grad_(False)
         self.model = FinishModel(generator.superresolution.requires_grad_(True))
         self.before = copy.deepcopy(generator.superresolution.state_dict())
@@ -154,21 +155,32 @@ class FinishRecipe:
         """Write generator.safetensors with a super-resolution between the one before and this one."""
         assert isinstance(averaged, FinishModel)
         after = averaged.superresolution.state_dict()
-        between = {name: start.lerp(after[name], self.part) for name, start in self.before.items()}
-        halved = {name: tensor.half().float() for name, tensor in between.items()}
-        self.generator.superresolution.load_state_dict(halved)
-        self.generator.save(folder / "generator.safetensors", dict(metadata))
+        between = {name: start.lerp(after[name].cpu(), self.part) for name, start in self.before.items()}
+        self.generator.superresolution.load_state_dict(between)
+        save_halved(self.generator, folder / "generator.safetensors", dict(metadata))
 
     @torch.no_grad()
     def _render(self, rng: torch.Generator) -> None:
         """Two sides each of some people, up to where super-resolution begins."""
-        rows = torch.randint(len(self.views), (self.fresh,), generator=rng)
-        columns = mostly_facing_columns(self.views.cameras[rows], 2, rng)
-        cameras = self.views.cameras[rows[:, None], columns].flatten(0, 1)
-        truth = self.views.images[rows[:, None], columns].flatten(0, 1)
-        ws = self.generator.mapping(self.views.z[rows], conditioning_camera())
+        people = self.people.draw(self.fresh, rng)
+        people = people.columns(mostly_facing_columns(people.cameras, 2, rng)).to(self._device())
+        cameras, truth = people.cameras.flatten(0, 1), people.images.flatten(0, 1)
+        ws = self._ws(people)
         raw = self.generator.render_raw(self.generator.planes(ws), ws, cameras, background="white")
         self.seen.add(raw.features, raw.image_raw, ws[:, -1].repeat_interleave(2, dim=0), truth)
+
+    def _ws(self, people: Views) -> Tensor:
+        """Style vectors [K,num_ws,w_dim], of truncated people truncated alike."""
+        ws = self.generator.mapping(people.z, conditioning_camera().to(people.z.device))
+        if people.psi is None:
+            return ws
+        return self.generator.backbone.mapping.w_avg.lerp(ws, people.psi[:, None, None])
+
+    def _device(self) -> torch.device:
+        """Where the painter is; what is rendered for it follows."""
+        device = device_of(self.model)
+        self.generator.to(device)
+        return device
 
 
 def _losses(
@@ -193,10 +205,10 @@ def _losses(
 def _edge_weights(images: Tensor) -> Tensor:
     """[R,R]: how much the error of each pixel counts."""
     size = images.shape[-1]
-    weights = torch.full((size, size), _EDGE_WEIGHT)
+    weights = images.new_full((size, size), _EDGE_WEIGHT)
     weights[_EDGE:-_EDGE, _EDGE:-_EDGE] = 1
     return weights
 
 
 def _noisy(images: Tensor, rng: torch.Generator) -> Tensor:
-    return images + _CRITIC_NOISE * torch.randn(images.shape, generator=rng)
+    return images + _CRITIC_NOISE * torch.randn(images.shape, generator=rng).to(images.device)

@@ -4,13 +4,14 @@ Nothing adversarial: the procedural world knows the true picture, mask and depth
 camera. A small network maps the 128 numbers of an identity to w while the synthesis learns to draw; the
 mapping from z is fitted to those w afterwards (`mapping.py`), which needs no picture at all.
 
-Most steps draw only a small square of each picture: a step is worth what it sees of different people, not
-of their shirts. Rays are sampled as in every other render. Depths that knew the truth were cheaper, but what
-they leave in the air in front of a face is seen by nobody then, and by everybody later (1.2 dB).
+Most steps draw only a square of each picture, of a few people from many sides: the tri-grid of a person costs
+as much as its views do. Half of the people are truncated, see `people.py`. Rays are sampled as in every other
+render. Depths that knew the truth were cheaper, but what they leave in the air in front of a face is seen by
+nobody then, and by everybody later (1.2 dB).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from torch.nn import functional
 
 from stylehead.files import save_tensors
 from stylehead.generator import GeneratorConfig, PanoHead
-from stylehead.generator.checkpoint import read_config
+from stylehead.generator.checkpoint import read_config, save_generator
 from stylehead.generator.field import HeadField
 from stylehead.generator.layers import SynthesisLayer
 from stylehead.generator.renderer import (
@@ -31,7 +32,8 @@ from stylehead.generator.renderer import (
     render_rays,
 )
 from stylehead.mini.recipes.crops import Crops
-from stylehead.mini.recipes.data import Views, facing, image_pm1, ray_depths
+from stylehead.mini.recipes.data import Views, image_pm1, ray_depths
+from stylehead.mini.recipes.people import People, mostly_facing_columns
 from stylehead.mini.recipes.precision import in_bfloat16
 
 IDENTITY_TO_W = "identity_to_w.safetensors"
@@ -76,9 +78,21 @@ class GeneratorModel(nn.Module):
         learn_noise(self.generator)
         self.identity_to_w = IdentityToW(numbers, w_dim=config.w_dim)
 
-    def ws(self, numbers: Tensor) -> Tensor:
-        """[K,128] to [K,num_ws,w_dim]."""
-        return self.identity_to_w(numbers)[:, None].expand(-1, self.generator.num_ws, -1)
+    def ws(self, numbers: Tensor, truncation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Numbers [K,128] to [K,num_ws,w_dim].
+
+        Args:
+            numbers: Identities.
+            truncation: How near each stays to itself [K], and the numbers [N,128] of people whose mean w it
+                is drawn to; as in the generator's mapping.
+        """
+        w = self.identity_to_w(numbers)
+        if truncation is not None:
+            psi, crowd = truncation
+            with torch.no_grad():
+                mean = self.identity_to_w(crowd).mean(dim=0)
+            w = mean.lerp(w, psi[:, None])
+        return w[:, None].expand(-1, self.generator.num_ws, -1)
 
 
 def config_in(folder: Path) -> GeneratorConfig:
@@ -144,49 +158,43 @@ def _inner(pictures: Tensor, border: int) -> Tensor:
     return pictures[..., inner, inner]
 
 
-def mostly_facing_columns(cameras: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Different views [N,count] of each person's cameras [N,V,25]; the first is preferably of the face."""
-    shape = cameras.shape[:2]
-    first = (facing(cameras) + torch.rand(shape, generator=rng)).argmax(dim=1, keepdim=True)
-    return torch.rand(shape, generator=rng).scatter(1, first, 2.0).topk(count, dim=1).indices
-
-
 class GeneratorRecipe:
     """See the module's text.
 
     Args:
-        views: Photographic renders.
+        people: Whom to draw.
         config: Of the generator; the embedded one's by default.
         identities: Identities in a step.
         views_each: Views of each identity in a step.
         crop: Edge of what a step draws of a view, as a part of the picture's.
-        whole: Part of the steps that draw whole pictures instead, of a third of the identities: what is near
-            to the sides is in no crop, for the edges of a crop lack neighbours.
+        whole: Part of the steps that draw whole pictures instead, of a quarter of the identities: what is
+            near to the sides is in no crop, for the edges of a crop lack neighbours.
     """
 
     name = "generator"
-    learning_rate = 2.5e-3
+    learning_rate = 1.5e-3
 
     def __init__(
         self,
-        views: Views,
+        people: People,
         config: GeneratorConfig | None = None,
         *,
-        identities: int = 8,
-        views_each: int = 2,
-        crop: float = 0.25,
+        identities: int = 4,
+        views_each: int = 6,
+        crop: float = 0.5,
         whole: float = 0.15,
     ) -> None:
-        self.views = views
+        self.people = people
         self.identities = identities
         self.views_each = views_each
         self.crop = crop
         self.whole = whole
         torch.manual_seed(0)
-        self.model = GeneratorModel(config or GeneratorConfig.mini(), views.numbers)
+        self.crowd = people.numbers
+        self.model = GeneratorModel(config or GeneratorConfig.mini(), self.crowd)
 
     def parameters(self) -> list[dict[str, object]]:
-        """Everything but the two mappings from z, with a slower rate for the plain layers."""
+        """Everything but the two mappings from z."""
         generator = self.model.generator
         skipped = {
             id(p) for part in (generator.backbone.mapping, generator.t_mapping) for p in part.parameters()
@@ -200,19 +208,26 @@ class GeneratorRecipe:
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Picture, raw picture, mask and depth against the truth."""
         whole = float(torch.rand((), generator=rng)) < self.whole
-        batch, truth = self._draw(max(1, self.identities // 3) if whole else self.identities, rng)
+        batch, truth = self._draw(max(1, self.identities // 4) if whole else self.identities, rng)
         edge = truth.depth.shape[-1]
         size = edge if whole else max(4 * _BORDER, round(self.crop * edge))
         crops = Crops.draw(truth.image, edge, size, rng)
-        ws, cameras = self.model.ws(batch.numbers), batch.cameras.flatten(0, 1)
+        ws, cameras = self.model.ws(batch.numbers, self._psi(batch)), batch.cameras.flatten(0, 1)
         rendered = render_crops(self.model.generator, ws, cameras, crops, rng)
         border = 0 if whole else _BORDER
         return _loss(rendered.within(border), truth.cropped(crops).within(border))
 
+    def _psi(self, batch: Views) -> tuple[Tensor, Tensor] | None:
+        """How truncated each person [K] of a batch is, and whose mean truncation goes to."""
+        if batch.psi is None:
+            return None
+        self.crowd = self.crowd.to(batch.psi.device)
+        return batch.psi, self.crowd
+
     def _draw(self, identities: int, rng: torch.Generator) -> tuple[Views, Truth]:
-        rows = torch.randint(len(self.views), (identities,), generator=rng)
-        columns = mostly_facing_columns(self.views.cameras[rows], self.views_each, rng)
-        batch = _select(self.views, rows, columns)
+        batch = self.people.draw(identities, rng)
+        batch = batch.columns(mostly_facing_columns(batch.cameras, self.views_each, rng))
+        batch = batch.to(device_of(self.model))
         raw = ray_depths(batch, self.model.generator.config.neural_rendering_resolution)
         mask, depth = (x.flatten(0, 1)[:, None] for x in raw)
         return batch, Truth(image_pm1(batch.images).flatten(0, 1), mask, depth)
@@ -224,9 +239,8 @@ class GeneratorRecipe:
         if not (drawn.is_file() and numbers.is_file()):
             return False
         embedded = PanoHead.load(drawn)
-        if embedded.config != self.model.generator.config:
+        if not load_grown(self.model.generator, embedded):
             return False
-        self.model.generator.load_state_dict(embedded.state_dict())
         self.model.identity_to_w.load_state_dict(
             {name: tensor.float() for name, tensor in load_file(numbers).items()}
         )
@@ -235,9 +249,52 @@ class GeneratorRecipe:
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """The averaged weights of both networks; `mapping.py` makes the embedded file of them."""
         assert isinstance(averaged, GeneratorModel)
-        averaged.generator.save(folder / "generator.safetensors", metadata)
+        save_halved(averaged.generator, folder / "generator.safetensors", metadata)
         halved = {name: tensor.half() for name, tensor in averaged.identity_to_w.state_dict().items()}
-        save_tensors(folder / IDENTITY_TO_W, halved, metadata)
+        save_tensors(folder / IDENTITY_TO_W, {name: t.cpu() for name, t in halved.items()}, metadata)
+
+
+def load_grown(generator: PanoHead, embedded: PanoHead) -> bool:
+    """Take the weights of a generator, of half as many cells where need be.
+
+    A block for finer cells adds nothing at first: the tri-grid is then the coarser one, enlarged.
+
+    Returns:
+        Whether the two are alike enough.
+    """
+    wanted, rendering = generator.config, embedded.config.rendering
+    alike = replace(rendering, triplane_size=wanted.rendering.triplane_size)
+    if replace(embedded.config, rendering=alike) != wanted:
+        return False
+    missing, unexpected = generator.load_state_dict(embedded.state_dict(), strict=False)
+    assert not unexpected
+    for name in missing:
+        if name.endswith((".torgb.weight", ".torgb.bias")):
+            nn.init.zeros_(generator.get_parameter(name))
+    return True
+
+
+def save_halved(generator: PanoHead, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a generator in half precision, but for the mapping: written choices need every digit."""
+    state = {
+        name: tensor
+        if name.startswith("backbone.mapping.") or not tensor.is_floating_point()
+        else tensor.half()
+        for name, tensor in generator.state_dict().items()
+    }
+    save_generator(path, state, generator.config, metadata)
+
+
+def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
+    """A source of chance on a device that follows from one on the CPU; the same one there."""
+    if device.type == "cpu":
+        return rng
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a network is."""
+    return next(module.parameters()).device
 
 
 def render_crops(
@@ -254,32 +311,19 @@ def render_crops(
     """
     rendering = generator.config.rendering
     resolution = generator.config.neural_rendering_resolution
-    places = crops.cut(torch.arange(resolution**2).view(1, 1, resolution, resolution)).flatten(1)
+    numbered = torch.arange(resolution**2, device=ws.device).view(1, 1, resolution, resolution)
+    places = crops.cut(numbered).flatten(1)
     rays = Rays(*(x.take_along_dim(places[..., None], dim=1) for x in camera_rays(cameras, resolution)))
-    with in_bfloat16():
+    with in_bfloat16(ws.device):
         planes = generator.planes(ws, noise_mode="const")
     grid = generator.prepare(planes.float())
     field = HeadField(grid, generator.decoder, rendering.box_warp)
-    draws = DepthDraws.make(rays, rendering, deterministic=False, generator=rng)
+    draws = DepthDraws.make(rays, rendering, deterministic=False, generator=rng_on(ws.device, rng))
     features, depth, weight_sum = as_images(render_rays(field, rays, rendering, draws=draws), crops.size)
     image_raw = generator.torgb(features, ws[:, -1])
     image_raw = image_raw * weight_sum + (1 - weight_sum)
     image = generator.superresolution.upscale(image_raw, features, ws)
     return Rendered(image, image_raw, weight_sum, depth)
-
-
-def _select(views: Views, rows: Tensor, columns: Tensor) -> Views:
-    pick = (rows[:, None], columns)
-    return Views(
-        images=views.images[pick],
-        masks=views.masks[pick],
-        depths=views.depths[pick],
-        cameras=views.cameras[pick],
-        z=views.z[rows],
-        numbers=views.numbers[rows],
-        styles=(),
-        identities=views.identities[rows],
-    )
 
 
 def _loss(rendered: Rendered, truth: Truth) -> tuple[Tensor, dict[str, float]]:

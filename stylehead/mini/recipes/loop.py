@@ -80,6 +80,7 @@ def train(
     export: Path,
     *,
     report: Callable[[str], None],
+    device: torch.device | str = "cpu",
 ) -> None:
     """Train, or go on training, and export the averaged weights.
 
@@ -89,7 +90,9 @@ def train(
         work: Folder of the run; an unfinished or finished run there is continued.
         export: Folder that gets the weights and the log.
         report: Takes one line of progress at a time.
+        device: Where the recipe's model is put; what a step needs beside it has to follow it there.
     """
+    recipe.model.to(device)
     run = _open_or_create(work, recipe)
     with run.lock():
         found = run.checkpoints()

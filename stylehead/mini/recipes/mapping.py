@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
-from stylehead.mini.recipes.generator import GeneratorModel
+from stylehead.mini.recipes.generator import GeneratorModel, device_of, save_halved
 from stylehead.mini.recipes.rules import NumbersOf, write_mapping
 
 
@@ -55,7 +55,8 @@ class MappingRecipe:
         """Mean squared error of the styles as a part of their variance; 1 is what a constant would get."""
         self._renew(self.batch // 8, rng)
         rows = torch.randint(len(self.bank_z), (self.batch,), generator=rng)
-        missed = (self._map(self.bank_z[rows]) - self.bank_w[rows]) @ self.to_styles.t()
+        z, w = (bank[rows].to(device_of(self.model)) for bank in (self.bank_z, self.bank_w))
+        missed = (self._map(z) - w) @ self.to_styles.to(w.device).t()
         return missed.square().sum(dim=1).mean() / self.variance, {}
 
     def warm_start(self, folder: Path) -> bool:
@@ -67,12 +68,7 @@ class MappingRecipe:
         generator = self.trained.generator
         generator.backbone.mapping.load_state_dict(averaged.state_dict())
         folder.mkdir(parents=True, exist_ok=True)
-        halved = {  # a file that can be compressed; but written choices need every digit
-            name: t if name.startswith("backbone.mapping.") or not t.is_floating_point() else t.half().float()
-            for name, t in generator.state_dict().items()
-        }
-        generator.load_state_dict(halved)
-        generator.save(folder / "generator.safetensors", dict(metadata))
+        save_halved(generator, folder / "generator.safetensors", dict(metadata))
 
     def _map(self, z: Tensor) -> Tensor:
         ws: Tensor = self.model(z, z.new_zeros(len(z), 25))
@@ -103,14 +99,16 @@ def style_metric(generator: PanoHead) -> Tensor:
     return torch.linalg.qr(torch.cat(affine)).R
 
 
-def load_generator_model(work: Path, config: GeneratorConfig, numbers: Tensor) -> GeneratorModel:
+def load_generator_model(work: Path, config: GeneratorConfig) -> GeneratorModel:
     """The averaged weights of the `generator` recipe's last checkpoint."""
     from stylehead.runs import RunDirectory
 
     weights, _ = RunDirectory.open(work / "generator").checkpoints()[-1].load()
-    model = GeneratorModel(config, numbers)
     prefix = "averaged."
-    model.load_state_dict({n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)})
+    state = {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
+    size = len(state["identity_to_w.mean"])
+    model = GeneratorModel(config, torch.zeros(2, size))
+    model.load_state_dict(state)
     assert isinstance(model.generator, PanoHead)
     return model
 

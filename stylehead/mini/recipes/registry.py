@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stylehead.mini.recipes.loop import Budget, Recipe, train
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import AutoencoderKL
 
     from stylehead.mini.recipes.pictures import PictureSource
@@ -16,28 +17,26 @@ Build = Callable[[Path, Path, Path], Recipe]
 """From the folder of renders, the folder of all runs and the folder of the exported weights to a recipe."""
 
 
-def _generator(data: Path, _work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.data import load_views
+def _generator(_data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.generator import GeneratorRecipe, config_in
+    from stylehead.mini.recipes.people import PeopleStream
 
-    return GeneratorRecipe(load_views(data / "photo"), config_in(export))
+    return GeneratorRecipe(PeopleStream(), config_in(export))
 
 
-def _mapping(data: Path, work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.data import load_views
+def _mapping(_data: Path, work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.generator import config_in
     from stylehead.mini.recipes.mapping import MappingRecipe, load_generator_model, numbers_from_z
 
-    numbers = load_views(data / "photo", limit=50).numbers
-    return MappingRecipe(load_generator_model(work, config_in(export), numbers), numbers_from_z)
+    return MappingRecipe(load_generator_model(work, config_in(export)), numbers_from_z)
 
 
-def _finish(data: Path, _work: Path, export: Path) -> Recipe:
+def _finish(_data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.generator import PanoHead
-    from stylehead.mini.recipes.data import load_views
     from stylehead.mini.recipes.finish import FinishRecipe
+    from stylehead.mini.recipes.people import PeopleStream
 
-    return FinishRecipe(load_views(data / "photo"), PanoHead.load(export / "generator.safetensors"))
+    return FinishRecipe(PeopleStream(), PanoHead.load(export / "generator.safetensors"))
 
 
 def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
@@ -101,7 +100,9 @@ _BUILD: dict[str, Build] = {
 RECIPES = tuple(_BUILD)
 
 
-def run(name: str, budget: Budget, *, data: Path, work: Path, export: Path) -> None:
+def run(
+    name: str, budget: Budget, *, data: Path, work: Path, export: Path, device: "torch.device | str" = "cpu"
+) -> None:
     """Train one recipe.
 
     Args:
@@ -110,10 +111,11 @@ def run(name: str, budget: Budget, *, data: Path, work: Path, export: Path) -> N
         data: Folder with the renders.
         work: Folder of all runs; this one's is `work/name`.
         export: Where embedded weights go.
+        device: Where to train.
     """
     work.mkdir(parents=True, exist_ok=True)
     recipe = _BUILD[name](data, work, export)
-    train(recipe, budget, work / name, export, report=_report)
+    train(recipe, budget, work / name, export, report=_report, device=device)
 
 
 def _report(line: str) -> None:

@@ -21,6 +21,7 @@ from stylehead.mini.heads import (
     identity_from_z,
     identity_vector,
     latent_from_seed,
+    truncated,
 )
 from stylehead.mini.heads.styles import StyleName
 
@@ -111,24 +112,40 @@ def _shards(render_set: RenderSet) -> Iterator[tuple[int, range]]:
 
 
 def _write_shard(path: Path, renderer: HeadRenderer, render_set: RenderSet, seeds: range) -> None:
-    rows: dict[str, list[np.ndarray]] = {}
-    for seed in seeds:
-        z = latent_from_seed(seed)
-        identity = identity_from_z(z)
-        cameras = cameras_of(render_set, seed)
-        for style in render_set.styles:
-            views = renderer.render(identity, style, cameras)
-            drawn = {
-                "images": views.image,
-                "mask": views.mask,
-                "depth": views.depth,
-                "cam": cameras.numpy().astype(np.float32),
-                "z": z.astype(np.float32),
-                "params": identity_vector(identity).astype(np.float32),
-                "style": np.array(style),
-                "ident": np.array(seed),
-            }
-            for name, value in drawn.items():
-                rows.setdefault(name, []).append(value)
+    rows = [
+        drawn_person(renderer, seed, cameras_of(render_set, seed), style=style)
+        for seed in seeds
+        for style in render_set.styles
+    ]
     with atomic_path(path) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{name: np.stack(values) for name, values in rows.items()})
+        np.savez(
+            file, allow_pickle=False, **{name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        )
+
+
+def drawn_person(
+    renderer: HeadRenderer, seed: int, cameras: torch.Tensor, *, style: StyleName = "photo", psi: float = 1.0
+) -> dict[str, np.ndarray]:
+    """One row of a shard: pictures of a person, and who it is before truncation.
+
+    Args:
+        renderer: Draws.
+        seed: Who.
+        cameras: Labels [V,25].
+        style: Of the pictures.
+        psi: How truncated the person is drawn.
+    """
+    z = latent_from_seed(seed)
+    identity = identity_from_z(z)
+    views = renderer.render(truncated(identity, psi), style, cameras)
+    return {
+        "images": views.image,
+        "mask": views.mask,
+        "depth": views.depth,
+        "cam": cameras.numpy().astype(np.float32),
+        "z": z.astype(np.float32),
+        "params": identity_vector(identity).astype(np.float32),
+        "style": np.array(style),
+        "ident": np.array(seed),
+        "psi": np.array(psi, np.float32),
+    }

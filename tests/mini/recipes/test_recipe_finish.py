@@ -8,6 +8,7 @@ from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.mini.recipes import finish
 from stylehead.mini.recipes.data import image_pm1
+from stylehead.mini.recipes.people import KeptPeople
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def tiny():
 @pytest.fixture
 def recipe(tiny, photo):
     photo = dataclasses.replace(photo, images=photo.images.repeat_interleave(2, -1).repeat_interleave(2, -2))
-    return finish.FinishRecipe(photo, tiny, batch=3, warmup=2, bank=5)
+    return finish.FinishRecipe(KeptPeople(photo), tiny, batch=3, warmup=2, bank=5)
 
 
 def rng(seed=0):
@@ -62,11 +63,11 @@ def test_what_is_kept_belongs_together(recipe, tiny):
     assert len(recipe.seen.w) == 5
     _, _, w, truth = recipe.seen.draw(4, rng())
     with torch.no_grad():
-        people = tiny.mapping(recipe.views.z, conditioning_camera())[:, -1]
+        people = tiny.mapping(recipe.people.views.z, conditioning_camera())[:, -1]
     for row in range(4):
         person = (people - w[row]).norm(dim=1).argmin()
         torch.testing.assert_close(w[row], people[person])
-        assert any(torch.equal(truth[row], image) for image in recipe.views.images[person])
+        assert any(torch.equal(truth[row], image) for image in recipe.people.views.images[person])
 
 
 def test_the_edge_of_a_picture_counts_more():
@@ -79,8 +80,17 @@ def test_super_resolution_is_shown_what_the_renderer_gives_it(recipe, tiny):
     features, raw, w, truth = (torch.stack(kept) for kept in dataclasses.astuple(recipe.seen)[1:])
     picture = tiny.superresolution.upscale(raw, features.float(), w[:, None])
     assert picture.shape == image_pm1(truth).shape
-    rows = [i for i, z in enumerate(recipe.views.z) if _draws(tiny, z, recipe.views.cameras[i], picture[0])]
+    views = recipe.people.views
+    rows = [i for i, z in enumerate(views.z) if _draws(tiny, z, views.cameras[i], picture[0])]
     assert len(rows) == 1
+
+
+def test_truncated_people_are_rendered_truncated(recipe, tiny):
+    z, psi = recipe.people.views.z, torch.tensor([1.0, 0.5, 0.75])
+    ws = recipe._ws(dataclasses.replace(recipe.people.views, psi=psi))
+    for row, share in enumerate(psi.tolist()):
+        wanted = tiny.mapping(z[row : row + 1], conditioning_camera(), truncation_psi=share)
+        torch.testing.assert_close(ws[row : row + 1], wanted)
 
 
 def _draws(generator, z, cameras, wanted):

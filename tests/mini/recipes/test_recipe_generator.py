@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.generator.ops import upsample2d
 from stylehead.generator.renderer import DepthDraws
 from stylehead.geometry import turntable
 from stylehead.mini.recipes import generator as recipe
 from stylehead.mini.recipes.crops import Crops
 from stylehead.mini.recipes.data import facing, ray_depths
+from stylehead.mini.recipes.people import KeptPeople, mostly_facing_columns
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def test_a_crop_of_the_truth_shows_the_same_place_in_picture_and_mask():
 
 def test_most_views_are_of_the_face_and_none_twice():
     cameras = turntable(8).expand(500, -1, -1)
-    columns = recipe.mostly_facing_columns(cameras, 3, torch.Generator().manual_seed(0))
+    columns = mostly_facing_columns(cameras, 3, torch.Generator().manual_seed(0))
     assert (columns.sort(dim=1).values.diff(dim=1) > 0).all()
     toward = facing(cameras[0])[columns]
     assert (toward[:, 0] > 0.5).float().mean() > 0.6
@@ -91,7 +93,7 @@ def test_a_step_has_gradients_for_everything_that_is_trained(photo, tiny):
         masks=photo.masks.repeat_interleave(2, -1).repeat_interleave(2, -2),
         depths=photo.depths.repeat_interleave(2, -1).repeat_interleave(2, -2),
     )
-    training = recipe.GeneratorRecipe(large, config, identities=2, views_each=2)
+    training = recipe.GeneratorRecipe(KeptPeople(large), config, identities=2, views_each=2)
     for whole in (0.0, 1.0):
         training.whole = whole
         training.model.zero_grad()
@@ -106,3 +108,44 @@ def test_training_goes_on_with_the_architecture_that_was_exported(tiny, tmp_path
     assert recipe.config_in(tmp_path) == GeneratorConfig.mini()
     tiny.save(tmp_path / "generator.safetensors", {})
     assert recipe.config_in(tmp_path) == tiny.config
+
+
+def test_truncated_people_are_asked_for_with_truncated_style_vectors(tiny):
+    crowd = torch.rand(50, 128, generator=torch.Generator().manual_seed(0))
+    model = recipe.GeneratorModel(tiny.config, crowd)
+    with torch.no_grad():
+        mean = model.identity_to_w(crowd).mean(dim=0)
+        whole = model.ws(crowd[:3])
+        ws = model.ws(crowd[:3], (torch.tensor([1.0, 0.5, 0.0]), crowd))
+    assert ws.shape == (3, tiny.num_ws, tiny.config.w_dim)
+    torch.testing.assert_close(ws[0], whole[0])
+    torch.testing.assert_close(ws[1], (whole[1] + mean) / 2)
+    torch.testing.assert_close(ws[2], mean.expand_as(ws[2]))
+
+
+def test_a_grown_generator_draws_the_enlarged_planes_of_the_small_one(tiny):
+    rendering = dataclasses.replace(tiny.config.rendering, triplane_size=64)
+    grown = PanoHead(dataclasses.replace(tiny.config, rendering=rendering))
+    assert recipe.load_grown(grown, tiny)
+    w = torch.randn(1, 1, tiny.config.w_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        small, large = (g.planes(w.expand(-1, g.num_ws, -1)) for g in (tiny, grown))
+    torch.testing.assert_close(large, upsample2d(small))
+
+
+def test_a_generator_of_other_sizes_is_not_taken(tiny):
+    other = PanoHead(dataclasses.replace(tiny.config, channel_max=8))
+    before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
+    assert not recipe.load_grown(other, tiny)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in other.state_dict().items())
+
+
+def test_halves_are_written_of_all_but_the_mapping(tiny, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    recipe.save_halved(tiny, path, {"steps": "1"})
+    loaded = PanoHead.load(path).state_dict()
+    for name, tensor in tiny.state_dict().items():
+        exact = name.startswith("backbone.mapping.")
+        assert torch.equal(loaded[name], tensor if exact else tensor.half().float()), name
+    tiny.save(tmp_path / "full.safetensors")
+    assert path.stat().st_size < 0.7 * (tmp_path / "full.safetensors").stat().st_size
