@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from stylehead.evaluation.methods import PROMPTS
-from stylehead.export.images import Pixels, save_image, to_pixels
 from stylehead.export.sheet import SheetRow, contact_sheet
+from stylehead.export.stills import save_image
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
+from stylehead.images import Pixels, to_pixels
 from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.mini.heads import HeadRenderer, identity_from_z
 from stylehead.mini.heads import latent_from_seed as z_from_seed

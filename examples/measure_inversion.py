@@ -32,10 +32,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylehead.export.images import save_image, to_pixels
 from stylehead.export.sheet import SheetRow, contact_sheet
+from stylehead.export.stills import save_image
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.geometry import camera_from_angles, conditioning_camera
+from stylehead.images import to_pixels
 from stylehead.inversion import Found, Guess, InversionConfig, Inverter, Judge
 from stylehead.inversion.guess import FILE
 from stylehead.inversion.pose import pose_of_label, rotation_between_deg
@@ -106,7 +107,7 @@ def draw_people(count: int, gallery: int, seed: int) -> People:
     return People(pictures[:, 0], pictures[:, 1], np.stack(fronts)[:gallery], cameras, z)
 
 
-def image_pm1(pixels: np.ndarray) -> Tensor:
+def bytes_to_pm1(pixels: np.ndarray) -> Tensor:
     """Bytes [N,R,R,3] to pictures [N,3,R,R] in -1..1."""
     return torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -140,8 +141,8 @@ def measure(setting: Setting, person: int) -> tuple[Measured, np.ndarray]:
     seen = view(generator, found.ws, found.camera_label)
     side = view(generator, found.ws, other)
     own = view(generator, generator.mapping(people.z[person : person + 1], conditioning_camera()), other)
-    truth = image_pm1(people.other[person : person + 1])
-    mse = float((seen - image_pm1(people.given[person : person + 1])).square().mean())
+    truth = bytes_to_pm1(people.other[person : person + 1])
+    mse = float((seen - bytes_to_pm1(people.given[person : person + 1])).square().mean())
     figures = Measured(
         pose_error_deg=float(rotation_between_deg(found.camera_label, true)),
         yaw_error_deg=abs(math.degrees(float(turned[0]))),
@@ -173,7 +174,7 @@ def ceilings(setting: Setting) -> dict[str, float]:
     people, generator = setting.people, setting.inverter.generator
     ws = generator.mapping(people.z, conditioning_camera())
     count = len(people.z)
-    given = [rank_of(setting, image_pm1(people.given[i : i + 1]), i) for i in range(count)]
+    given = [rank_of(setting, bytes_to_pm1(people.given[i : i + 1]), i) for i in range(count)]
     own = [rank_of(setting, view(generator, ws[i : i + 1], camera_from_angles(0.0)), i) for i in range(count)]
     return {
         "rank1_of_the_true_pictures": share_first(given),
@@ -241,7 +242,7 @@ def setting_of(options: argparse.Namespace) -> Setting:
         remove_styles(generator)
     people = draw_people(options.people, options.gallery, options.seed)
     with torch.no_grad():
-        gallery = torch.cat([judge.identity(part) for part in image_pm1(people.fronts).split(32)])
+        gallery = torch.cat([judge.identity(part) for part in bytes_to_pm1(people.fronts).split(32)])
     return Setting(inverter, people, gallery, options.style)
 
 

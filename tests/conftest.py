@@ -1,9 +1,23 @@
 """Fixtures for the whole suite."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+COMPLETE = os.environ.get("STYLEHEAD_NOTHING_SKIPPED") == "1"
+"""Whether everything that tests need is said to be here, so that a test that is skipped has failed."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where tests were skipped although nothing should be missing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if COMPLETE and reporter is not None and reporter.stats.get("skipped"):
+        for report in reporter.stats["skipped"]:
+            reporter.write_line(f"skipped, but nothing should be missing: {report.nodeid} {report.longrepr}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,9 @@
 """`stylehead info`: what a file or a run is, and how it was made."""
 
+import contextlib
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -70,7 +72,7 @@ def describe(path: Path) -> Facts:
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return _tensors(path)
-    if suffix == ".npz":
+    if suffix in (".npz", ".npy") or (suffix in (".pt", ".pth") and _is_latent(path)):
         return _latent(path)
     if suffix in (*PICTURES, *FILMS, *MESHES):
         return _recipe(path)
@@ -266,14 +268,23 @@ def _architecture(config: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
+def _is_latent(path: Path) -> bool:
+    from stylehead.inversion.latent_files import read_latent
+
+    with contextlib.suppress(StyleheadError):
+        return read_latent(path).ndim <= 3
+    return False
+
+
 def _latent(path: Path) -> Facts:
     import numpy as np
 
-    from stylehead.jobs.heads import read_latent
+    from stylehead.inversion.latent_files import read_latent
 
-    array = read_latent(path)
-    with np.load(path, allow_pickle=False) as file:
-        names = list(file.files)
+    array, names = read_latent(path), ["w"]
+    if path.suffix.lower() == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            names = list(file.files)
     rows = {
         "shape": " x ".join(map(str, array.shape)),
         "mean": f"{array.mean():.4g}",
@@ -282,7 +293,7 @@ def _latent(path: Path) -> Facts:
         "camera": "yes" if "camera" in names else "no",
     }
     data = {"shape": list(array.shape), "finite": bool(np.isfinite(array).all()), "arrays": names}
-    return Facts("latent", rows, data, f"stylehead render --latent {path}")
+    return Facts("latent", rows, data, f"stylehead render --latent {shlex.quote(str(path))}")
 
 
 def _recipe(path: Path) -> Facts:

@@ -62,7 +62,7 @@ def invert(  # noqa: PLR0913
     camera: Annotated[
         str | None,
         typer.Option(
-            help="Camera of an aligned picture, kept as it is: YAW,PITCH in degrees, or a latent file.",
+            help="Camera of an aligned picture, kept as it is: YAW,PITCH in degrees, or a file.",
             show_default="found",
             rich_help_panel=PICTURE,
             metavar="CAMERA",

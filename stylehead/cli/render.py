@@ -45,7 +45,12 @@ def render(  # noqa: PLR0913
         str | None, typer.Option(help="Several heads, such as 1,2,5-8.", rich_help_panel=HEAD)
     ] = None,
     latent: Annotated[
-        Path | None, typer.Option(help="A head from a latent file (.npz).", rich_help_panel=HEAD)
+        list[Path] | None,
+        typer.Option(
+            help="A head from a file (.npz, .npy, .pt), or a folder of heads; repeatable.",
+            rich_help_panel=HEAD,
+            metavar="PATH",
+        ),
     ] = None,
     psi: Annotated[
         float,
@@ -125,8 +130,9 @@ def render(  # noqa: PLR0913
         if side_by_side and not style:
             raise UsageError("`--side-by-side` needs a `--style` to compare with.")
         chosen = _chosen_seeds(context, seed, seeds, latent)
+        files = _latent_files(latent or [])
         if request is not None:
-            check_mesh(request, heads=len(chosen) or 1, overwrite=overwrite)
+            check_mesh(request, heads=len(chosen) or len(files), overwrite=overwrite)
         from stylehead.jobs.heads import check_styles, load_styles
         from stylehead.jobs.render import Rendering, check_folder
 
@@ -138,7 +144,9 @@ def render(  # noqa: PLR0913
         weights.require_generator()
         generator = _load(weights.generator, device)
         styles = load_styles(generator, style or [], strength or [])
-        heads = _heads(generator, chosen, latent, psi)
+        heads = _heads(generator, chosen, files, psi)
+        if request is not None:
+            check_mesh(request, heads=len(heads), overwrite=overwrite)
         made_with = {"preset": weights.name, "psi": psi, "licence": weights.licence}
         rendering = Rendering(generator, heads, styles, views, made_with)
         result = rendering.execute(wanted, out, request, output, overwrite=overwrite)
@@ -204,21 +212,22 @@ def check_mesh(request: MeshRequest, *, heads: int, overwrite: bool) -> None:
     require_mesh_tools()
 
 
-def _chosen_seeds(context: typer.Context, seed: int, seeds: str | None, latent: Path | None) -> list[int]:
+def _chosen_seeds(
+    context: typer.Context, seed: int, seeds: str | None, latent: list[Path] | None
+) -> list[int]:
     """The seeds to draw; none when the head comes from a file."""
-    from stylehead.jobs.heads import MAX_SEED, check_file, parse_seeds
+    from stylehead.jobs.heads import MAX_SEED, parse_seeds
 
     source = context.get_parameter_source("seed")
     given = {
         "--seed": source is not None and source.name != "DEFAULT",
         "--seeds": seeds is not None,
-        "--latent": latent is not None,
+        "--latent": bool(latent),
     }
     named = [name for name, used in given.items() if used]
     if len(named) > 1:
         raise UsageError(f"`{named[0]}` and `{named[1]}` exclude each other.")
-    if latent is not None:
-        check_file(latent, "--latent")
+    if latent:
         return []
     if seed > MAX_SEED:
         raise UsageError(f"`--seed` (={seed}) must be between 0 and {MAX_SEED}.")
@@ -232,7 +241,16 @@ def _load(path: Path, device: str) -> "PanoHead":
     return PanoHead.load(path, choose_device(device))
 
 
-def _heads(generator: "PanoHead", seeds: list[int], latent: Path | None, psi: float) -> "list[Head]":
-    from stylehead.jobs.heads import latent_head, seed_heads
+def _latent_files(paths: list[Path]) -> list[Path]:
+    """The latent files that paths mean, found before anything is loaded."""
+    if not paths:
+        return []
+    from stylehead.inversion.latent_files import find_latents
 
-    return seed_heads(generator, seeds, psi=psi) if latent is None else [latent_head(generator, latent)]
+    return [file for path in paths for file in find_latents(path)]
+
+
+def _heads(generator: "PanoHead", seeds: list[int], files: list[Path], psi: float) -> "list[Head]":
+    from stylehead.jobs.heads import latent_heads, seed_heads
+
+    return latent_heads(generator, files) if files else seed_heads(generator, seeds, psi=psi)

@@ -18,9 +18,10 @@ from stylehead.config import StylizeConfig
 from stylehead.cost.meter import Counted, Meter, fused_attention
 from stylehead.generator import PanoHead, TriGrid, trainable_parameters
 from stylehead.geometry import conditioning_camera
+from stylehead.images import resize
 from stylehead.memory import MemoryTier
 from stylehead.methods.draws import draw_inputs
-from stylehead.methods.grid import resize, tile_final, tile_raw
+from stylehead.methods.grid import tile_final, tile_raw
 from stylehead.methods.inject import surrogate
 from stylehead.methods.losses import alpha_loss, latent_loss, tweedie_loss
 from stylehead.methods.views import Scene, reference_groups, render_groups, trained_groups

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.metrics.perceptual import perceptual_vectors
 from stylehead.evaluation.portraits import Portraits
+from stylehead.images import perceptual_vectors
 from stylehead.perception.encoders import Encoders, Faces
 
 BATCH = 16

@@ -1,19 +1,15 @@
 """Taking the metrics of shape and truth from a row: is the head still that head, and what it should be?"""
 
 import torch
-from torch.nn import functional
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.case import Case
 from stylehead.evaluation.metrics.depth_difference import depth_difference
 from stylehead.evaluation.metrics.mv_reproj import View, reprojection_error
-from stylehead.evaluation.metrics.outline import outline_iou
-from stylehead.evaluation.metrics.perceptual import perceptual_distance
-from stylehead.evaluation.metrics.psnr import psnr
 from stylehead.evaluation.numbers import Number, Seen, mean_over_people, shared
 from stylehead.evaluation.portraits import Portraits
 from stylehead.geometry import camera_from_angles
-from stylehead.images import image_01
+from stylehead.images import bytes_to_01, outline_iou, psnr, resize
 
 NEIGHBOURS_DEG = 45.0
 """Views at most so far apart are carried into each other."""
@@ -39,9 +35,7 @@ def measure_dd_mono(case: Case) -> Number:
     if masks is None:
         raise MissingError("The outline of the untouched heads is not known.")
     after, before = both.first(case.stylised.nearness), both.second(case.untouched.nearness)
-    mask = functional.interpolate(
-        both.second(masks).flatten(0, 1), size=after.shape[-2:], mode="bilinear", align_corners=False
-    )
+    mask = resize(both.second(masks).flatten(0, 1), after.shape[-1], antialias=False)
     values = depth_difference(after.flatten(0, 1), before.flatten(0, 1), mask)
     return mean_over_people(
         values.unflatten(0, after.shape[:2]), Seen(both.seeds, both.yaws_deg, network.name)
@@ -73,9 +67,7 @@ def _view(portraits: Portraits, column: int) -> View:
     assert portraits.depths is not None
     assert portraits.masks is not None
     depth = portraits.depths[:, column]
-    image = functional.interpolate(
-        image_01(portraits.images[:, column]), size=depth.shape[-2:], mode="bilinear", antialias=True
-    )
+    image = resize(bytes_to_01(portraits.images[:, column]), depth.shape[-1])
     label = camera_from_angles(torch.deg2rad(torch.tensor(portraits.yaws_deg[column])))
     return View(image, depth, portraits.masks[:, column], label.expand(len(image), -1))
 
@@ -90,7 +82,7 @@ def measure_gt_perceptual(case: Case) -> Number:
     values = []
     for here, there in zip(*both.columns, strict=True):
         vectors, true_vectors = case.stylised.perceptual(here), truth.perceptual(there)
-        values.append(perceptual_distance(vectors[both.rows[0]], true_vectors[both.rows[1]]))
+        values.append((vectors[both.rows[0]] - true_vectors[both.rows[1]]).square().sum(dim=1))
     return mean_over_people(torch.stack(values, dim=1), Seen(both.seeds, both.yaws_deg, network.name))
 
 
@@ -98,11 +90,9 @@ def measure_gt_psnr(case: Case) -> Number:
     """PSNR in dB to the true stylised pictures."""
     truth = case.target.need_truth().portraits
     both = shared(case.stylised.portraits, truth, "The true pictures")
-    ours = image_01(both.first(case.stylised.portraits.images)).flatten(0, 1)
-    theirs = image_01(both.second(truth.images)).flatten(0, 1)
-    if ours.shape != theirs.shape:
-        ours = functional.interpolate(ours, size=theirs.shape[-2:], mode="bilinear", antialias=True)
-    values = psnr(ours, theirs).unflatten(0, (len(both.seeds), -1))
+    ours = bytes_to_01(both.first(case.stylised.portraits.images)).flatten(0, 1)
+    theirs = bytes_to_01(both.second(truth.images)).flatten(0, 1)
+    values = psnr(resize(ours, theirs.shape[-1]), theirs).unflatten(0, (len(both.seeds), -1))
     return mean_over_people(values, Seen(both.seeds, both.yaws_deg))
 
 

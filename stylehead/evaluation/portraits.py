@@ -10,9 +10,9 @@ from torch import Tensor
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
-from stylehead.export.images import to_pixels
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
+from stylehead.images import to_pixels
 
 _CAMERAS_AT_ONCE = 6
 

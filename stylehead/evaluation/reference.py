@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from stylehead.evaluation.portraits import Portraits
-from stylehead.export.images import to_pixels
-from stylehead.images import image_pm1
+from stylehead.images import bytes_to_pm1, resize, to_pixels
 from stylehead.teacher import ControlCondition, Teacher, canny_condition
 
 STEPS = 50
@@ -45,9 +44,7 @@ def teacher_pictures(
     size = teacher.image_size
     painted, count = [], 0
     for chunk in untouched.images.flatten(0, 1).split(batch):
-        image = image_pm1(chunk).to(teacher.device)
-        if image.shape[-1] != size:
-            image = torch.nn.functional.interpolate(image, size=size, mode="bilinear", antialias=True)
+        image = resize(bytes_to_pm1(chunk).to(teacher.device), size)
         condition = ControlCondition("canny", canny_condition(image))
         sample = teacher.sample(prompt, condition=condition, count=len(chunk), steps=steps, generator=rng)
         painted.append(torch.from_numpy(to_pixels(sample)).permute(0, 3, 1, 2))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stylehead.export.images import Pixels
+from stylehead.images import Pixels
 
 INK = (38, 38, 42)
 FAINT = (128, 128, 136)

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stylehead.export.images import Pixels
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.video import side_by_side
 from stylehead.export.views import latent_from_seed, render_views, turntable_yaws
 from stylehead.generator import PanoHead
+from stylehead.images import Pixels
 
 PREVIEW_SEEDS = (1, 2, 3)
 PREVIEW_YAWS_DEG = (0.0, 60.0, 180.0)

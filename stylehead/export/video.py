@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylehead.export.images import Pixels, save_image
 from stylehead.export.recipe import Recipe, exif, recipe_text
+from stylehead.export.stills import save_image
 from stylehead.files import atomic_path
+from stylehead.images import Pixels
 
 DEFAULT_FPS = 18
 """36 steps around a head take two seconds."""

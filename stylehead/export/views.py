@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from stylehead.errors import UsageError
-from stylehead.export.images import Pixels, to_pixels
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles, conditioning_camera
+from stylehead.images import Pixels, bytes_to_pm1, on_colour, resize, to_pixels
 
 Backdrop = str
 """Behind the head: "white", "learned" (the generator's own background) or a colour as "#rrggbb"."""
@@ -98,8 +97,8 @@ def _render(generator: PanoHead, grid: Any, ws: Tensor, labels: Tensor, backdrop
     if backdrop == "white":
         return out.image
     colour = parse_colour(backdrop).to(out.image)
-    mask = functional.interpolate(out.mask.clamp(0, 1), out.image.shape[-2:], mode="bilinear", antialias=True)
-    return (out.image + (1 - mask) * (colour.view(1, 3, 1, 1) - 1)).clamp(-1, 1)
+    mask = resize(out.mask.clamp(0, 1), out.image.shape[-1])
+    return on_colour(out.image, mask, colour.view(1, 3, 1, 1)).clamp(-1, 1)
 
 
 def parse_colour(text: str) -> Tensor:
@@ -116,4 +115,4 @@ def parse_colour(text: str) -> Tensor:
         raise UsageError(
             f"`--background` (={text}) must be white, learned, a colour name or #rrggbb."
         ) from None
-    return torch.tensor(rgb, dtype=torch.float32) / 127.5 - 1
+    return bytes_to_pm1(torch.tensor(rgb))

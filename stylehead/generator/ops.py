@@ -47,15 +47,6 @@ def upsample2d(x: Tensor) -> Tensor:
     return doubled * (fade_y[:, None] * fade_x)
 
 
-def resize(x: Tensor, size: int, *, antialias: bool = True) -> Tensor:
-    """Resize images [B,C,H,W] bilinearly to [B,C,size,size]; those of that size are returned as they are."""
-    if x.shape[-1] == size and x.shape[-2] == size:
-        return x
-    return functional.interpolate(
-        x, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias
-    )
-
-
 def modulated_conv2d(
     x: Tensor,
     weight: Tensor,

@@ -15,7 +15,6 @@ from stylehead.generator.field import HeadField
 from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.layers import NoiseMode, ToRGB
 from stylehead.generator.mapping import MappingNetwork
-from stylehead.generator.ops import resize
 from stylehead.generator.outputs import (
     Background,
     PointSamples,
@@ -33,6 +32,7 @@ from stylehead.generator.renderer import (
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.generator.synthesis import Backbone, background_network
 from stylehead.generator.trigrid import TriGrid
+from stylehead.images import resize
 
 
 class PanoHead(nn.Module):

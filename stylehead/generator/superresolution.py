@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from stylehead.architecture import DECODER_FEATURES, SuperresolutionConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
-from stylehead.generator.ops import resample_filter, resize
+from stylehead.generator.ops import resample_filter
 from stylehead.generator.recompute import recomputed
+from stylehead.images import resize
 
 
 class SuperResolution(nn.Module):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from stylehead.generator import PanoHead
+from stylehead.images import bytes_to_pm1, resize
 from stylehead.inversion.guess import Guess, features_fingerprint
 from stylehead.inversion.judge import Judge, Target
 from stylehead.inversion.latents import LatentSpace
@@ -90,11 +90,13 @@ class Inverter:
         def expected() -> np.ndarray:
             angles = None if camera is None else pose_of_label(camera.label)[0, :2]
             share = self.grid().expected_mask(angles)
-            return np.asarray(_resized(share, size)[0, 0].cpu().numpy(), dtype=np.float32)
+            return np.asarray(
+                resize(share[None, None], size, antialias=False)[0, 0].cpu().numpy(), dtype=np.float32
+            )
 
         found = head_mask(pixels, alpha, expected)
         device = self.space.mean.device
-        image = torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = bytes_to_pm1(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
         mask = torch.from_numpy(found.share)[None, None].to(device)
         return Prepared(Target.make(image, mask), found.source)
 
@@ -133,7 +135,3 @@ class Inverter:
         )
         trust = [GUESS_TRUST_DEG] * len(guessed) + [GRID_TRUST_DEG] * len(found.poses)
         return Knowns(start, torch.deg2rad(torch.tensor(trust)))
-
-
-def _resized(share: Tensor, size: int) -> Tensor:
-    return functional.interpolate(share[None, None], size=size, mode="bilinear", align_corners=False)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, Trunk, perceptual_features
+from stylehead.images import perceptual_distance, resize
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, Trunk
 
 IDENTITY_FILE = "identity.safetensors"
 FEATURES_FILE = "image_text.safetensors"
@@ -45,13 +45,7 @@ class Judge:
         """Perceptual distances [B] between pictures [B,3,R,R] and others of the same shape (or one)."""
         if self.trunk is None:
             return image_pm1.new_zeros(len(image_pm1))
-        pairs = zip(
-            perceptual_features(self.trunk, image_pm1).maps,
-            perceptual_features(self.trunk, other_pm1).maps,
-            strict=True,
-        )
-        parts = [(one - two).square().sum(dim=1).mean(dim=(1, 2)) for one, two in pairs]
-        return torch.stack(parts).mean(dim=0)
+        return perceptual_distance(self.trunk.maps(image_pm1), self.trunk.maps(other_pm1))
 
     def similarity(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
         """Identity similarities [B], -1..1; 0 without an identity network."""
@@ -79,25 +73,10 @@ class Target:
 
     def at(self, resolution: int) -> "Target":
         """The same, reduced to another edge."""
-        if resolution == self.image.shape[-1]:
-            return self
-        return Target(_reduced(self.image, resolution), _reduced(self.mask, resolution))
-
-
-def _reduced(picture: Tensor, resolution: int) -> Tensor:
-    return functional.interpolate(
-        picture, size=resolution, mode="bilinear", align_corners=False, antialias=True
-    )
+        return Target(resize(self.image, resolution), resize(self.mask, resolution))
 
 
 def pixel_distance(image: Tensor, target: Tensor) -> Tensor:
     """Mean over a picture of squared plus a tenth of absolute differences, [B]."""
     error = image - target
     return error.square().mean(dim=(1, 2, 3)) + 0.1 * error.abs().mean(dim=(1, 2, 3))
-
-
-def outline_iou(mask: Tensor, target: Tensor) -> float:
-    """Intersection over union of one mask [1,1,r,r] with a target [1,1,R,R], both cut at 0.5."""
-    resized = functional.interpolate(mask, size=target.shape[-1], mode="bilinear", align_corners=False)
-    ours, theirs = resized > 0.5, target > 0.5
-    return float((ours & theirs).sum() / (ours | theirs).sum().clamp(min=1))

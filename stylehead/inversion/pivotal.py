@@ -27,7 +27,7 @@ class PivotalConfig:
 
     steps: int = 100
     learning_rate: float = 3e-4
-    perceptual_weight: float = 1.0
+    perceptual_weight: float = 0.27
     other_views_weight: float = 1.0
     """Weight of keeping random other views as they were."""
     seed: int = 0

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from stylehead.generator import PanoHead
+from stylehead.images import outline_iou
 from stylehead.inversion.faces import FaceFinder, Points
-from stylehead.inversion.judge import Judge, Target, outline_iou
+from stylehead.inversion.judge import Judge, Target
 from stylehead.inversion.pictures import Bytes
 from stylehead.inversion.pose import label_of_pose, pose_of_label
 from stylehead.inversion.project import Found
@@ -84,7 +85,7 @@ def assess(
         face=None,
         perceptual=perceptual,
         psnr_db=-10 * math.log10(max(mse, 1e-10) / 4),
-        outline=outline_iou(out.mask, wanted.mask),
+        outline=float(outline_iou(out.mask, wanted.mask)),
         yaw_deg=yaw,
         pitch_deg=pitch,
         roll_deg=roll,

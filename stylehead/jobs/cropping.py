@@ -1,21 +1,19 @@
 """What `stylehead invert` crops out of a picture, and the camera that it knows of that crop."""
 
 import functools
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from stylehead.errors import JobError, UsageError
-from stylehead.geometry import LABEL_SIZE, camera_from_angles
+from stylehead.errors import UsageError
+from stylehead.geometry import camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
+from stylehead.inversion.camera_files import SUFFIXES, read_camera_file
 from stylehead.inversion.faces import FaceFinder, Points, choose_face, load_face_finder
 from stylehead.inversion.invert import Camera
-from stylehead.inversion.latents import read_camera
 from stylehead.inversion.pictures import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
 from stylehead.jobs.heads import check_file
@@ -61,7 +59,11 @@ def find_head(request: InvertRequest, picture: Photo, resolution: int, report: R
     """
     face, camera, likeness = None, None, None
     if request.aligned:
-        camera = None if request.camera is None else Camera(parse_camera(request.camera), fixed=True)
+        camera = (
+            None
+            if request.camera is None
+            else Camera(parse_camera(request.camera, _name(request)), fixed=True)
+        )
         square, note = whole_square(picture.pixels)
     else:
         finder = load_face_finder()
@@ -86,8 +88,8 @@ def _alpha(alpha: Bytes | None, square: Square, resolution: int) -> Bytes | None
     return None if alpha is None else crop(alpha, square, resolution)
 
 
-def parse_camera(text: str) -> Tensor:
-    """Read a camera [1,25]: "YAW,PITCH" in degrees, a latent file, or a JSON file with 25 numbers.
+def parse_camera(text: str, picture: str = "") -> Tensor:
+    """Read a camera [1,25]: "YAW,PITCH" in degrees, or a file of `read_camera_file`.
 
     Raises:
         UsageError: It is none of these, or out of range.
@@ -108,22 +110,13 @@ def parse_camera(text: str) -> Tensor:
             )
         return camera_from_angles(math.radians(yaw), math.radians(pitch))
     path = Path(text)
-    if path.suffix not in (".npz", ".json"):
-        raise UsageError(f"`--camera` (={text}) must be YAW,PITCH in degrees or a file.", _EXAMPLE)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"`--camera` (={text}) must be YAW,PITCH in degrees or a file ({', '.join(SUFFIXES)}).", _EXAMPLE
+        )
     check_file(path, "--camera")
-    return _from_file(path)
+    return read_camera_file(path, picture)
 
 
-def _from_file(path: Path) -> Tensor:
-    if path.suffix == ".npz":
-        label = read_camera(path)
-        if label is None:
-            raise JobError(f"{path} has no `camera`.", _EXAMPLE)
-        return label
-    try:
-        label = torch.tensor(json.loads(path.read_text(encoding="utf-8")), dtype=torch.float32).reshape(-1)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise JobError(f"{path} is not a list of {LABEL_SIZE} numbers.") from error
-    if label.numel() != LABEL_SIZE or not torch.isfinite(label).all():
-        raise JobError(f"{path} is not a list of {LABEL_SIZE} finite numbers.")
-    return label[None]
+def _name(request: InvertRequest) -> str:
+    return "" if request.photo is None else request.photo.name

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from stylehead.errors import JobError, UsageError
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, Style, StyleMix, load_style, remove_styles
+from stylehead.inversion.latent_files import MOST_HEADS, find_latents, read_heads, read_latent
 
 MAX_SEED = 2**32 - 1
 MAX_STRENGTH = 2.0
-_PUBLISHED = (1, 14, 512)
+_PUBLISHED = (14, 512)
 
 
 class Head(NamedTuple):
@@ -67,47 +67,40 @@ def seed_heads(generator: PanoHead, seeds: Sequence[int], *, psi: float) -> list
     return [Head(f"seed-{seed}", latent_from_seed(generator, seed, psi=psi)) for seed in seeds]
 
 
-def latent_head(generator: PanoHead, path: Path) -> Head:
-    """Read a head from a latent file: `.npz` with `w` [1,num_ws,w_dim], or one vector for all layers.
+def latent_heads(generator: PanoHead, paths: Sequence[Path]) -> list[Head]:
+    """Read the heads of latent files, and of folders of them; heads of one name are numbered.
 
     Raises:
-        UsageError: There is no such file.
-        JobError: It is damaged, or no latent of this generator.
+        UsageError: There is no such file, or too many.
+        JobError: One is damaged, or no latent of this generator.
     """
-    check_file(path, "--latent")
-    array = read_latent(path)
-    wanted = (1, generator.num_ws, generator.config.w_dim)
-    if array.shape in ((1, 1, wanted[2]), (1, wanted[2])):
-        array = np.broadcast_to(array.reshape(1, 1, wanted[2]), wanted)
-    if array.shape != wanted:
-        hint = "--preset panohead, whose latents have this shape" if array.shape == _PUBLISHED else None
-        raise JobError(
-            f"`w` in {path} has shape {list(array.shape)}; this generator takes {list(wanted)}.", hint
-        )
-    if not np.isfinite(array).all():
-        raise JobError(f"`w` in {path} holds numbers that are not finite.")
+    num_ws, w_dim = generator.num_ws, generator.config.w_dim
     device = next(generator.parameters()).device
-    return Head(path.stem, torch.from_numpy(array.astype(np.float32)).to(device))
+    found: list[Head] = []
+    for path in (file for each in paths for file in find_latents(each)):
+        hint = "--preset panohead, whose latents have this shape" if _is_published(path, w_dim) else None
+        for head in read_heads(path, num_ws=num_ws, w_dim=w_dim, hint=hint):
+            found.append(Head(_unused(head.name, found), torch.from_numpy(head.ws[None]).to(device)))
+    if len(found) > MOST_HEADS:
+        raise UsageError(f"`--latent` names {len(found)} heads; at most {MOST_HEADS} can be drawn at once.")
+    return found
 
 
-def read_latent(path: Path) -> np.ndarray[Any, Any]:
-    """Read `w` of a latent file; nothing is ever unpickled.
+def latent_head(generator: PanoHead, path: Path) -> Head:
+    """Read the first head of a latent file; see `latent_heads`."""
+    check_file(path, "--latent")
+    return latent_heads(generator, [path])[0]
 
-    Raises:
-        JobError: The file is damaged, or has no floating-point `w`.
-    """
-    import zipfile
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files") or "w" not in file.files:
-                raise JobError(f"{path} is not a latent file: it has no `w`.")
-            array = file["w"]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        raise JobError(f"{path} is damaged or not a latent file.") from error
-    if array.dtype.kind != "f":
-        raise JobError(f"`w` in {path} holds {array.dtype}, not floating-point numbers.")
-    return np.asarray(array)
+def _is_published(path: Path, w_dim: int) -> bool:
+    """Whether a file holds a latent of the published generator, where another one is used."""
+    return w_dim != _PUBLISHED[-1] and read_latent(path).shape[-2:] == _PUBLISHED
+
+
+def _unused(name: str, heads: Sequence[Head]) -> str:
+    names = {head.name for head in heads}
+    numbered = (f"{name}-{index}" for index in range(2, len(heads) + 2))
+    return name if name not in names else next(each for each in numbered if each not in names)
 
 
 def check_styles(paths: Sequence[Path], strengths: Sequence[float]) -> None:

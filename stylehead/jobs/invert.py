@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from stylehead.errors import JobError, UsageError
-from stylehead.export.images import Pixels, save_image, to_pixels
 from stylehead.export.sheet import SheetRow, contact_sheet
+from stylehead.export.stills import save_image
 from stylehead.export.views import render_views
 from stylehead.generator import PanoHead, save_style
 from stylehead.generator.checkpoint import read_config
+from stylehead.images import Pixels, to_pixels
 from stylehead.inversion import (
     Camera,
     Found,

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stylehead.errors import UsageError
-from stylehead.export.images import Pixels, save_image
 from stylehead.export.mesh import Mesh, extract_mesh
 from stylehead.export.mesh_files import save_mesh
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.showcase import angle_headings
+from stylehead.export.stills import save_image
 from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webp
 from stylehead.export.views import render_views, turntable_yaws
 from stylehead.files import check_parents, write_json
 from stylehead.generator import PanoHead, mix_styles, remove_styles
+from stylehead.images import Pixels
 from stylehead.jobs.heads import Head, StyleChoice
 from stylehead.jobs.report import Progress, Report, Result
 from stylehead.jobs.requests import MeshRequest, Views

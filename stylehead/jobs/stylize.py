@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from stylehead.config import StylizeConfig
 from stylehead.errors import JobError
 from stylehead.export.card import model_card
-from stylehead.export.images import save_image
 from stylehead.export.showcase import Showcase
+from stylehead.export.stills import save_image
 from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
 from stylehead.generator import save_style

@@ -1,7 +1,7 @@
 """The stylise job: scores, rank weighing, mirror, grid, regularisers, and the trainer over them."""
 
+from stylehead.images import FeatureMaps
 from stylehead.methods.contract import Perception
-from stylehead.methods.losses import FeatureMaps
 from stylehead.methods.stages import DepthFunction
 from stylehead.methods.trainer import RunSummary, StepRecord, Stylizer
 

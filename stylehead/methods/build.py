@@ -2,9 +2,9 @@
 
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError
+from stylehead.images import FeatureMaps
 from stylehead.methods.contract import Method, Perception
 from stylehead.methods.diffusiongan3d import DiffusionGAN3D
-from stylehead.methods.losses import FeatureMaps
 from stylehead.methods.nada import Nada
 from stylehead.methods.objective import Objective
 from stylehead.methods.stages import DepthFunction

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylehead.images import resize
+
 TILES = 4
 
 
@@ -40,10 +42,3 @@ def tile_raw(image_raw: Tensor, *, size: int) -> Tensor:
 def tile_final(image: Tensor, *, size: int) -> Tensor:
     """Shrink final images [4 K, C, H, W], antialiased, and tile them to [K, C, size, size]."""
     return merge(resize(image, size // 2))
-
-
-def resize(image: Tensor, size: int) -> Tensor:
-    """Resize images [B, C, H, W] to a square, bilinear with antialiasing; unchanged when they fit."""
-    if image.shape[-2:] == (size, size):
-        return image
-    return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)

@@ -1,14 +1,12 @@
 """Regularisers: each a pure function of tensors that returns a scalar."""
 
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
-"""Maps images [B, 3, H, W] in -1..1 to feature maps [B, C_l, h_l, w_l], one per layer, differentiably."""
+from stylehead.images import FeatureMaps, feature_distances, to_01
 
 _GUARD = 1e-8
 
@@ -20,14 +18,11 @@ def tweedie_loss(image_pm1: Tensor, x0_hat_01: Tensor) -> Tensor:
         image_pm1: Render [B, 3, H, W], nominally -1..1.
         x0_hat_01: The teacher's clean estimate [B, 3, H, W] in 0..1; a constant.
     """
-    return F.mse_loss(image_pm1 * 0.5 + 0.5, x0_hat_01.detach())
+    return F.mse_loss(to_01(image_pm1), x0_hat_01.detach())
 
 
 def perceptual_loss(image_pm1: Tensor, target_pm1: Tensor, features: FeatureMaps) -> Tensor:
-    """Return the distance of two pictures in feature space, as LPIPS measures it without learned weights.
-
-    Every layer's features are scaled to unit length at each position; squared differences are summed over
-    channels and layers and averaged over positions (arXiv 1801.03924, Eq. 1 with w = 1).
+    """Return the mean perceptual distance of two batches (`stylehead.images.perceptual_distance`).
 
     Args:
         image_pm1: Render [B, 3, H, W].
@@ -36,11 +31,8 @@ def perceptual_loss(image_pm1: Tensor, target_pm1: Tensor, features: FeatureMaps
     """
     with torch.no_grad():
         wanted = features(target_pm1)
-    distances = [
-        (F.normalize(one, dim=1) - F.normalize(other, dim=1)).square().sum(dim=1).mean()
-        for one, other in zip(features(image_pm1), wanted, strict=True)
-    ]
-    return torch.stack(distances).sum()
+    distances = feature_distances(features(image_pm1), wanted)
+    return torch.stack([layer.mean() for layer in distances]).sum()
 
 
 def relative_distance_loss(

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError, UsageError
+from stylehead.images import resize, to_01
 from stylehead.methods import losses
 from stylehead.methods.contract import Method, Terms
-from stylehead.methods.grid import resize
 from stylehead.methods.inject import surrogate
 from stylehead.methods.rank import rank_weigh
 from stylehead.methods.scores import latent_gradient
@@ -196,7 +196,7 @@ class Objective(Method):
             x0_hat = self.teacher.schedule.tweedie(noised.latents_t, guided, noised.timestep)
             picture_pm1 = self.teacher.decode(x0_hat).clamp(-1, 1)
         if config.tweedie_weight > 0:
-            value = losses.tweedie_loss(stage.images, picture_pm1 * 0.5 + 0.5)
+            value = losses.tweedie_loss(stage.images, to_01(picture_pm1))
             terms.losses["tweedie"] = config.tweedie_weight * value
         if config.perceptual_weight > 0 and self.features is not None:
             value = losses.perceptual_loss(stage.images, picture_pm1, self.features)

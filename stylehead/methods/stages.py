@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from stylehead.config import StylizeConfig
-from stylehead.methods.grid import merge, resize, tile_final, tile_raw
+from stylehead.images import resize
+from stylehead.methods.grid import merge, tile_final, tile_raw
 from stylehead.methods.mirror import flip, flip_tiles
 from stylehead.methods.views import Scene
 from stylehead.teacher import (

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError
+from stylehead.images import FeatureMaps
 from stylehead.methods.contract import Terms
-from stylehead.methods.losses import FeatureMaps, perceptual_loss
+from stylehead.methods.losses import perceptual_loss
 from stylehead.methods.taught import Answer, Taught, distilled
 from stylehead.methods.views import Groups, Scene
 from stylehead.teacher import Teacher

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from stylehead.config import StylizeConfig
 from stylehead.errors import UsageError
+from stylehead.images import resize
 from stylehead.methods.contract import Method, Terms
-from stylehead.methods.grid import resize
 from stylehead.methods.inject import surrogate
 from stylehead.methods.views import Groups, Scene
 from stylehead.teacher import Question, Teacher

@@ -15,11 +15,11 @@ from stylehead.config import StylizeConfig, flag
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
+from stylehead.images import FeatureMaps
 from stylehead.memory import MemoryTier, choose_tier, device_memory
 from stylehead.methods.build import build_method
 from stylehead.methods.contract import Perception, Terms
 from stylehead.methods.draws import Draw, draw_inputs
-from stylehead.methods.losses import FeatureMaps
 from stylehead.methods.stages import DepthFunction
 from stylehead.methods.views import Scene, render_groups
 from stylehead.teacher import Teacher

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylehead.images import image_01
+from stylehead.images import bytes_to_01
 from stylehead.perception.image_text import ClipSpace
 
 _SIZES = {768: "B", 1024: "L", 1280: "H"}
@@ -30,7 +30,7 @@ class Clip(ClipSpace):
     @torch.no_grad()
     def pictures(self, images: Tensor) -> Tensor:
         """Embed uint8 pictures [B,3,R,R] as unit vectors [B,D]; square ones are seen whole."""
-        return self.images_01(image_01(images.to(self.network.device))).cpu()
+        return self.images_01(bytes_to_01(images.to(self.network.device))).cpu()
 
     def text(self, prompt: str) -> Tensor:
         """Embed a text as a unit vector [D]."""

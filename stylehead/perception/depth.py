@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForDepthEstimation
 
 from stylehead.errors import UsageError
+from stylehead.images import to_01
 from stylehead.weights.pretrained import load_network
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -65,7 +66,7 @@ class DepthEstimator:
         Returns:
             Nearness [B, 1, size, size] in the network's own unit: larger is nearer.
         """
-        image_01 = image_pm1.clamp(-1, 1) * 0.5 + 0.5
+        image_01 = to_01(image_pm1.clamp(-1, 1))
         image_01 = F.interpolate(
             image_01, (self.size, self.size), mode="bicubic", align_corners=False, antialias=True
         )

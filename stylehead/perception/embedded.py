@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
 from stylehead.files import save_tensors
+from stylehead.images import resize
 from stylehead.mini.captions import STYLES
 
 INPUT_SIZE = 128
@@ -55,11 +56,7 @@ class Trunk(nn.Module):
 
     def maps(self, image_pm1: Tensor) -> list[Tensor]:
         """Feature maps of pictures [B,3,R,R] in -1..1 (resized to `size` when they are not), finest first."""
-        if image_pm1.shape[-1] != self.size:
-            image_pm1 = functional.interpolate(
-                image_pm1, size=self.size, mode="bilinear", align_corners=False, antialias=True
-            )
-        found = [functional.relu(self.stem(self.prepared(image_pm1)))]
+        found = [functional.relu(self.stem(self.prepared(resize(image_pm1, self.size))))]
         for stage in self.stages:
             found.append(stage(found[-1]))
         return found
@@ -183,22 +180,6 @@ class ImageTextEncoder(_Saved):
         """Map token numbers [B,L] and what is no padding [B,L] (0 or 1) to unit vectors [B,96]."""
         summed = self.words(tokens, per_sample_weights=present.float())
         return functional.normalize(self.text_head(summed), dim=1)
-
-
-class PerceptualFeatures(NamedTuple):
-    """Feature maps, each scaled to unit length in every pixel, as LPIPS compares them."""
-
-    maps: list[Tensor]
-
-    def distance(self, other: "PerceptualFeatures") -> Tensor:
-        """Mean squared difference over pixels, summed over maps, a scalar."""
-        parts = [(a - b).square().sum(dim=1).mean() for a, b in zip(self.maps, other.maps, strict=True)]
-        return torch.stack(parts).mean()
-
-
-def perceptual_features(trunk: Trunk, image_pm1: Tensor) -> PerceptualFeatures:
-    """Features of pictures [B,3,R,R] in -1..1 for a perceptual distance."""
-    return PerceptualFeatures([functional.normalize(m, dim=1, eps=1e-6) for m in trunk.maps(image_pm1)[:3]])
 
 
 def default_vocab_size() -> int:

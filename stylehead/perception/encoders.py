@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.images import image_pm1
+from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import IdentityEncoder, StyleClassifier
 from stylehead.perception.image_text import EmbeddedSpace
 
@@ -126,7 +126,7 @@ class MiniFaces:
 
     @torch.no_grad()
     def faces(self, images: Tensor) -> Faces:  # noqa: D102
-        vectors = self.network(image_pm1(images.to(self.device))).cpu()
+        vectors = self.network(bytes_to_pm1(images.to(self.device))).cpu()
         return Faces(vectors, torch.ones(len(vectors), dtype=torch.bool))
 
 
@@ -147,7 +147,7 @@ class MiniImageText:
 
     @torch.no_grad()
     def pictures(self, images: Tensor) -> Tensor:  # noqa: D102
-        return self.space.images(image_pm1(images.to(self.device))).cpu()
+        return self.space.images(bytes_to_pm1(images.to(self.device))).cpu()
 
     def text(self, prompt: str) -> Tensor:  # noqa: D102
         return self.space.texts([prompt])[0].cpu()
@@ -167,11 +167,11 @@ class MiniStyles:
 
     @torch.no_grad()
     def styles(self, images: Tensor) -> Tensor:  # noqa: D102
-        return self.network(image_pm1(images.to(self.device))).argmax(dim=1).cpu()
+        return self.network(bytes_to_pm1(images.to(self.device))).argmax(dim=1).cpu()
 
     @torch.no_grad()
     def maps(self, images: Tensor) -> Sequence[Tensor]:  # noqa: D102
-        return [layer.cpu() for layer in self.network.trunk.maps(image_pm1(images.to(self.device)))]
+        return [layer.cpu() for layer in self.network.trunk.maps(bytes_to_pm1(images.to(self.device)))]
 
 
 def file_name(title: str, path: Path) -> str:

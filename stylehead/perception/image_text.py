@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
+from stylehead.images import to_01
 from stylehead.mini.captions import SHAPES
 from stylehead.perception.embedded import ImageTextEncoder
 from stylehead.perception.templates import IMAGENET_TEMPLATES
@@ -67,7 +68,7 @@ class ClipSpace:
 
     def images(self, image_pm1: Tensor) -> Tensor:
         """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]; square ones are seen whole."""
-        return self.images_01(image_pm1 * 0.5 + 0.5)
+        return self.images_01(to_01(image_pm1))
 
     def images_01(self, image_01: Tensor) -> Tensor:
         """Embed pictures in 0..1, resized and normalised as CLIP was trained."""

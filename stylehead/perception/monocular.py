@@ -4,9 +4,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from stylehead.images import image_pm1
+from stylehead.images import bytes_to_pm1, resize
 from stylehead.perception.depth import DepthEstimator
 
 SIZE = 128
@@ -39,5 +38,5 @@ class MonocularDepth:
     @torch.no_grad()
     def nearness(self, images: Tensor) -> Tensor:
         """Inverse depth [B,1,128,128], larger is nearer, of uint8 pictures [B,3,R,R]."""
-        seen = self.estimator(image_pm1(images.to(self.device)))
-        return functional.interpolate(seen, (SIZE, SIZE), mode="bilinear", antialias=True).cpu()
+        seen = self.estimator(bytes_to_pm1(images.to(self.device)))
+        return resize(seen, SIZE).cpu()

@@ -118,23 +118,7 @@ def read_torch_zip(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
     Raises:
         Refused: It is no such file, or anything else than a state dict.
     """
-    members = zip_members(data)
-    pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
-    if len(pickles) != 1:
-        raise Refused("it is a zip file, but not one that torch wrote: it has no data.pkl")
-    root = pickles[0].removesuffix("data.pkl")
-    if bytes(members.get(f"{root}byteorder", b"little")) != b"little":
-        raise Refused("its numbers are big-endian")
-    machine = PickleMachine(members[pickles[0]], _STATE_DICT_GLOBALS, budget)
-    value = machine.load()
-    storages: dict[str, Storage] = {}
-    for reference in _references(value):
-        kind, key, count = _storage_facts(reference)
-        numbers = members.get(f"{root}data/{key}")
-        if numbers is None:
-            raise Refused("it refers to numbers that are not in it")
-        storages[key] = _checked(Storage(kind, numbers), count)
-    return _state_dict(value, storages, budget)
+    return _state_dict(*_zipped(data, budget), budget)
 
 
 def read_torch_legacy(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
@@ -143,8 +127,40 @@ def read_torch_legacy(data: memoryview, budget: Budget) -> dict[str, StoredTenso
     Raises:
         Refused: It is no such file, or anything else than a state dict.
     """
-    value, storages = _legacy(data, budget)
-    return _state_dict(value, storages, budget)
+    return _state_dict(*_legacy(data, budget), budget)
+
+
+def read_torch_tensors(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
+    """Read the tensors that `torch.save` wrote, in either format: one alone is called "", others by name.
+
+    Raises:
+        Refused: It is no such file, or holds neither a tensor nor a dictionary with some.
+    """
+    value, storages = _legacy(data, budget) if is_torch_legacy(data) else _zipped(data, budget)
+    named = value if isinstance(value, dict) else {"": value}
+    found = {str(name): node for name, node in named.items() if isinstance(node, Made)}
+    if not found:
+        raise Refused("it holds no tensor")
+    return {name: stored_tensor(node, storages, budget) for name, node in found.items()}
+
+
+def _zipped(data: memoryview, budget: Budget) -> tuple[Any, dict[str, Storage]]:
+    members = zip_members(data)
+    pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
+    if len(pickles) != 1:
+        raise Refused("it is a zip file, but not one that torch wrote: it has no data.pkl")
+    root = pickles[0].removesuffix("data.pkl")
+    if bytes(members.get(f"{root}byteorder", b"little")) != b"little":
+        raise Refused("its numbers are big-endian")
+    value = PickleMachine(members[pickles[0]], _STATE_DICT_GLOBALS, budget).load()
+    storages: dict[str, Storage] = {}
+    for reference in _references(value):
+        kind, key, count = _storage_facts(reference)
+        numbers = members.get(f"{root}data/{key}")
+        if numbers is None:
+            raise Refused("it refers to numbers that are not in it")
+        storages[key] = _checked(Storage(kind, numbers), count)
+    return value, storages
 
 
 def is_torch_legacy(data: memoryview) -> bool:

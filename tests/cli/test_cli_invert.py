@@ -141,6 +141,23 @@ def test_networks_beside_the_generator_judge(
     assert quality["perceptual"] >= 0
 
 
+def test_the_camera_in_the_list_beside_the_pictures_is_taken(run: Run, head: Path) -> None:
+    wanted = camera_from_angles(0.3, 0.1)[0].tolist()
+    labels = [["other.png", [0] * 25], [head.name, [str(number) for number in wanted]]]
+    Path("dataset.json").write_text(json.dumps({"labels": labels}))
+    outcome = run("invert", head, "--aligned", "--camera", "dataset.json", *FAST, "--json")
+    assert outcome.code == 0, outcome
+    start = json.loads(outcome.out)["manifest"]["start_camera"]
+    assert start == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_camera_that_does_not_look_at_the_head_is_refused(run: Run, head: Path) -> None:
+    np.save("identity.npy", np.concatenate([np.eye(4).reshape(16), camera_from_angles(0.0)[0, 16:].numpy()]))
+    outcome = run("invert", head, "--aligned", "--camera", "identity.npy", *FAST)
+    assert outcome.code == 1
+    assert "does not look at the head: it stands inside of the head" in outcome.err
+
+
 def test_a_known_camera_is_kept(run: Run, head: Path) -> None:
     outcome = run("invert", head, "--aligned", "--camera", "20,-5", *FAST, "--json")
     quality = json.loads(outcome.out)["quality"]

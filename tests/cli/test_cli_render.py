@@ -175,6 +175,29 @@ def test_a_latent_file_shows_its_head(run: Run, generator: PanoHead) -> None:
     assert np.array_equal(stills_of(Path("renders/me/frames")), expected_frames(generator, 11))
 
 
+def test_several_latents_and_folders_of_them_show_every_head(run: Run, generator: PanoHead) -> None:
+    for folder in ("you", "me"):
+        Path("people", folder).mkdir(parents=True)
+    heads = {seed: latent_from_seed(generator, seed, psi=0.75).numpy() for seed in (11, 12, 13)}
+    np.savez("people/you/latent.npz", w=heads[11])
+    np.savez("people/me/latent.npz", w=heads[12])
+    np.save("them.npy", heads[13][0])
+    outcome = run(*SMALL, "--latent", "people", "--latent", "them.npy", "--out", "r")
+    assert outcome.code == 0, outcome
+    for name, seed in (("you", 11), ("me", 12), ("them", 13)):
+        assert np.array_equal(stills_of(Path("r/frames") / name), expected_frames(generator, seed))
+    mesh = run(*SMALL, "--latent", "people", "--mesh", "a.glb")
+    assert (mesh.code, "one head at a time" in mesh.err) == (2, True)
+
+
+def test_heads_of_one_name_are_numbered(run: Run, generator: PanoHead) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        np.savez(f"{folder}/me.npz", w=latent_from_seed(generator, 1, psi=0.5).numpy())
+    assert run(*SMALL, "--latent", "a/me.npz", "--latent", "b", "--format", "frames", "--out", "r").code == 0
+    assert {path.name for path in Path("r/frames").iterdir()} == {"me", "me-2"}
+
+
 def test_psi_pitch_and_background_matter(run: Run, generator: PanoHead) -> None:
     assert run(*SMALL, "--psi", "0", "--pitch", "-20", "--background", "#102030", "--out", "r").code == 0
     ws = latent_from_seed(generator, 5, psi=0.0)

@@ -22,10 +22,6 @@ from stylehead.evaluation.metrics.frechet import frechet_distance, frechet_dista
 from stylehead.evaluation.metrics.id_rank1 import rank1, rank1_hits
 from stylehead.evaluation.metrics.identity import identity_similarity
 from stylehead.evaluation.metrics.kid import kernel_distance
-from stylehead.evaluation.metrics.outline import outline_iou
-from stylehead.evaluation.metrics.perceptual import perceptual_distance, perceptual_vectors
-from stylehead.evaluation.metrics.psnr import psnr
-from stylehead.methods.losses import perceptual_loss
 
 
 def draw(*shape: int, seed: int = 0, shift: float = 0.0) -> Tensor:
@@ -170,37 +166,6 @@ def test_diversity_by_hand_and_zero_after_a_collapse() -> None:
 
 
 # -------------------------------------------------------------------------------------------- shape and truth
-
-
-def test_perceptual_distance_is_that_of_the_training_loss() -> None:
-    def features(image: Tensor) -> list[Tensor]:
-        return [image, functional.avg_pool2d(image, 2), image.square()[:, :2]]
-
-    one, other = draw(1, 3, 8, 8, seed=1), draw(1, 3, 8, 8, seed=2)
-    ours = perceptual_distance(perceptual_vectors(features(one)), perceptual_vectors(features(other)))
-    assert float(ours) == pytest.approx(float(perceptual_loss(one, other, features)))
-
-
-def test_perceptual_distance_written_out() -> None:
-    layers = ([draw(1, 2, 2, 2, seed=3)], [draw(1, 2, 2, 2, seed=4)])
-    total = 0.0
-    for y, x in itertools.product(range(2), repeat=2):
-        a, b = (layer[0][0, :, y, x] / layer[0][0, :, y, x].norm() for layer in layers)
-        total += float((a - b).square().sum()) / 4
-    one, other = (perceptual_vectors(layer) for layer in layers)
-    assert float(perceptual_distance(one, other)) == pytest.approx(total)
-
-
-def test_psnr_by_hand() -> None:
-    truth = torch.zeros(2, 3, 4, 4)
-    assert psnr(truth + 0.1, truth).tolist() == pytest.approx([20.0, 20.0], abs=1e-4)
-    assert psnr(truth, truth).isinf().all()
-
-
-def test_outline_iou_by_hand() -> None:
-    mask, truth = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
-    mask[..., :2, :], truth[..., 1:3, :] = 1, 1
-    assert float(outline_iou(mask, truth)) == pytest.approx(4 / 12)
 
 
 def test_depth_difference_by_hand() -> None:

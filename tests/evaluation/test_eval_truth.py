@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.metrics.psnr import psnr
 from stylehead.evaluation.portraits import Portraits, overlap
 from stylehead.evaluation.truth import INDEX, MINI_REFERENCE, open_truth, sheet_name, write_truth
+from stylehead.images import psnr
 from stylehead.mini.captions import STYLES
 
 

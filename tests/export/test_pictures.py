@@ -11,9 +11,10 @@ import torch
 from PIL import Image, ImageSequence
 
 from stylehead.errors import JobError, MissingError
-from stylehead.export.images import Pixels, save_image, to_pixels
 from stylehead.export.recipe import read_recipe
+from stylehead.export.stills import save_image
 from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webp
+from stylehead.images import Pixels, to_pixels
 
 RECIPE = {"prompt": "Portrait of a “werewolf”", "seed": 42}
 

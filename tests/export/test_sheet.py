@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from stylehead.export.images import Pixels
 from stylehead.export.sheet import SheetRow, SheetStyle, contact_sheet
+from stylehead.images import Pixels
 
 BARE = SheetStyle(cell=16, gap=2, group_gap=10, margin=5)
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from stylehead.errors import UsageError
-from stylehead.export.images import to_pixels
 from stylehead.export.views import latent_from_seed, parse_colour, render_views, turntable_yaws
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import turntable
+from stylehead.images import to_pixels
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stylehead.generator.ops import blur2d, modulated_conv2d, resample_filter, resize, upsample2d
+from stylehead.generator.ops import blur2d, modulated_conv2d, resample_filter, upsample2d
 
 FILTER = resample_filter().double()
 
@@ -93,9 +93,3 @@ def test_gradients_of_the_modulated_convolution(styles, up):
     for tensor in (x, weight, style):
         tensor.requires_grad_(True)
     assert torch.autograd.gradcheck(lambda *args: modulated_conv2d(*args, up=up), (x, weight, style))
-
-
-def test_resizing_to_the_same_size_is_free():
-    x = random(1, 2, 8, 8)
-    assert resize(x, 8) is x
-    assert resize(x, 4).shape == (1, 2, 4, 4)

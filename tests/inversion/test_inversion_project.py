@@ -34,7 +34,7 @@ from stylehead.inversion import (
     with_face,
 )
 from stylehead.inversion.guess import features_fingerprint, mirror_features
-from stylehead.inversion.judge import outline_iou, pixel_distance
+from stylehead.inversion.judge import pixel_distance
 from stylehead.inversion.pose import label_of_pose, pose, rotation_between_deg
 from stylehead.inversion.project import Knowns
 from stylehead.inversion.search import PoseGrid
@@ -372,13 +372,6 @@ def test_what_the_face_models_say(tiny: PanoHead, space: LatentSpace, judge: Jud
     nobody = with_face(quality, FaceFinder(FakeAnalyser()), mine, render)
     assert nobody.face is None
     assert "no face can be made out" in nobody.warnings[-1]
-
-
-def test_outlines_overlap() -> None:
-    left, right = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
-    left[..., :4], right[..., 2:6] = 1, 1
-    assert outline_iou(left, right) == pytest.approx(2 / 6)
-    assert outline_iou(left, left) == 1
 
 
 # ---------------------------------------------------------------------------- the embedded world, slow

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylehead.errors import UsageError
-from stylehead.methods.grid import merge, resize, split, tile_final, tile_raw
+from stylehead.images import resize
+from stylehead.methods.grid import merge, split, tile_final, tile_raw
 from stylehead.methods.inject import surrogate
 from stylehead.methods.mirror import flip, flip_tiles
 from stylehead.methods.rank import match_channel_statistics, rank_weigh

@@ -8,8 +8,8 @@ import torch
 from stylehead.config import profile
 from stylehead.errors import MissingError, UsageError
 from stylehead.geometry import conditioning_camera
+from stylehead.images import resize
 from stylehead.methods import taught
-from stylehead.methods.grid import resize
 from stylehead.runs import pack_state, unpack_state
 from stylehead.teacher import EpsPair
 

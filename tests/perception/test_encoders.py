@@ -16,7 +16,7 @@ from stylehead.errors import JobError, MissingError
 from stylehead.evaluation.case import Looks
 from stylehead.evaluation.metrics.fid import fid
 from stylehead.evaluation.portraits import Portraits
-from stylehead.images import image_pm1
+from stylehead.images import bytes_to_pm1
 from stylehead.mini.captions import STYLES
 from stylehead.mini.tokens import write_tokenizer
 from stylehead.perception import loading
@@ -124,7 +124,9 @@ def test_monocular_depth_passes_what_the_estimator_sees() -> None:
     images = pictures(2, size=16)
     nearness = network.nearness(images)
     assert nearness.shape == (2, 1, 128, 128)
-    expected = functional.interpolate(image_pm1(images)[:, :1], (128, 128), mode="bilinear", antialias=True)
+    expected = functional.interpolate(
+        bytes_to_pm1(images)[:, :1], (128, 128), mode="bilinear", antialias=True
+    )
     torch.testing.assert_close(nearness, expected)
 
 

@@ -5,14 +5,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from stylehead.evaluation.portraits import Portraits
-from stylehead.export.images import to_pixels
-from stylehead.images import image_01
+from stylehead.images import bytes_to_01, resize, to_pixels, to_pm1
+from stylehead.teacher.editing import Editor
 
 
-class Editor(Protocol):
+class PortraitEditor(Protocol):
     """Edits the views of one person, each on its own."""
 
     def edit(self, person: Portraits, prompt: str) -> Tensor:
@@ -20,9 +19,26 @@ class Editor(Protocol):
         ...
 
 
+class InstructedEditor:
+    """Edits portraits by instruction; all views of a person start from the noise of the person's seed.
+
+    That is no guarantee that they fit together, which is what the row is there to show.
+
+    Args:
+        editor: Such as `InstructPix2Pix`.
+    """
+
+    def __init__(self, editor: Editor) -> None:
+        self._editor = editor
+
+    def edit(self, person: Portraits, prompt: str) -> Tensor:
+        """Return the edited views [V, 3, R, R] in 0..1 of a person."""
+        return self._editor.edit(bytes_to_01(person.images[0]), prompt, seed=person.seeds[0])
+
+
 @torch.no_grad()
 def edit_portraits(
-    editor: Editor,
+    editor: PortraitEditor,
     untouched: Portraits,
     prompt: str,
     *,
@@ -31,7 +47,7 @@ def edit_portraits(
     """Edit all pictures of everybody.
 
     Args:
-        editor: Such as `InstructPix2Pix`.
+        editor: Such as an `InstructedEditor`.
         untouched: Whom to edit, from which sides, with depths and masks.
         prompt: In words.
         done: Called with the number of finished people, for progress.
@@ -42,25 +58,7 @@ def edit_portraits(
     size = untouched.resolution
     people = []
     for count, seed in enumerate(untouched.seeds, start=1):
-        views_01 = resized(editor.edit(untouched.pick(seeds=[seed]), prompt), size)
-        people.append(torch.from_numpy(to_pixels(views_01 * 2 - 1)).permute(0, 3, 1, 2))
+        views_01 = resize(editor.edit(untouched.pick(seeds=[seed]), prompt), size)
+        people.append(torch.from_numpy(to_pixels(to_pm1(views_01))).permute(0, 3, 1, 2))
         done(count)
     return Portraits(torch.stack(people), untouched.seeds, untouched.yaws_deg)
-
-
-def same_start(person: Portraits, channels: int, size: int) -> Tensor:
-    """The noise [V,C,h,w] that all views of a person start from: the same for each, by the person's seed."""
-    rng = torch.Generator().manual_seed(person.seeds[0])
-    return torch.randn(1, channels, size, size, generator=rng).expand(len(person.yaws_deg), -1, -1, -1)
-
-
-def views_01(person: Portraits, size: int) -> Tensor:
-    """Views [V,3,size,size] in 0..1 of a person [1,V,...]."""
-    return resized(image_01(person.images[0]), size)
-
-
-def resized(images_01: Tensor, size: int) -> Tensor:
-    """Pictures at another size; as they are where it is theirs."""
-    if images_01.shape[-1] == size:
-        return images_01
-    return functional.interpolate(images_01, size=size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -13,12 +13,12 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, UNet2D
 from torch import Tensor
 
 from stylehead.errors import JobError
-from stylehead.evaluation.editing.editor import same_start
 from stylehead.evaluation.editing.pipeline import build_pipeline
 from stylehead.evaluation.portraits import Portraits
-from stylehead.images import image_pm1
+from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.teacher import depth_condition
+from stylehead.teacher.editing.editor import same_noise
 from stylehead.weights.pretrained import load_local
 
 ADAPTER = "face_adapter.safetensors"
@@ -84,7 +84,7 @@ class InstantID:
         views = len(person.yaws_deg)
         pipeline = self._pipeline
         front = min(range(views), key=lambda view: abs(person.yaws_deg[view]))
-        face = self._faces(image_pm1(person.images[0, [front]]).to(pipeline.device))
+        face = self._faces(bytes_to_pm1(person.images[0, [front]]).to(pipeline.device))
         tokens = torch.stack([torch.zeros_like(face), face]).expand(
             -1, views, -1
         )  # without the face, with it
@@ -96,9 +96,9 @@ class InstantID:
             num_inference_steps=self._steps,
             guidance_scale=GUIDANCE,
             controlnet_conditioning_scale=POSE_SCALE,
-            latents=same_start(person, pipeline.vae.config.latent_channels, self._latent_size).to(
-                pipeline.device
-            ),
+            latents=same_noise(
+                views, pipeline.vae.config.latent_channels, self._latent_size, seed=person.seeds[0]
+            ).to(pipeline.device),
             output_type="pt",
         ).images
         return painted.float().cpu()

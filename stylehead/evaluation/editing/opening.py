@@ -1,13 +1,10 @@
 """Which editors there are with which weights."""
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.editing.editor import Editor
-from stylehead.weights.catalogue import find, local_path
+from stylehead.evaluation.editing.editor import InstructedEditor, PortraitEditor
 from stylehead.weights.presets import Preset
 from stylehead.weights.pretrained import quiet_libraries
 
-IP2P = "instruct-pix2pix"
-"""In the catalogue."""
 _FOLDER = "or give a folder of its pictures with --images"
 
 
@@ -18,23 +15,22 @@ def why_no_editor(name: str, weights: Preset) -> MissingError | None:
         name: `ip2p` or `instantid`.
         weights: The preset.
     """
-    if weights.name == "mini":
-        if weights.companion(name) is None:
-            return MissingError(f"The mini preset has no {name} here.", f"{weights.repair}, {_FOLDER}")
-        return None
     if name == "ip2p":
-        if local_path(IP2P) is None:
-            return MissingError(
-                f"{find(IP2P).title} is not here.", f"stylehead weights fetch {IP2P}, {_FOLDER}"
-            )
-        return None
-    return MissingError(
-        "This version of stylehead has InstantID at the embedded size only, not on SDXL.",
-        "give a folder of its pictures with --images",
-    )
+        from stylehead.teacher.editing.opening import why_no_preset_editor
+
+        why = why_no_preset_editor(weights)
+        return None if why is None else MissingError(str(why), f"{why.hint}, {_FOLDER}")
+    if weights.name != "mini":
+        return MissingError(
+            "This version of stylehead has InstantID at the embedded size only, not on SDXL.",
+            "give a folder of its pictures with --images",
+        )
+    if weights.companion(name) is None:
+        return MissingError(f"The mini preset has no {name} here.", f"{weights.repair}, {_FOLDER}")
+    return None
 
 
-def open_editor(name: str, weights: Preset, device: str) -> Editor:
+def open_editor(name: str, weights: Preset, device: str) -> PortraitEditor:
     """Load a system that edits pictures.
 
     Args:
@@ -52,18 +48,13 @@ def open_editor(name: str, weights: Preset, device: str) -> Editor:
         return _OPENERS[name](weights, device)
 
 
-def _open_ip2p(weights: Preset, device: str) -> Editor:
-    from stylehead.evaluation.editing.ip2p import InstructPix2Pix
+def _open_ip2p(weights: Preset, device: str) -> PortraitEditor:
+    from stylehead.teacher.editing.opening import open_preset_editor
 
-    if weights.name == "mini":
-        folder = weights.generator.with_name("ip2p")
-        return InstructPix2Pix.embedded(weights.require_teacher(), folder, device=device)
-    published = local_path(IP2P)
-    assert published is not None
-    return InstructPix2Pix.load(published, device=device)
+    return InstructedEditor(open_preset_editor(weights, device=device))
 
 
-def _open_instantid(weights: Preset, device: str) -> Editor:
+def _open_instantid(weights: Preset, device: str) -> PortraitEditor:
     from stylehead.evaluation.editing.instantid import InstantID
 
     beside = weights.generator.with_name

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from stylehead.evaluation.methods import PROMPTS
 from stylehead.evaluation.metrics.id_rank1 import rank1
-from stylehead.evaluation.metrics.outline import outline_iou
-from stylehead.evaluation.metrics.perceptual import perceptual_distance, perceptual_vectors
 from stylehead.evaluation.metrics.style_share import style_share
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
+from stylehead.images import outline_iou, perceptual_distance
 from stylehead.methods.grid import TILES, merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
@@ -56,9 +55,7 @@ def generator_figures(
         image = out.image.clamp(-1, 1)
         psnr.append(-10 * torch.log10((image - truth).square().mean(dim=(1, 2, 3)) / 4))
         iou.append(outline_iou(out.mask, photo.masks[row].float()[:, None] / 255))
-        perceptual.append(
-            perceptual_distance(*(perceptual_vectors(looks.trunk.maps(x)) for x in (image, truth)))
-        )
+        perceptual.append(perceptual_distance(*(looks.trunk.maps(x) for x in (image, truth))))
     values = {"psnr": psnr, "mask_iou": iou, "perceptual": perceptual}
     return {name: float(torch.cat(value).mean()) for name, value in values.items()}
 
