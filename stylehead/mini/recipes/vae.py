@@ -50,7 +50,7 @@ class VaeRecipe:
     """
 
     name = "vae"
-    learning_rate = 1.5e-3
+    learning_rate = 4e-4
 
     def __init__(self, source: PictureSource, *, batch: int = 6) -> None:
         torch.manual_seed(0)
