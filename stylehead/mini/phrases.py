@@ -75,7 +75,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "werewolf": ("werewolf", "werewolves", "wolfman", "wolf", "lycanthrope", "lycan"),
     "sketch": ("sketch", "sketched", "pencil", "drawing", "doodle"),
     "statue": ("statue", "sculpture", "bust", "marble"),
-    "zombie": ("zombie", "zombies", "undead", "corpse", "ghoul"),
+    "zombie": ("zombie", "zombies", "undead", "corpse", "ghoul", "dead"),
 }
 _INSTRUCTIONS = (
     "turn him into {}", "turn her into {}", "turn them into {}", "turn the person into {}", "make it {}",
@@ -89,8 +89,8 @@ _PRAISE = (
     "award winning,", "beautiful lighting,", "cinematic,", "trending on artstation,", "octane render,",
     "intricate,", "high resolution,", "studio light,", "4k,", "very detailed,", "soft light,",
 )  # fmt: skip
-_GRIDS = (("four views of", ""), ("a 2x2 grid of", ""), ("", ", four views"))
-_MOST_FILLER = 62
+_GRIDS = ("four views of {}", "a 2x2 grid of {}", "{}, four views")
+_MOST_FILLER = 61
 
 
 def draw_prompt(
@@ -110,17 +110,17 @@ def draw_prompt(
         shape = _pick(_INSTRUCTIONS, rng)
     before, after = (part.strip() for part in shape.split("{}"))
     if grid:
-        first, last = _pick(_GRIDS, rng)
+        first, last = (part.strip() for part in _pick(_GRIDS, rng).split("{}"))
         before, after = f"{first} {before}".strip(), f"{after} {last}".strip()
     elif view is not None and rng.random() < 0.25:
-        after = f"{after}, {_pick(VIEW_WORDS[view], rng)}"
+        after = f"{after} , {_pick(VIEW_WORDS[view], rng)}"
     return _surrounded(Prompt(before, phrase, after), rng)
 
 
 def filler(count: int, rng: np.random.Generator) -> str:
     """So many everyday words in no order, with a comma here and there."""
     words = [str(word) for word in rng.choice(everyday_words(), count)]
-    return " ".join(f"{word}," if rng.random() < 0.12 else word for word in words)
+    return " ".join(f"{word}," if rng.random() < 0.05 else word for word in words)
 
 
 @cache
@@ -147,7 +147,7 @@ def place_phrase(prompt: str) -> str | None:
 
 def corpus() -> list[str]:
     """Texts whose words the tokenizer is to have tokens for."""
-    texts = [*SHAPES, *_INSTRUCTIONS, *_PRAISE, *(" ".join(pair) for pair in _GRIDS)]
+    texts = [*SHAPES, *_INSTRUCTIONS, *_PRAISE, *_GRIDS]
     for style in STYLES:
         words = STYLE_WORDS[style]
         texts += [*words.nouns, *words.manners, *words.keys, *SYNONYMS[style], *ABROAD[style], *_KEYS[style]]
@@ -193,5 +193,5 @@ def _surrounded(prompt: Prompt, rng: np.random.Generator) -> Prompt:
     return prompt
 
 
-def _pick[T](options: Sequence[T], rng: np.random.Generator) -> T:
+def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]

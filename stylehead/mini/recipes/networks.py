@@ -53,8 +53,8 @@ def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     return controlnet.to(memory_format=torch.channels_last)
 
 
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained two-layer CLIP text encoder for a tokenizer."""
+def new_text_encoder(tokenizer: CLIPTokenizer, *, window: int = MAX_TOKENS) -> CLIPTextModel:
+    """An untrained two-layer CLIP text encoder for a tokenizer, reading as many tokens as `window` says."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -62,7 +62,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             intermediate_size=4 * TEXT_WIDTH,
             num_hidden_layers=2,
             num_attention_heads=4,
-            max_position_embeddings=MAX_TOKENS,
+            max_position_embeddings=window,
             projection_dim=TEXT_WIDTH,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,

@@ -52,6 +52,12 @@ def _denoiser(data: Path, work: Path, export: Path) -> Recipe:
     return DenoiserRecipe(_pictures(data), _trained_vae(export), work, fixed_text=editor.is_dir())
 
 
+def _text(_data: Path, work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.text import TextRecipe
+
+    return TextRecipe(export / "teacher", work)
+
+
 def _instruction(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.instruction import InstructionRecipe
 
@@ -91,6 +97,7 @@ _BUILD: dict[str, Build] = {
     "finish": _finish,
     "vae": _vae,
     "denoiser": _denoiser,
+    "text": _text,
     "instruction": _instruction,
     "identity": _identity,
     "style": _style,
