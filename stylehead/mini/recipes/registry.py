@@ -39,10 +39,11 @@ def _finish(_data: Path, _work: Path, export: Path) -> Recipe:
     return FinishRecipe(PeopleStream(), PanoHead.load(export / "generator.safetensors"))
 
 
-def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
+def _vae(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.vae import VaeRecipe
 
-    return VaeRecipe(_pictures(data))
+    editor = export / "ip2p" / "unet"  # sees latents of this encoder
+    return VaeRecipe(_pictures(data, grid_part=0.15), fixed_encoder=editor.is_dir())
 
 
 def _denoiser(data: Path, work: Path, export: Path) -> Recipe:

@@ -47,20 +47,24 @@ class VaeRecipe:
     Args:
         source: Pictures to learn from.
         batch: Pictures in a step.
+        fixed_encoder: Train the decoder alone, for what else was trained on these latents.
     """
 
     name = "vae"
     learning_rate = 4e-4
 
-    def __init__(self, source: PictureSource, *, batch: int = 6) -> None:
+    def __init__(self, source: PictureSource, *, batch: int = 6, fixed_encoder: bool = False) -> None:
         torch.manual_seed(0)
         self.model: Any = new_vae()
+        if fixed_encoder:
+            self.model.encoder.requires_grad_(False)
+            self.model.quant_conv.requires_grad_(False)
         self.source = source
         self.batch = batch
 
     def parameters(self) -> list[dict[str, object]]:
-        """All of it."""
-        return [{"params": list(self.model.parameters())}]
+        """All that is trained."""
+        return [{"params": [tensor for tensor in self.model.parameters() if tensor.requires_grad]}]
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Absolute and squared error of pictures and of their edges."""
