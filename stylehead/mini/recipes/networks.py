@@ -20,6 +20,25 @@ _ERROR_DECAY = 310.0
 _LOW_NOISE_PART, _LOW_NOISE_LEVELS = 0.5, 320
 
 
+def new_editor_unet(size: int) -> UNet2DConditionModel:
+    """An untrained denoiser for latents of `size` [B,8,size,size], half of whose channels are the photograph's.
+
+    One level more than the teacher's outside, narrow and without attention, where latents are fine.
+    """
+    return UNet2DConditionModel(
+        sample_size=size,
+        in_channels=8,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(32, 64, 96, 160),
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    ).to(memory_format=torch.channels_last)
+
+
 def new_unet(*, in_channels: int = 4) -> UNet2DConditionModel:
     """An untrained denoiser of the embedded size."""
     return UNet2DConditionModel(

@@ -62,7 +62,7 @@ def _text(_data: Path, work: Path, export: Path) -> Recipe:
 def _instruction(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.instruction import InstructionRecipe
 
-    return InstructionRecipe(_pictures(data, grid_part=0.0), export / "teacher")
+    return InstructionRecipe(_pictures(data, grid_part=0.0), export / "ip2p")
 
 
 def _face_adapter(data: Path, _work: Path, export: Path) -> Recipe:
