@@ -135,7 +135,7 @@ def write_pipeline(folder: Path) -> None:
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
         set_alpha_to_one=False, steps_offset=1,
     )  # fmt: skip
-    StableDiffusionInstructPix2PixPipeline(
+    pipeline = StableDiffusionInstructPix2PixPipeline(
         vae=trained(AutoencoderKL, folder / "vae"),
         text_encoder=trained(CLIPTextModel, folder / "text_encoder"),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
@@ -144,4 +144,5 @@ def write_pipeline(folder: Path) -> None:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).half().save_pretrained(folder, safe_serialization=True)
+    )
+    pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
