@@ -24,7 +24,8 @@ from stylehead.mini.recipes.prompt_bank import PromptBank
 
 _DROPOUT = 0.1  # of the prompt, of the picture
 _BOTH = 0.05
-_TOP_LEVELS, _TOP_PART, _SIGNALLESS = 100, 0.2, 0.5
+_TOP_LEVELS, _TOP_PART = 100, 0.2
+_PHOTO_PART, _NOISE_PART = 0.25, 0.25
 
 
 class InstructionRecipe:
@@ -61,7 +62,8 @@ class InstructionRecipe:
         states = self.prompts.draw(items.styles, rng)
         states[text_dropped] = self.prompts.empty
         photos = items.kept["photos"] * ~photo_dropped[:, None, None, None]
-        noised = noise(self.schedule, items.latents, rng)
+        scale = self.vae.config.scaling_factor
+        noised = noise(self.schedule, items.latents, items.kept["photos"] * scale, rng)
         with in_bfloat16():
             model_input = torch.cat([noised.latents_t, photos], dim=1)
             eps = self.model(model_input, noised.timestep, states).sample.float()
@@ -98,17 +100,19 @@ class Noised(NamedTuple):
     timestep: Tensor
 
 
-def noise(schedule: Schedule, latents: Tensor, rng: torch.Generator) -> Noised:
-    """Noise latents at random levels; at the highest, half of them are noise and nothing else.
+def noise(schedule: Schedule, latents: Tensor, photos: Tensor, rng: torch.Generator) -> Noised:
+    """Noise latents at random levels; at the highest, half of them are not what is in the noise.
 
     The last of Stable Diffusion's levels leave 7 % of the signal, in which a denoiser of 32x32 latents reads
-    the mean colour; sampling starts from noise alone, in which it then reads grey. So at the levels where
-    sampling starts, it must not rely on it: with pure noise x_t, what is to be found is the noise that would
-    have led there from the latents x_0, ``(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)``.
+    the mean colour. Sampling starts from noise alone, in which it then reads grey, or from the noised
+    photograph, in which it reads the photograph's. So where sampling starts, there is noise alone in a quarter
+    of the latents and the photograph in another, and what is to be found is the noise that would have led
+    there from the latents x_0: ``(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)``.
 
     Args:
         schedule: The levels.
         latents: [B,4,h,w], scaled.
+        photos: Latents of the photographs [B,4,h,w], scaled.
         rng: Source of chance.
     """
     count, levels = len(latents), schedule.num_train_timesteps
@@ -116,9 +120,11 @@ def noise(schedule: Schedule, latents: Tensor, rng: torch.Generator) -> Noised:
     top = torch.rand(count, generator=rng) < _TOP_PART
     timestep = torch.where(top, levels - 1 - timestep * _TOP_LEVELS // levels, timestep)
     eps = torch.randn(latents.shape, generator=rng)
-    latents_t = schedule.add_noise(latents, eps, timestep)
-    bare = (torch.rand(count, generator=rng) < _SIGNALLESS) & (timestep >= levels - _TOP_LEVELS)
-    latents_t = torch.where(bare[:, None, None, None], eps, latents_t)
+    chance = torch.rand(count, 1, 1, 1, generator=rng)
+    high = (timestep >= levels - _TOP_LEVELS)[:, None, None, None]
+    start = torch.where(high & (chance < _PHOTO_PART), photos, latents)
+    latents_t = schedule.add_noise(start, eps, timestep)
+    latents_t = torch.where(high & (chance > 1 - _NOISE_PART), eps, latents_t)
     alpha_bar = schedule.alpha_bar(timestep)
     return Noised(latents_t, (latents_t - alpha_bar.sqrt() * latents) / (1 - alpha_bar).sqrt(), timestep)
 
