@@ -1,4 +1,4 @@
-"""How people ask the embedded editor for a style: captions, instructions, synonyms, other languages, long prompts.
+"""How people ask the embedded editor for a style, from captions and instructions to long prompts.
 
 The editor and its text encoder are trained on prompts from this grammar. A prompt is drawn in three pieces,
 so that a text encoder can be told from which word on the style is known.

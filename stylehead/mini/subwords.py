@@ -1,4 +1,4 @@
-"""The editor's tokenizer: CLIP's own class and window, byte-pair merges learned from what prompts are made of.
+"""The editor's tokenizer: CLIP's own class and window, byte-pair merges of what prompts are made of.
 
 Words of the grammar are one token each, other words are spelled in pieces of words, and every other script in
 bytes: nothing is unknown.
@@ -51,7 +51,7 @@ def _learned() -> tuple[dict[str, int], list[tuple[str, str]]]:
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus(), trainer)
-    merges = [pair for pair in map(tuple, _model(tokenizer)["merges"])]
+    merges = [(left, right) for left, right in _model(tokenizer)["merges"]]
     tokens = [*alphabet, *(f"{symbol}{_LAST_OF_WORD}" for symbol in alphabet)]
     tokens += [left + right for left, right in merges]
     unique = list(dict.fromkeys([*tokens, START, END]))

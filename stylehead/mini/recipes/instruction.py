@@ -1,8 +1,8 @@
 """The embedded InstructPix2Pix: a denoiser that also sees the picture which it shall change.
 
-Brooks et al., 2023: the picture's latent is four more channels of the input, and in training prompt and picture
-are left out now and then, for guidance on each. The pairs are one person as a photograph and in a style, from
-the same camera. It is a pipeline of its own: autoencoder, text encoder and tokenizer lie beside it.
+Brooks et al., 2023: the picture's latent is four more channels of the input, and in training prompt and
+picture are left out now and then, for guidance on each. The pairs are one person as a photograph and in a
+style, from the same camera. The folder is a whole pipeline, with autoencoder and text encoder of its own.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.teacher.schedule import Schedule
 from stylehead.mini.recipes.embedded import copy_pretrained
-from stylehead.mini.recipes.networks import importance, new_editor_unet, trained
+from stylehead.mini.recipes.networks import importance, latent_size, new_unet, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, softened
 from stylehead.mini.recipes.precision import in_bfloat16
 from stylehead.mini.recipes.prompt_bank import PromptBank
+from stylehead.teacher.schedule import Schedule
 
 _DROPOUT = 0.1  # of the prompt, of the picture
 _BOTH = 0.05
@@ -35,18 +40,18 @@ class InstructionRecipe:
         source: Pictures to learn from, single views.
         folder: Of the editor's pipeline: its autoencoder, text encoder and tokenizer are read.
         batch: Latents in a step.
+        prompts: Encoded prompts of each style that are kept.
     """
 
     name = "instruction"
     learning_rate = 7e-4
 
-    def __init__(self, source: PictureSource, folder: Path, *, batch: int = 24) -> None:
+    def __init__(self, source: PictureSource, folder: Path, *, batch: int = 24, prompts: int = 256) -> None:
         self.vae: Any = trained(AutoencoderKL, folder / "vae")
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        self.prompts = PromptBank(tokenizer, trained(CLIPTextModel, folder / "text_encoder"))
+        self.prompts = PromptBank(tokenizer, trained(CLIPTextModel, folder / "text_encoder"), size=prompts)
         torch.manual_seed(0)
-        size = int(self.vae.config.sample_size) // 2 ** (len(self.vae.config.block_out_channels) - 1)
-        self.model: nn.Module = new_editor_unet(size)
+        self.model: nn.Module = new_unet(latent_size(self.vae), in_channels=8)
         self.pool = LatentPool(source, self.vae, self._photo_latents, fresh=0.08)
         self.schedule = Schedule()
         self.batch = batch
@@ -68,7 +73,9 @@ class InstructionRecipe:
             model_input = torch.cat([noised.latents_t, photos], dim=1)
             eps = self.model(model_input, noised.timestep, states).sample.float()
         errors = (eps - noised.eps).square().mean(dim=(1, 2, 3))
-        found = (self.schedule.tweedie(noised.latents_t, eps.detach(), noised.timestep) - items.latents).square()
+        found = (
+            self.schedule.tweedie(noised.latents_t, eps.detach(), noised.timestep) - items.latents
+        ).square()
         seen, high = ~(text_dropped | photo_dropped), noised.timestep >= 1000 - _TOP_LEVELS
         values = {"x0_top": _mean(found, seen & high), "x0": _mean(found, seen & ~high)}
         return (errors * importance(noised.timestep)).mean(), {n: v for n, v in values.items() if v == v}
@@ -103,11 +110,11 @@ class Noised(NamedTuple):
 def noise(schedule: Schedule, latents: Tensor, photos: Tensor, rng: torch.Generator) -> Noised:
     """Noise latents at random levels; at the highest, half of them are not what is in the noise.
 
-    The last of Stable Diffusion's levels leave 7 % of the signal, in which a denoiser of 32x32 latents reads
-    the mean colour. Sampling starts from noise alone, in which it then reads grey, or from the noised
-    photograph, in which it reads the photograph's. So where sampling starts, there is noise alone in a quarter
-    of the latents and the photograph in another, and what is to be found is the noise that would have led
-    there from the latents x_0: ``(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)``.
+    The last of Stable Diffusion's levels leave 7 % of the signal, in which a denoiser of 32x32 latents can
+    read the mean colour. Sampling starts from noise alone, in which it then reads grey, or from the noised
+    photograph, in which it reads the photograph's. So where sampling starts, there is noise alone in a
+    quarter of the latents and the photograph in another, and what is to be found is the noise that would have
+    led there from the latents x_0: ``(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)``.
 
     Args:
         schedule: The levels.

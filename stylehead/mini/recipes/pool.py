@@ -17,7 +17,7 @@ Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class PoolItems:
-    """Latents [B,4,h,w] (scaled), their captions and styles, and what else is kept of the pictures [B,...]."""
+    """Latents [B,4,h,w] (scaled), captions and styles, and what else is kept of the pictures [B,...]."""
 
     latents: Tensor
     captions: list[str]

@@ -1,4 +1,4 @@
-"""Encoded prompts for every style, some of them replaced at every draw: words cost less than pictures, not nothing."""
+"""Encoded prompts for every style, a few of them replaced at every draw."""
 
 from collections.abc import Sequence
 

@@ -74,7 +74,7 @@ class TextRecipe:
         old = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
         self.meanings = Meanings.read(old, trained(CLIPTextModel, teacher / "text_encoder"))
         torch.manual_seed(3)
-        self.model: Any = new_text_encoder(self.tokenizer, window=WINDOW)
+        self.model: Any = new_text_encoder(self.tokenizer)
         self.batch = batch
 
     def parameters(self) -> list[dict[str, object]]:
