@@ -5,7 +5,7 @@ It knows nothing about heads.
 
 from stylehead.teacher.autoencoder import Autoencoder
 from stylehead.teacher.conditions import canny_condition, depth_condition, estimated_depth_condition
-from stylehead.teacher.parts import TeacherPaths
+from stylehead.teacher.paths import TeacherPaths
 from stylehead.teacher.schedule import Schedule
 from stylehead.teacher.sources import local_folder
 from stylehead.teacher.teacher import (

@@ -1,6 +1,5 @@
-"""Reading the frozen networks of a teacher from local folders in diffusers layout."""
+"""Reading the frozen networks of a teacher from local folders and files."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,55 +15,13 @@ from diffusers import (
 )
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.errors import JobError, MissingError
+from stylehead.teacher.check import check_teacher, read_json
+from stylehead.teacher.lora import add_lora
+from stylehead.teacher.paths import CONTROL_KINDS, TeacherPaths
 from stylehead.teacher.schedule import Schedule
-from stylehead.weights.pretrained import load_local, load_network, weight_files
-
-CONTROL_KINDS = ("canny", "depth")
-_STABLE_DIFFUSION = "StableDiffusion"
-_AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-
-
-@dataclass(frozen=True)
-class TeacherPaths:
-    """Where the networks of a teacher are.
-
-    Args:
-        base: Folder with `vae/ unet/ text_encoder/ tokenizer/ scheduler/`, any Stable Diffusion 1.x pipeline.
-        controlnet_canny: Folder of the edge ControlNet; `base/controlnet_canny` is used if it is there.
-        controlnet_depth: Folder of the depth ControlNet; `base/controlnet_depth` is used if it is there.
-        vae: Folder of another VAE than the one in `base` (some pipelines are published without one), or of a
-            tiny one (`AutoencoderTiny`).
-    """
-
-    base: Path
-    controlnet_canny: Path | None = None
-    controlnet_depth: Path | None = None
-    vae: Path | None = None
-
-    def controlnet(self, kind: str) -> Path | None:
-        """Return the folder of a ControlNet, or None if this teacher has none of that kind."""
-        given: Path | None = getattr(self, f"controlnet_{kind}")
-        inside = self.base / f"controlnet_{kind}"
-        return given if given is not None else inside if inside.is_dir() else None
-
-    def networks(self) -> dict[str, Path]:
-        """Return the folder of every network that is loaded, by role; each holds a `config.json`."""
-        found = {
-            "unet": self.base / "unet",
-            "vae": self.vae if self.vae is not None else self.base / "vae",
-            "text_encoder": self.base / "text_encoder",
-        }
-        controlnets = {f"controlnet_{kind}": self.controlnet(kind) for kind in CONTROL_KINDS}
-        return found | {role: folder for role, folder in controlnets.items() if folder is not None}
-
-    def weight_files(self) -> dict[str, Path]:
-        """Return every weight file that is read, as `role/name`; those that are not there are left out."""
-        return {
-            f"{role}/{path.name}": path
-            for role, folder in self.networks().items()
-            for path in weight_files(folder)
-        }
+from stylehead.teacher.single_file import load_from_file
+from stylehead.weights.model_files import ModelFile
+from stylehead.weights.pretrained import load_local, load_network
 
 
 @dataclass(frozen=True)
@@ -95,7 +52,7 @@ def load_parts(
     """Load every network of a teacher from disk; never reaches the network and never unpickles.
 
     Args:
-        paths: Local folders.
+        paths: Local folders and files.
         device: Where the networks go.
         dtype: Of UNet, ControlNets and text encoder.
         vae_dtype: Of the VAE, through which gradients flow; half precision loses small ones.
@@ -105,76 +62,54 @@ def load_parts(
         MissingError: A folder or file is not there.
         JobError: A file is not what its place says.
     """
-    base, folders = Path(paths.base), paths.networks()
-    if not base.is_dir():
-        raise MissingError(f"There is no teacher folder at `{base}`.", "stylehead weights list")
-    _check_pipeline(base)
-    if not folders["vae"].is_dir():
-        hint = "--vae with the folder or hub id of an autoencoder"
-        raise MissingError(f"The teacher lacks the folder `{folders['vae']}`.", hint)
-    place: dict[str, Any] = {"device": device, "dtype": dtype}
+    check_teacher(paths)
+    loader = _Loader(paths, device)
+    tokenizer = paths.tokenizer or paths.base / "tokenizer"
     parts = TeacherParts(
-        vae=load_network(_autoencoder(folders["vae"]), folders["vae"], device=device, dtype=vae_dtype),
-        unet=load_network(UNet2DConditionModel, folders["unet"], **place),
-        text_encoder=load_network(CLIPTextModel, folders["text_encoder"], **place),
-        tokenizer=load_local(CLIPTokenizer.from_pretrained, base / "tokenizer"),
+        vae=loader.load("vae", vae_dtype),
+        unet=loader.load("unet", dtype),
+        text_encoder=loader.load("text_encoder", dtype),
+        tokenizer=load_local(CLIPTokenizer.from_pretrained, tokenizer),
         controlnets={
-            kind: load_network(ControlNetModel, folders[f"controlnet_{kind}"], **place)
+            kind: loader.load(f"controlnet_{kind}", dtype)
             for kind in CONTROL_KINDS
-            if f"controlnet_{kind}" in folders
+            if f"controlnet_{kind}" in paths.networks()
         },
-        schedule=Schedule.from_config(load_local(DDIMScheduler.load_config, base / "scheduler"), steps=steps),
+        schedule=_schedule(paths, steps),
     )
-    _check_fit(parts, folders)
+    for lora in paths.loras:
+        add_lora(lora, unet=parts.unet, text_encoder=parts.text_encoder)
     return parts
 
 
-def _check_pipeline(base: Path) -> None:
-    """Refuse a pipeline that is no Stable Diffusion 1.x, before gigabytes are read.
+class _Loader:
+    """Loads networks from folders and files, each file opened once."""
 
-    Raises:
-        JobError: Its `model_index.json` names another architecture, or cannot be read.
-    """
-    index = base / "model_index.json"
-    if not index.is_file():
-        return
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-        kind = str(content.get("_class_name", _STABLE_DIFFUSION))
-    except (ValueError, AttributeError) as error:
-        raise JobError(f"`{index}` is damaged: {error}.") from error
-    if not kind.startswith(_STABLE_DIFFUSION) or "XL" in kind or "3" in kind or "text_encoder_2" in content:
-        raise JobError(f"`{base}` is a {kind}; only Stable Diffusion 1.x models can teach.")
+    def __init__(self, paths: TeacherPaths, device: torch.device) -> None:
+        self._places, self._device = paths.networks(), device
+        self._files = {place: ModelFile(place) for place in set(self._places.values()) if place.is_file()}
+
+    def load(self, role: str, dtype: torch.dtype) -> Any:
+        """Load the network of a role."""
+        place = self._places[role]
+        if place in self._files:
+            return load_from_file(self._files[place], role, device=self._device, dtype=dtype)
+        return load_network(_kind(role, place), place, device=self._device, dtype=dtype)
 
 
-def _check_fit(parts: TeacherParts, folders: Mapping[str, Path]) -> None:
-    """Compare the sizes that the networks of a teacher must share.
+def _schedule(paths: TeacherPaths, steps: int) -> Schedule:
+    """Read the noise schedule; a single file has none, and Stable Diffusion 1.x has but one."""
+    if paths.single_file:
+        return Schedule(steps=steps)
+    return Schedule.from_config(load_local(DDIMScheduler.load_config, paths.base / "scheduler"), steps=steps)
 
-    Raises:
-        JobError: Two of them do not fit together; names both.
-    """
-    unet, width = parts.unet.config, parts.text_encoder.config.hidden_size
-    wanted = {"vae": ("latent channels", parts.vae.config.latent_channels, unet.in_channels)}
-    wanted["text_encoder"] = ("numbers per word", width, unet.cross_attention_dim)
-    for kind, network in parts.controlnets.items():
-        config = network.config
-        own, other = ((*c.block_out_channels, c.cross_attention_dim) for c in (config, unet))
-        wanted[f"controlnet_{kind}"] = ("widths", own, other)
-    for role, (what, has, needs) in wanted.items():
-        if has != needs:
-            raise JobError(
-                f"`{folders[role]}` does not fit the UNet in `{folders['unet']}`: "
-                f"{what} {has}, where the UNet takes {needs}."
-            )
+
+def _kind(role: str, folder: Path) -> Any:
+    kinds = {"unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+    return _autoencoder(folder) if role == "vae" else kinds.get(role, ControlNetModel)
 
 
 def _autoencoder(folder: Path) -> Any:
     """Return the class of the autoencoder in a folder, which its `config.json` names."""
-    config = folder / "config.json"
-    try:
-        name = json.loads(config.read_text(encoding="utf-8")).get("_class_name", "AutoencoderKL")
-    except (OSError, ValueError, AttributeError):
-        return AutoencoderKL  # loading it will say what is wrong
-    if name not in _AUTOENCODERS:
-        raise JobError(f"`{folder}` holds a {name}; a teacher takes {' or '.join(_AUTOENCODERS)}.")
-    return _AUTOENCODERS[name]
+    tiny = read_json(folder / "config.json").get("_class_name") == "AutoencoderTiny"
+    return AutoencoderTiny if tiny else AutoencoderKL

@@ -6,7 +6,7 @@ Built on PyTorch's meta device, which has shapes and no memory, for estimates an
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
@@ -20,10 +20,12 @@ from transformers import (
 )
 
 from stylehead.errors import JobError
-from stylehead.teacher.parts import CONTROL_KINDS, TeacherParts
+from stylehead.teacher.paths import CONTROL_KINDS
 from stylehead.teacher.schedule import Schedule
-from stylehead.teacher.teacher import Teacher
 from stylehead.weights.pretrained import quiet_libraries
+
+if TYPE_CHECKING:
+    from stylehead.teacher.teacher import Teacher
 
 STABLE_DIFFUSION_15: dict[str, dict[str, Any]] = {
     "unet": {"sample_size": 64, "cross_attention_dim": 768},
@@ -69,8 +71,8 @@ def teacher_skeleton(folders: Mapping[str, Path | None]) -> dict[str, Any]:
     """Build the networks of a teacher without numbers.
 
     Args:
-        folders: The folder of each role whose `config.json` says its sizes, or None for those of
-            Stable Diffusion 1.5.
+        folders: The folder of each role whose `config.json` says its sizes; None, or a single file, for those
+            of Stable Diffusion 1.5.
 
     Raises:
         JobError: A configuration cannot be read.
@@ -79,13 +81,16 @@ def teacher_skeleton(folders: Mapping[str, Path | None]) -> dict[str, Any]:
         return {role: _network(role, _config(role, folder)) for role, folder in folders.items()}
 
 
-def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype) -> Teacher:
+def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype) -> "Teacher":
     """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
 
     Args:
         folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
         dtype: Of UNet, ControlNets and text encoder.
     """
+    from stylehead.teacher.parts import TeacherParts
+    from stylehead.teacher.teacher import Teacher
+
     networks = teacher_skeleton(folders)
     for role, network in networks.items():
         nn.Module.to(
@@ -115,7 +120,7 @@ def depth_skeleton(folder: Path | None = None) -> Any:
 
 
 def _config(role: str, folder: Path | None) -> dict[str, Any]:
-    return STABLE_DIFFUSION_15[role] if folder is None else _read(folder)
+    return STABLE_DIFFUSION_15[role] if folder is None or folder.is_file() else _read(folder)
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from stylehead.errors import LicenseError, MissingError, UsageError
 from stylehead.weights import catalogue
+from stylehead.weights.model_files import MODEL_SUFFIXES
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 
@@ -40,6 +41,23 @@ def local_folder(source: str, flag: str) -> Path:
     return _cached(match["id"], match["revision"], flag)
 
 
+def local_model(source: str, flag: str) -> Path:
+    """Find a model that may be a single file: see `local_folder`, whose arguments and errors these are."""
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix.lower() in MODEL_SUFFIXES:
+        return path
+    return local_folder(source, flag)
+
+
+def local_tokenizer() -> Path | None:
+    """Find a tokenizer for single files, which have none: of the teacher that is here, or on its own."""
+    for entry_id, inside in (("clip-tokenizer", ""), ("realistic-vision-v5.1", "tokenizer")):
+        folder = catalogue.local_path(entry_id)
+        if folder is not None and (folder / inside / "vocab.json").is_file():
+            return folder / inside
+    return None
+
+
 def catalogue_entry(source: str) -> catalogue.Entry | None:
     """Return the catalogue entry of an id, or of the repository that one is fetched from; None if none is."""
     entries = catalogue.CATALOGUE.values()
@@ -58,12 +76,14 @@ def _listed(entry: catalogue.Entry, source: str, flag: str) -> Path:
 
 
 def _cached(repo_id: str, revision: str | None, flag: str) -> Path:
-    try:
-        found = huggingface_hub.snapshot_download(
-            repo_id, revision=revision, cache_dir=catalogue.hub_cache(), local_files_only=True
-        )
-    except (LocalEntryNotFoundError, HFValidationError) as error:
-        fetch = f"hf download {repo_id}" + (f" --revision {revision}" if revision else "")
-        message = f"`{flag}` (={repo_id}) is no folder, and not in the Hugging Face cache."
-        raise MissingError(message, fetch) from error
-    return Path(found)
+    for cache in dict.fromkeys((catalogue.hub_cache(), None)):  # ours, and the one of other programs
+        try:
+            found = huggingface_hub.snapshot_download(
+                repo_id, revision=revision, cache_dir=cache, local_files_only=True
+            )
+        except (LocalEntryNotFoundError, HFValidationError):
+            continue
+        return Path(found)
+    fetch = f"hf download {repo_id}" + (f" --revision {revision}" if revision else "")
+    message = f"`{flag}` (={repo_id}) is no folder, and not in the Hugging Face cache."
+    raise MissingError(message, fetch)

@@ -1,6 +1,8 @@
 """Networks from local folders in the layout of diffusers and transformers; nothing is fetched."""
 
 import contextlib
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,53 @@ from torch import nn
 
 from stylehead.errors import JobError, MissingError
 
+_PICKLES = ("bin", "ckpt", "pt", "pth")
+_CONVERT = (
+    "import sys, torch, safetensors.torch as s; "
+    "state = torch.load(sys.argv[1], map_location='cpu', weights_only=True); "
+    "s.save_file({k: v.clone().contiguous() for k, v in state.items()}, sys.argv[2], {'format': 'pt'})"
+)
+
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files that are read from a network's folder: plain ones, else `fp16` ones."""
+    """Return the safetensors files that are read from a network's folder: plain ones, else one variant's.
+
+    Of several variants half precision comes first, and weights that were not averaged last.
+    """
     found = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    plain = [path for path in found if path.name.count(".") == 1]
-    return plain or [path for path in found if ".fp16." in path.name]
+    variants = sorted({_variant(path) for path in found}, key=_preference)
+    return [path for path in found if variants and _variant(path) == variants[0]]
+
+
+def _variant(path: Path) -> str:
+    """What stands between a weight file's name and its ending: "" or such as `fp16`, without shards."""
+    middle = path.name.split(".", 1)[1].removesuffix("safetensors").rstrip(".")
+    return re.sub(r"-\d{5}-of-\d{5}$", "", middle)
+
+
+def _preference(variant: str) -> tuple[bool, bool, bool, str]:
+    return (variant != "", variant != "fp16", "non_ema" in variant, variant)
+
+
+def require_weights(folder: Path) -> list[Path]:
+    """Return the weight files of a network's folder.
+
+    Raises:
+        MissingError: There are none that are read; says how to convert pickles, if those are there.
+    """
+    found = weight_files(folder)
+    if found:
+        return found
+    pickles = sorted(path.name for ending in _PICKLES for path in folder.glob(f"*.{ending}"))
+    if not pickles:
+        raise MissingError(f"There is no safetensors file in `{folder}`.", "stylehead weights verify")
+    source = shlex.quote(str(folder / pickles[0]))
+    target = shlex.quote(str((folder / pickles[0]).with_suffix(".safetensors")))
+    raise MissingError(
+        f"`{folder}` has its weights only as a pickle ({pickles[0]}), which is never read: convert it to "
+        "safetensors.",
+        f'python -c "{_CONVERT}" {source} {target}',
+    )
 
 
 def load_network(kind: Any, folder: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
@@ -31,11 +74,8 @@ def load_network(kind: Any, folder: Path, *, device: torch.device, dtype: torch.
         MissingError: The folder, its config or its safetensors file is not there.
         JobError: The files cannot be read as this network.
     """
-    weights = weight_files(folder)
-    if folder.is_dir() and not weights:
-        raise MissingError(f"There is no safetensors file in `{folder}`.", "stylehead weights verify")
-    variant = "fp16" if weights and ".fp16." in weights[0].name else None
-    options = {"use_safetensors": True, "torch_dtype": dtype, "variant": variant}
+    variant = _variant(require_weights(folder)[0]) if folder.is_dir() else ""
+    options = {"use_safetensors": True, "torch_dtype": dtype, "variant": variant or None}
     network: nn.Module = load_local(kind.from_pretrained, folder, **options)
     return network.to(device).eval().requires_grad_(False)
 

@@ -10,7 +10,8 @@ Shape = tuple[int, ...]
 
 SD1 = "Stable Diffusion 1.x"
 _UNET = "model.diffusion_model."
-_LORA_MARKS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w", ".lokr_w", "_lora.down.")
+_LORA_DOWN = (".lora_down.", ".lora_A.", "_lora.down.", ".lora.down.", ".lora_linear_layer.down.")
+_LORA_MARKS = (*_LORA_DOWN, ".lora_up.", ".lora_B.", ".hada_w", ".lokr_w")
 _WIDTHS = {768: SD1, 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL", 1280: "Stable Diffusion XL"}
 _LATENTS = {8: "an InstructPix2Pix checkpoint (Stable Diffusion 1.x that takes a picture beside the noise)"}
 
@@ -49,7 +50,7 @@ def _lora(shapes: Mapping[str, Shape]) -> Kind | None:
     if not any(mark in name for name in shapes for mark in _LORA_MARKS):
         return None
     attention = [shape for name, shape in shapes.items() if _reads_text(name)]
-    family = _WIDTHS.get(attention[0][1], "another model") if attention else SD1
+    family = _WIDTHS.get(attention[0][1], SD1) if attention else SD1
     if any(name.startswith(("lora_te1_", "lora_te2_")) for name in shapes):
         family = "Stable Diffusion XL"
     return Kind("lora", f"a LoRA for {family}", usable=family == SD1)
@@ -58,7 +59,7 @@ def _lora(shapes: Mapping[str, Shape]) -> Kind | None:
 def _reads_text(name: str) -> bool:
     """Whether a tensor is what a LoRA adds where a cross attention reads words: [rank,width] of them."""
     reads = "attn2_to_k." in name or "attn2.to_k" in name
-    return reads and any(mark in name for mark in (".lora_down.", ".lora_A.", "_lora.down."))
+    return reads and any(mark in name for mark in _LORA_DOWN)
 
 
 def _checkpoint(shapes: Mapping[str, Shape]) -> Kind | None:

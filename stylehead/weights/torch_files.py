@@ -27,6 +27,10 @@ _TYPES = {
     "torch.HalfStorage": "<f2",
     "torch.DoubleStorage": "<f8",
     "torch.BFloat16Storage": "<u2",  # the upper half of a float32
+    "torch.LongStorage": "<i8",
+    "torch.IntStorage": "<i4",
+    "torch.ByteStorage": "u1",
+    "torch.BoolStorage": "?",
 }
 STORAGE_GLOBALS = frozenset(_TYPES)
 _STATE_DICT_GLOBALS = STORAGE_GLOBALS | {REBUILD_TENSOR, REBUILD_PARAMETER, "collections.OrderedDict"}

@@ -418,7 +418,8 @@ def test_half_precision_predicts_nearly_the_same(teacher_folder, teacher, dtype,
 @pytest.mark.parametrize(
     ("part", "changes", "sentence"),
     [
-        ("unet", {"in_channels": 9}, "latent channels 4, where the UNet takes 9"),
+        ("unet", {"in_channels": 9}, "an inpainting model"),
+        ("unet", {"in_channels": 5}, "latent channels 4, where the UNet takes 5"),
         ("unet", {"cross_attention_dim": 16}, "numbers per word 8, where the UNet takes 16"),
         ("controlnet_depth", {"block_out_channels": [8, 8]}, "controlnet_depth"),
         ("vae", {"_class_name": "VQModel"}, "holds a VQModel; a teacher takes AutoencoderKL or"),
