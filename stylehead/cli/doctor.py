@@ -68,12 +68,12 @@ def _examine(*, smoke: bool, output: Output) -> Iterator["Check"]:
 
 
 def _plan(preset: str, output: Output) -> "Plan":
-    from stylehead.config import StylizeConfig
     from stylehead.jobs.plan import choose_preset, plan_job
+    from stylehead.methods.config import StylizeConfig
 
     chosen, why = choose_preset(preset)
     output.note(why)
-    return plan_job(StylizeConfig(prompt=PROMPT, preset=preset), chosen)
+    return plan_job(StylizeConfig.from_dict({"prompt": PROMPT, "preset": preset}), chosen)
 
 
 def _forecasts(plan: "Plan", device: str, output: Output) -> "list[tuple[str, Forecast]]":

@@ -5,12 +5,15 @@ The names, types, defaults and help texts of the latter are read from the datacl
 
 import dataclasses
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from stylehead.config import StylizeConfig, flag, setting_help
+from stylehead.methods.config import StylizeConfig
+from stylehead.methods.registry import BUILT_IN, DEFAULT, method_names, settings_class
+from stylehead.settings import field_help, flag
 from stylehead.weights.presets import PresetName
 
 PRINTED = "What is printed"
@@ -130,21 +133,39 @@ def given_settings(context: typer.Context, settings: dict[str, Any]) -> dict[str
 
 
 def _setting_parameters() -> list[inspect.Parameter]:
-    hints = get_type_hints(StylizeConfig)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None if field.default is dataclasses.MISSING else field.default,
-            annotation=_annotation(field.name, hints[field.name]),
-        )
-        for field in dataclasses.fields(StylizeConfig)
-    ]
+    """One option for every field that any method has; those of the default method come first."""
+    found: dict[str, inspect.Parameter] = {"method": _method_parameter()}
+    for kind in _kinds():
+        hints, texts = get_type_hints(kind), field_help(kind)
+        for field in dataclasses.fields(kind):
+            parameter = inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None if field.default is dataclasses.MISSING else field.default,
+                annotation=_annotation(field.name, hints[field.name], texts.get(field.name, "")),
+            )
+            found.setdefault(field.name, parameter)
+    return list(found.values())
 
 
-def _annotation(name: str, hint: Any) -> Any:
+def _kinds() -> list[Any]:
+    """The settings whose options are offered; other commands do without the methods, which need torch."""
+    if "torch" in sys.modules or "stylize" in sys.argv:
+        return [settings_class(name) for name in BUILT_IN]
+    return [StylizeConfig]
+
+
+def _method_parameter() -> inspect.Parameter:
+    text = "Which system trains: ld (the paper's), its plain relatives sds and csd, or a rival of its table."
+    option = typer.Option(
+        "--method", help=text, rich_help_panel=_panel("method"), metavar=f"<{'|'.join(method_names())}>"
+    )
+    annotation = Annotated[str, option]
+    return inspect.Parameter("method", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT, annotation=annotation)
+
+
+def _annotation(name: str, hint: Any, text: str) -> Any:
     """An annotated type as typer wants it."""
-    text = setting_help().get(name, "")
     names = (f"{flag(name)}/--no-{flag(name)[2:]}",) if hint is bool else (flag(name),)
     if hint == tuple[float, ...]:
         option = typer.Option(

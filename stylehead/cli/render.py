@@ -7,9 +7,9 @@ import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
-from stylehead.config import StylizeConfig
 from stylehead.errors import UsageError
 from stylehead.jobs.requests import MeshRequest, Views
+from stylehead.methods.config import StylizeConfig
 from stylehead.weights.presets import PresetName, resolve_preset
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings, with_settings
 from stylehead.cli.output import Output, reporting
-from stylehead.config import ProfileName, StylizeConfig, flag, profile
 from stylehead.errors import JobError, UsageError
 from stylehead.jobs.report import Result
-from stylehead.method_settings import uses
+from stylehead.methods.config import ProfileName, StylizeConfig, profile
+from stylehead.methods.registry import DEFAULT, method_class
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
+from stylehead.settings import flag
 from stylehead.weights.presets import resolve_preset
 
 if TYPE_CHECKING:
@@ -118,9 +119,8 @@ def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: 
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     if request.probe and not dry_run:
         raise UsageError("`--probe` goes with `--dry-run`.", f"{EXAMPLE} --dry-run --probe")
-    method = given.get("method", StylizeConfig.method)
-    _check_used(given, method)
-    config = StylizeConfig(**(profile(request.profile, method=method) | given))
+    method = given.get("method", DEFAULT)
+    config = StylizeConfig.from_dict(profile(request.profile, method=method) | given)
     path = request.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=request.overwrite)
     if dry_run:
@@ -138,13 +138,6 @@ def _start(request: Request, given: dict[str, Any], output: Output, *, dry_run: 
         output.note(f"Run {run.path}: previews come to {run.path / 'previews'}.")
         files = Training(job, stylizer, run, output).execute()
     _report(run, files, output)
-
-
-def _check_used(given: dict[str, Any], method: str) -> None:
-    """A setting that the method never looks at would be typed in vain."""
-    for name in given:
-        if not uses(method, name):
-            raise UsageError(f"`{flag(name)}` says nothing to `--method {method}`.")
 
 
 def _check_alone(request: Request, *, dry_run: bool) -> None:
@@ -194,8 +187,10 @@ def _stored_config(manifest: dict[str, Any], path: Path) -> StylizeConfig:
 def _check_unchanged(given: dict[str, Any], stored: StylizeConfig, path: Path) -> None:
     from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
 
-    for name, value in given.items():
-        earlier = getattr(stored, name)
+    stored_values = stored.to_dict()
+    for name, given_value in given.items():
+        value = list(given_value) if isinstance(given_value, tuple) else given_value
+        earlier = stored_values.get(name, value)
         if value != earlier and name not in MAY_CHANGE_ON_RESUME:
             raise UsageError(
                 f"`{flag(name)}` (={value}) cannot change on resume: {path} was started with {earlier}.",
@@ -207,7 +202,7 @@ def _job(config: StylizeConfig, request: Request, output: Output, *, preset: str
     """Choose weights and device, and ask the embedded teacher whether it can place the prompt."""
     weights, why = resolve_preset(preset)
     output.note(why)
-    if weights.knows_few_styles and config.diffusion is None:
+    if weights.knows_few_styles and config.source("diffusion") is None:
         from stylehead.mini.captions import place_prompt
 
         place_prompt(config.prompt)
@@ -216,7 +211,8 @@ def _job(config: StylizeConfig, request: Request, output: Output, *, preset: str
     from stylehead.jobs.stylize import Job
 
     job = Job(config, weights, choose_device(request.device), request.keep_checkpoints)
-    if config.depth == "auto" and job.sources.depth_estimator is not None:
+    optional = method_class(config.method).needed(config).depth_estimator == "optional"
+    if optional and job.sources.depth_estimator is not None:
         output.note(f"depth: {job.sources.depth_estimator.name} (--depth rendered uses the renderer's own)")
     return job
 
@@ -245,7 +241,7 @@ def _dry_run(config: StylizeConfig, request: Request, path: Path, output: Output
     from stylehead.jobs.plan import choose_preset, plan_job
 
     preset, why = choose_preset(config.preset)
-    embedded = preset.knows_few_styles and config.diffusion is None
+    embedded = preset.knows_few_styles and config.source("diffusion") is None
     if embedded or request.probe:
         job = _job(config, request, output, preset=config.preset)
         from stylehead.jobs.dry_run import measure_job

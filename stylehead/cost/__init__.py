@@ -1,10 +1,9 @@
 """What a stylise job will need, from the shapes of its networks: memory by part, arithmetic, time."""
 
-from stylehead.cost.estimate import COST_METHODS, Blueprint, Estimate, Rates, estimate, measure_rates
+from stylehead.cost.estimate import Blueprint, Estimate, Rates, estimate, knows, measure_rates
 from stylehead.cost.meter import Counted, Meter, fused_attention
 
 __all__ = [
-    "COST_METHODS",
     "Blueprint",
     "Counted",
     "Estimate",
@@ -12,5 +11,6 @@ __all__ = [
     "Rates",
     "estimate",
     "fused_attention",
+    "knows",
     "measure_rates",
 ]

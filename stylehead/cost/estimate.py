@@ -14,22 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylehead.config import StylizeConfig
 from stylehead.cost.meter import Counted, Meter, fused_attention
 from stylehead.generator import PanoHead, TriGrid, trainable_parameters
 from stylehead.geometry import conditioning_camera
 from stylehead.images import resize
 from stylehead.memory import MemoryTier
+from stylehead.methods.config import StylizeConfig
 from stylehead.methods.draws import draw_inputs
 from stylehead.methods.grid import tile_final, tile_raw
 from stylehead.methods.inject import surrogate
+from stylehead.methods.ld import LdSettings, LikelihoodDistillation
 from stylehead.methods.losses import alpha_loss, latent_loss, tweedie_loss
-from stylehead.methods.views import Scene, reference_groups, render_groups, trained_groups
+from stylehead.methods.views import Scene, render_groups
 from stylehead.perception.depth import DepthEstimator
 from stylehead.teacher import ControlCondition, PromptEmbedding, Question, Teacher
 
-COST_METHODS = ("ld", "sds", "csd")
-"""Methods whose iteration this module knows."""
 TEACHER, REST = "teacher", "rest"
 """Phases: the teacher's answers, where offloaded networks come to the device, and everything else."""
 _META = torch.device("meta")
@@ -90,14 +89,20 @@ class Rates:
     traffic: float
 
 
+def knows(config: StylizeConfig) -> bool:
+    """Whether this module knows the iteration of a method."""
+    return isinstance(config, LdSettings)
+
+
 def estimate(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Estimate:
     """Estimate memory and work of a job; takes seconds and next to no memory, whatever its size.
 
     Args:
         blueprint: The networks.
-        config: Settings; the method must be one of `COST_METHODS`.
+        config: Settings; of LD or a method derived from it, see `knows`.
         tier: What is traded for memory.
     """
+    assert isinstance(config, LdSettings), "see `knows`"
     counted = _trace(blueprint, config, dataclasses.replace(tier, offload=False))
     weights = _weights(blueprint)
     moving = {k: v for k, v in weights.items() if k in ("unet", "text_encoder") or k.startswith("controlnet")}
@@ -144,7 +149,7 @@ def _bytes(tensor: Tensor) -> int:
 # ------------------------------------------------------------------------------------------- one iteration
 
 
-def _trace(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> dict[str, Counted]:
+def _trace(blueprint: Blueprint, config: LdSettings, tier: MemoryTier) -> dict[str, Counted]:
     """Run one iteration on shapes and count it, without gradients of weights: they are counted apart."""
     generator = blueprint.generator.requires_grad_(False)
     handles = []
@@ -163,7 +168,7 @@ def _let_go(parameter: Tensor) -> None:
     parameter.grad = None
 
 
-def _iteration(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier, meter: Meter) -> None:
+def _iteration(blueprint: Blueprint, config: LdSettings, tier: MemoryTier, meter: Meter) -> None:
     """Do what the trainer does in one iteration, as far as it costs anything."""
     scene = _scene(blueprint, config, tier)
     teacher, size = blueprint.teacher, blueprint.teacher.image_size
@@ -190,23 +195,26 @@ def _iteration(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier, me
     torch.stack(terms).sum().backward()
 
 
-def _scene(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Scene:
+def _scene(blueprint: Blueprint, config: LdSettings, tier: MemoryTier) -> Scene:
     generator, teacher = blueprint.generator, blueprint.teacher
     shape = (teacher.latent_channels, teacher.latent_size, teacher.latent_size)
     source = torch.Generator().manual_seed(0)
-    draw = draw_inputs(config, z_dim=generator.config.z_dim, latent_shape=shape, generator=source).to(_META)
-    estimated = blueprint.depth_estimator is not None
+    method = LikelihoodDistillation.__new__(LikelihoodDistillation)  # its prompt cannot be embedded on paper
+    method.config, method.depth_estimator = config, blueprint.depth_estimator
+    draw = draw_inputs(
+        config, method.sampling, z_dim=generator.config.z_dim, latent_shape=shape, rng=source
+    ).to(_META)
     common: dict[str, Any] = {"rng": None, "one_view": tier.recompute_renders}
     with torch.no_grad():
         ws = generator.mapping(draw.z, conditioning_camera().to(_META), truncation_psi=config.psi)
         reference = generator.planes(ws, noise_mode=config.noise_mode)
         reference_views = render_groups(
             generator, _grid(blueprint, reference), ws, draw, config,
-            groups=reference_groups(config, estimated=estimated), **common,
+            groups=method.reference_groups(), **common,
         )  # fmt: skip
     planes = generator.planes(ws, noise_mode=config.noise_mode, recompute=tier.recompute_renders)
     views = render_groups(
-        generator, _grid(blueprint, planes), ws, draw, config, groups=trained_groups(config), **common
+        generator, _grid(blueprint, planes), ws, draw, config, groups=method.groups(), **common
     )
     return Scene(draw, views, reference_views, planes, reference, ws, ws)
 
@@ -218,14 +226,14 @@ def _grid(blueprint: Blueprint, planes: Tensor) -> TriGrid:
     return TriGrid.prepare(planes, depth=depth, method=method)  # type: ignore[arg-type]
 
 
-def _tiles(scene: Scene, config: StylizeConfig, name: str, size: int) -> Tensor:
+def _tiles(scene: Scene, config: LdSettings, name: str, size: int) -> Tensor:
     views = scene.views[name]
     if config.grid_mode == "before_sr":
         return tile_raw(views.image_raw, size=size)
     return tile_final(views.final(), size=size)
 
 
-def _questions(blueprint: Blueprint, scene: Scene, config: StylizeConfig) -> list[Question]:
+def _questions(blueprint: Blueprint, scene: Scene, config: LdSettings) -> list[Question]:
     """What the teacher is asked: noise and conditions of the right shapes."""
     teacher, eps = blueprint.teacher, scene.draw.eps
     if blueprint.depth_estimator is not None and config.grid:

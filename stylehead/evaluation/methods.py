@@ -1,16 +1,16 @@
 """The systems of the table, in the order of the paper's: what they are called and whether they can run here.
 
-A method that `stylehead stylize --method` knows can be trained for the table; a new one takes its place as
-soon as it has settings in `stylehead.method_settings`. The others edit untouched pictures one by one. What
-cannot run keeps its row, with a dash in every column and the reason; a folder of its pictures can be given.
+Every method that can be trained has its rows, as its class says; so have those that other distributions
+bring. Before them stand systems that edit untouched pictures one by one. What cannot run keeps its row, with
+a dash in every column and the reason; a folder of its pictures can be given.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stylehead.config import StylizeConfig, profile
-from stylehead.errors import UsageError
-from stylehead.method_settings import METHOD_SETTINGS
+from stylehead.errors import JobError, UsageError
+from stylehead.methods.config import StylizeConfig, profile
+from stylehead.methods.registry import DEFAULT, Variant, method_class, table_order
 
 PAPER_PROMPTS = {
     "pixar": "Pixar character",
@@ -29,54 +29,54 @@ TRUE = "true pictures"
 
 
 @dataclass(frozen=True)
-class Method:
+class System:
     """A system of the table.
 
     Attributes:
         name: What `--methods` takes.
         title: What the table prints.
-        pictures_only: It edits pictures one by one and has no 3D head.
-        settings: What it is called with, and in what it differs from that method's defaults.
+        method: The method that is trained; None for one that edits pictures one by one and has no 3D head.
+        settings: In what it differs from that method's defaults.
     """
 
     name: str
     title: str
-    pictures_only: bool = False
+    method: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
 
-
-OURS = "stylehead"
-_PAPER_TERMS: dict[str, object] = {
-    "method": "ld", "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
-    "tweedie_weight": 0.1, "relative_distance_weight": 1.0,
-    "alpha_weight": 0.0, "latent_weight": 0.0,
-}  # fmt: skip
-"""The paper's noise levels and regularisers, but for LPIPS, for which there is no network. The drawn noise
-stays subtracted, which changes no expectation; budget, guidance and backgrounds are everybody's."""
-
-METHODS = (
-    Method("ip2p", "InstructPix2Pix (2D)", pictures_only=True),
-    Method("instantid", "InstantID (2D)", pictures_only=True),
-    Method("styleclip", "StyleCLIP"),
-    Method("nada", "StyleGAN-NADA"),
-    Method("styleganfusion", "StyleGAN-Fusion"),
-    Method("diffusiongan3d", "DiffusionGAN3D (re-implementation)"),
-    Method("sds", "SDS"),
-    Method("csd", "CSD"),
-    Method("ld", "LD (the paper)", settings=_PAPER_TERMS),
-    Method(OURS, "stylehead (ours)", settings={"method": "ld"}),
-)
-"""All of them, LD after the rivals as in the paper, and last what `stylehead stylize` does."""
+    @property
+    def pictures_only(self) -> bool:
+        """Whether it edits pictures one by one."""
+        return self.method is None
 
 
-def find_methods(names: str) -> tuple[Method, ...]:
+EDITORS = (System("ip2p", "InstructPix2Pix (2D)"), System("instantid", "InstantID (2D)"))
+"""What edits pictures."""
+
+
+def systems() -> tuple[System, ...]:
+    """Return all: editors, the paper's rivals, the paper, what `stylehead stylize` does, and others'."""
+    trained = (
+        System(row.name, row.title, name, row.settings) for name in table_order() for row in _variants(name)
+    )
+    return (*EDITORS, *trained)
+
+
+def _variants(method: str) -> tuple[Variant, ...]:
+    """Return a method's rows; one that another distribution brings broken keeps a row, which cannot run."""
+    try:
+        return method_class(method).variants()
+    except JobError:
+        return (Variant(method, method),)
+
+
+def find_methods(names: str) -> tuple[System, ...]:
     """Read `all`, or names joined by commas.
 
     Raises:
         UsageError: A name is unknown, or there is none.
     """
-    known = {method.name: method for method in METHODS}
-    known |= {name: Method(name, name) for name in METHOD_SETTINGS if name not in known}
+    known = {system.name: system for system in systems()}
     if names == "all":
         return tuple(known.values())
     wanted = [name.strip() for name in names.split(",") if name.strip()]
@@ -89,20 +89,18 @@ def find_methods(names: str) -> tuple[Method, ...]:
 
 
 def row_of(config: StylizeConfig) -> str:
-    """Which row a run belongs to, by name: one of LD is ours if it has our anchors."""
-    if config.method == "ld" and (config.latent_weight or config.alpha_weight):
-        return OURS
-    return config.method
+    """Return the name of the row that a run belongs to, which its method says."""
+    return method_class(config.method).variant_of(config)
 
 
 def method_title(name: str) -> str:
-    """What the table prints for a method."""
-    return next((method.title for method in METHODS if method.name == name), name)
+    """Return what the table prints for a method."""
+    return next((system.title for system in systems() if system.name == name), name)
 
 
 def method_order(name: str) -> int:
-    """Place of a method in the table; methods that it does not know come first."""
-    names = [method.name for method in METHODS]
+    """Return the place of a method in the table; what it does not know comes first."""
+    names = [system.name for system in systems()]
     return names.index(name) if name in names else -1
 
 
@@ -113,35 +111,25 @@ def find_prompts(given: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(prompts))
 
 
-_PLAIN = {"mirror": False, "grid": False, "rank": "none"}
-
-ABLATION: dict[str, dict[str, object]] = {
-    "SDS": {**_PLAIN, "score": "sds", "canny": False},
-    "SDS + ControlNet": {**_PLAIN, "score": "sds"},
-    "LD + ControlNet": _PLAIN,
-    "+ rank weighing": {"mirror": False, "grid": False},
-    "+ grid after SR": {"mirror": False, "grid_mode": "after_sr"},
-    "+ grid before SR": {"mirror": False},
-    "+ mirror (ours)": {},
-}
-"""The ladder of the paper's ablation, as changes to the default settings; all else is equal in every row."""
+def ladder() -> Mapping[str, Mapping[str, object]]:
+    """Return the ladder of the paper's ablation: rows, and how they differ from the defaults."""
+    return method_class(DEFAULT).ablation
 
 
 def ablation_config(variant: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
-    """Settings of a row of the ablation."""
-    settings: dict[str, object] = {**profile(), **ABLATION[variant], **changes, "prompt": prompt}
+    """Return the settings of a row of the ablation."""
+    settings: dict[str, object] = {**profile(), **ladder()[variant], **changes, "prompt": prompt}
     return StylizeConfig.from_dict(settings)
 
 
-def method_config(method: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
-    """Settings of a method of the table that is trained.
+def method_config(name: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
+    """Return the settings of a system of the table that is trained.
 
     Raises:
         UsageError: There is none of that name.
     """
-    own = next((dict(row.settings) for row in METHODS if row.name == method), {})
-    base = own.get("method", method)
-    if base not in METHOD_SETTINGS:
-        raise UsageError(f"There is no method {method} to train.")
-    defaults = profile("default", method=base)  # type: ignore[arg-type]
-    return StylizeConfig.from_dict({**defaults, **own, **changes, "prompt": prompt})
+    system = next((system for system in systems() if system.name == name), None)
+    if system is None or system.method is None:
+        raise UsageError(f"There is no method {name} to train.")
+    defaults = profile("default", method=system.method)
+    return StylizeConfig.from_dict({**defaults, **system.settings, **changes, "prompt": prompt})

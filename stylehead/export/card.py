@@ -1,7 +1,7 @@
 """The model card of a run: what it is, how it was made, how to use it, under which terms."""
 
 from stylehead import __version__
-from stylehead.config import StylizeConfig
+from stylehead.methods.config import StylizeConfig
 
 
 def model_card(config: StylizeConfig, *, name: str, steps: int, preset: str, licence: str) -> str:
@@ -48,6 +48,6 @@ Derived from the `{preset}` weights, whose terms it inherits: {licence}.
 def _changes(config: StylizeConfig) -> dict[str, object]:
     """The settings that matter to a reader: a few always, others when they are not the defaults."""
     always = ("method", "iterations", "seed", "score", "learning_rate")
-    default = StylizeConfig(prompt=config.prompt).to_dict()
+    default = type(config)(prompt=config.prompt).to_dict()
     values = config.to_dict()
     return {key: value for key, value in values.items() if key in always or value != default[key]}

@@ -273,31 +273,36 @@ class _GatherRows(torch.autograd.Function):
             return (None,) * 6
         weights, points, owners = ctx.saved_tensors
         batch, sizes = len(ctx.grid.planes), (*ctx.grid.planes.shape[-2:], ctx.grid.depth)
+        shape = (batch, *(size + 1 for size in sizes))
         by_stack = weights.view(-1, 3, 8).transpose(0, 1).contiguous()
         cells, table = _cells(ctx.grid, points, owners), []
         for stack in range(3):
             arriving = gradient[:, stack % gradient.shape[1]]
-            found, sums = _cell_sums(cells[stack], arriving, by_stack[stack])
-            rows = _rows_around_texels(found, (batch, *(size + 1 for size in sizes)))
+            found, sums = _cell_sums(cells[stack], arriving, by_stack[stack], math.prod(shape))
+            rows = _rows_around_texels(found, shape)
             sums = functional.embedding_bag(rows, sums, mode="sum")
             table.append(sums.view(batch, -1, gradient.shape[2]))
         return None, torch.stack(table, dim=1).flatten(0, 2), None, None, None, None
 
 
-def _cell_sums(cells: Tensor, arriving: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def _cell_sums(cells: Tensor, arriving: Tensor, weights: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """Sum what the eight corners of every cell get from the points in it.
 
     Args:
         cells: Number of the cell of each point, int32 [N].
         arriving: What the points give, [N,C].
         weights: How much of it to each corner, [N,8].
+        limit: How many cells there are.
 
     Returns:
         The numbers of the U cells with points, ascending; and the sums [8 (U + 1),C], corner by corner: of
         these cells in order, then a row of zeros for all other cells.
     """
     cells, order = torch.sort(cells, stable=True)
-    found, counts = torch.unique_consecutive(cells, return_counts=True)
+    if cells.is_meta:  # how many cells have points is not known there: as many as there can be
+        found = counts = cells[:limit]
+    else:
+        found, counts = torch.unique_consecutive(cells, return_counts=True)
     starts = functional.pad(counts.cumsum(dim=0), (1, 0))
     corners = torch.arange(8, device=cells.device)[:, None]
     # Sorted first, and not gathered eight times in this order: what is read in a row is in the cache.

@@ -159,14 +159,16 @@ def smoke() -> Check:
 
     import torch
 
-    from stylehead.config import StylizeConfig
     from stylehead.export.views import latent_from_seed, render_views
     from stylehead.generator import PanoHead, load_style, save_style
     from stylehead.jobs.stylize import Job, load_stylizer
+    from stylehead.methods.config import StylizeConfig
     from stylehead.weights.presets import mini_preset
 
     start, preset = time.perf_counter(), mini_preset()
-    stylizer = load_stylizer(Job(StylizeConfig(prompt=SMOKE_PROMPT, iterations=1), preset, "cpu", 1))
+    stylizer = load_stylizer(
+        Job(StylizeConfig.from_dict({"prompt": SMOKE_PROMPT, "iterations": 1}), preset, "cpu", 1)
+    )
     record = stylizer.step()
     if record.non_finite:
         return Check("smoke", "failed", f"a training step was not finite ({', '.join(record.non_finite)})")

@@ -8,15 +8,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from stylehead.config import StylizeConfig, flag
-from stylehead.cost import COST_METHODS, measure_rates
+from stylehead.cost import knows, measure_rates
 from stylehead.jobs import environment
 from stylehead.jobs.plan import Forecast, Need, Plan, blueprint, forecast
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job, load_stylizer
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
+from stylehead.methods.config import StylizeConfig
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
+from stylehead.settings import flag
 from stylehead.units import format_bytes, format_duration
 
 WARM_UP_STEPS = 1
@@ -66,7 +67,7 @@ def estimate_job(plan: Plan, device: str, path: Path, keep_checkpoints: int) -> 
         keep_checkpoints: How many checkpoints would stay.
     """
     config = plan.config
-    if config.method not in COST_METHODS:
+    if not knows(config):
         why = f"not known for --method {config.method}; --probe measures it"
         return _result(plan, device, path, (("cost", why),), {"measured": False})
     networks = blueprint(plan, device)
@@ -178,10 +179,6 @@ def _measure(job: Job, stylizer: Stylizer) -> Cost:
 
 
 def _changes(config: StylizeConfig) -> str:
-    default = {
-        **StylizeConfig(prompt=config.prompt).to_dict(),
-        "method": config.method,
-        "score": config.score,
-    }
+    default = type(config)(prompt=config.prompt).to_dict()
     changed = {name: value for name, value in config.to_dict().items() if value != default[name]}
     return " ".join(f"{flag(name)} {value}" for name, value in changed.items())

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from stylehead.config import StylizeConfig
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.editing import why_no_editor
 from stylehead.evaluation.methods import (
-    ABLATION,
-    Method,
+    System,
     ablation_config,
     find_methods,
     find_prompts,
+    ladder,
     method_config,
     method_title,
     row_of,
 )
+from stylehead.methods.config import StylizeConfig
 from stylehead.runs import MANIFEST, RunDirectory, slugify
 from stylehead.weights.presets import Preset
 
@@ -137,7 +137,7 @@ def plan(
     rows: list[Wanted] = []
     for prompt in texts:
         if ablation:
-            for variant in ABLATION:
+            for variant in ladder():
                 config = ablation_config(variant, prompt, changes)
                 rows.append(_wanted(variant, config, found, generator))
         else:
@@ -164,7 +164,7 @@ def label_runs(runs: Sequence[FoundRun]) -> dict[Path, str]:
     return labels
 
 
-def _edited(method: Method, prompt: str, weights: Preset) -> Wanted:
+def _edited(method: System, prompt: str, weights: Preset) -> Wanted:
     why = why_no_editor(method.name, weights)
     return Wanted(method.title, method.name, prompt, None, None, "cannot" if why else "edits", why)
 

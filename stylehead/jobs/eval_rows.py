@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case, Looks, Reference, Target
 from stylehead.evaluation.columns import COLUMNS, measure_row
@@ -24,6 +23,7 @@ from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.jobs.eval_plan import STYLE_FILE, FoundRun, Wanted
 from stylehead.jobs.report import Progress, Report
 from stylehead.jobs.requests import Measuring, Sample
+from stylehead.methods.config import StylizeConfig
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
 from stylehead.perception.encoders import Encoders
 from stylehead.runs import slugify

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylehead.config import StylizeConfig
 from stylehead.errors import MissingError
-from stylehead.method_settings import METHOD_MODELS
+from stylehead.methods.config import StylizeConfig, TeacherSettings
+from stylehead.methods.registry import method_class
 from stylehead.teacher.sources import catalogue_entry, local_folder
 from stylehead.weights import Preset, WeightFile, catalogue
 from stylehead.weights.store import hash_file
@@ -15,7 +15,7 @@ from stylehead.weights.store import hash_file
 if TYPE_CHECKING:
     import torch
 
-    from stylehead.methods import FeatureMaps, Perception, Stylizer
+    from stylehead.methods import FeatureMaps, Needs, Perception, Stylizer
     from stylehead.perception.depth import DepthEstimator
     from stylehead.teacher import Teacher, TeacherPaths
 
@@ -83,22 +83,24 @@ def find_sources(config: StylizeConfig, preset: Preset) -> Sources:
         MissingError: Something that is named is not here.
         LicenseError: Its licence is not accepted.
     """
-    asked = METHOD_MODELS[config.method]
-    clip = _clip(config, preset) if "image_text" in asked else None
-    if "teacher" not in asked:
-        return Sources(None, clip=clip, faces=_faces(config, preset) if "faces" in asked else None)
-    if config.diffusion is None:
+    needs, named = _needs(config), config.source("diffusion")
+    clip = _clip(config, preset) if needs.image_text else None
+    faces = _faces(preset) if needs.faces else None
+    if not needs.teacher:
+        return Sources(None, clip=clip, faces=faces)
+    if named is None:
         base = Source("diffusion", f"{preset.name}/teacher", preset.require_teacher(), preset.licence)
     else:
-        base = find_source("diffusion", config.diffusion)
-    complete = config.diffusion is not None or not preset.knows_few_styles
+        base = find_source("diffusion", named)
+    complete = named is not None or not preset.knows_few_styles
     return Sources(
         base,
         controlnet_canny=_controlnet(config, base, "canny", complete=complete),
         controlnet_depth=_controlnet(config, base, "depth", complete=complete),
-        vae=None if config.vae is None else find_source("vae", config.vae),
+        vae=_named(config, "vae"),
         depth_estimator=_estimator(config, complete=complete),
         clip=clip,
+        faces=faces,
     )
 
 
@@ -116,6 +118,16 @@ def find_source(role: str, source: str) -> Source:
     return Source(role, name, folder, _licence_in(folder) if entry is None else entry.licence)
 
 
+def _needs(config: StylizeConfig) -> "Needs":
+    return method_class(config.method).needed(config)
+
+
+def _named(config: StylizeConfig, role: str) -> Source | None:
+    """The model that the user named for a role."""
+    named = config.source(role)
+    return None if named is None else find_source(role, named)
+
+
 def _listed(role: str, entry_id: str) -> Source | None:
     """A catalogue entry that is here and may be used, or None."""
     path = catalogue.local_path(entry_id) if catalogue.accepted(entry_id) else None
@@ -124,25 +136,26 @@ def _listed(role: str, entry_id: str) -> Source | None:
 
 def _controlnet(config: StylizeConfig, base: Source, kind: str, *, complete: bool) -> Source | None:
     role = f"controlnet_{kind}"
-    named: str | None = getattr(config, role)
+    named = _named(config, role)
     if named is not None:
-        return find_source(role, named)
-    wanted = config.canny if kind == "canny" else config.grid and config.depth != "none"
-    if not wanted or not complete or (base.folder / role).is_dir():
+        return named
+    if kind not in _needs(config).controls or not complete or (base.folder / role).is_dir():
         return None
     return _listed(role, f"controlnet-{kind}")
 
 
 def _estimator(config: StylizeConfig, *, complete: bool) -> Source | None:
-    if not config.grid or config.depth in ("none", "rendered"):
+    wanted = _needs(config).depth_estimator
+    if wanted == "no":
         return None
-    if config.depth_estimator is not None:
-        return find_source("depth_estimator", config.depth_estimator)
-    if config.depth == "auto" and not complete:
+    named = _named(config, "depth_estimator")
+    if named is not None:
+        return named
+    if wanted == "optional" and not complete:
         return None
     found = (_listed("depth_estimator", entry_id) for entry_id in ESTIMATORS)
     source = next((source for source in found if source is not None), None)
-    if source is None and config.depth == "estimated":
+    if source is None and wanted == "required":
         hint = f"stylehead weights fetch {ESTIMATORS[0]}, or --depth rendered"
         raise MissingError("There is no depth estimator on this machine.", hint)
     return source
@@ -150,18 +163,19 @@ def _estimator(config: StylizeConfig, *, complete: bool) -> Source | None:
 
 def _clip(config: StylizeConfig, preset: Preset) -> Source:
     """The image-text network: what the settings name, else the preset's own or that of the catalogue."""
-    if config.clip is not None or not preset.knows_few_styles:
-        return find_source("clip", config.clip or CLIP)
+    named = config.source("clip")
+    if named is not None or not preset.knows_few_styles:
+        return find_source("clip", named or CLIP)
     path = preset.companion(IMAGE_TEXT)
     if path is None:
         raise MissingError(f"The {preset.name} preset has no {IMAGE_TEXT} here.", preset.repair)
     return Source("clip", f"{preset.name}/image_text", path, preset.licence)
 
 
-def _faces(config: StylizeConfig, preset: Preset) -> Source | None:
-    """The preset's network that says who is in a picture, if the job asks it."""
+def _faces(preset: Preset) -> Source | None:
+    """The preset's network that tells people apart."""
     path = preset.companion(FACES)
-    if config.identity_weight == 0 or path is None or not preset.knows_few_styles:
+    if path is None or not preset.knows_few_styles:
         return None
     return Source("faces", f"{preset.name}/identity", path, preset.licence)
 
@@ -227,7 +241,7 @@ def load_stylizer(config: StylizeConfig, preset: Preset, sources: Sources, devic
         _load_teacher(config, sources, device),
         config,
         features=_perceptual_features(config, preset, device),
-        depth_estimator=_load_estimator(sources, device, choose_dtype(config.precision, device)),
+        depth_estimator=_load_estimator(sources, device, choose_dtype(precision_of(config), device)),
         perception=_load_perception(sources, preset, device),
     )
 
@@ -238,6 +252,7 @@ def _load_teacher(config: StylizeConfig, sources: Sources, device: str) -> "Teac
     paths = sources.teacher_paths()
     if paths is None:
         return None
+    assert isinstance(config, TeacherSettings), "a method that asks a teacher has them"
     dtype = choose_dtype(config.precision, device)
     return Teacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
 
@@ -256,6 +271,11 @@ def _load_perception(sources: Sources, preset: Preset, device: str) -> "Percepti
     from stylehead.perception.embedded import IdentityEncoder
 
     return Perception(space, IdentityEncoder.load(sources.faces.folder).to(device))
+
+
+def precision_of(config: StylizeConfig) -> str:
+    """The numbers that were asked for, of methods that ask a teacher."""
+    return config.precision if isinstance(config, TeacherSettings) else "auto"
 
 
 def choose_dtype(precision: str, device: str) -> "torch.dtype":
@@ -280,6 +300,6 @@ def _perceptual_features(config: StylizeConfig, preset: Preset, device: str) -> 
     from stylehead.perception.embedded import ImageTextEncoder
 
     path = preset.companion(IMAGE_TEXT)
-    if config.perceptual_weight == 0 or path is None:
+    if not _needs(config).features or path is None:
         return None
     return ImageTextEncoder.load(path).to(device).trunk.maps

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stylehead.config import StylizeConfig
 from stylehead.errors import LicenseError, MissingError
-from stylehead.jobs.models import CLIP, ESTIMATORS, FACES, IMAGE_TEXT, choose_dtype, find_source
+from stylehead.jobs.models import CLIP, ESTIMATORS, FACES, IMAGE_TEXT, choose_dtype, find_source, precision_of
 from stylehead.memory import MEASURED, MemoryTier
-from stylehead.method_settings import METHOD_MODELS
+from stylehead.methods.config import StylizeConfig
+from stylehead.methods.registry import method_class
 from stylehead.weights import Preset, catalogue, resolve_preset
 from stylehead.weights.presets import TEACHER, mini_preset, panohead_preset
 
@@ -71,28 +71,26 @@ def choose_preset(name: str) -> tuple[Preset, str]:
 
 def plan_job(config: StylizeConfig, preset: Preset) -> Plan:
     """List the weights that a job needs, here or not."""
-    asked = METHOD_MODELS[config.method]
+    asked = method_class(config.method).needed(config)
     needs = {"generator": _generator(preset)}
-    if "teacher" in asked:
+    if asked.teacher:
         needs |= _teacher(config, preset)
-    if "image_text" in asked:
+    if asked.image_text:
         needs["clip"] = _clip(config, preset)
-    faces = preset.companion(FACES) if "faces" in asked and config.identity_weight > 0 else None
+    faces = preset.companion(FACES) if asked.faces else None
     if faces is not None and preset.knows_few_styles:
         needs["faces"] = _here("faces", f"{preset.name}/identity", faces, preset.licence)
     return Plan(config, preset, needs)
 
 
 def _teacher(config: StylizeConfig, preset: Preset) -> dict[str, Need]:
-    roles: dict[str, tuple[str | None, str | None]] = {"diffusion": (config.diffusion, TEACHER)}
-    if config.canny:
-        roles["controlnet_canny"] = (config.controlnet_canny, "controlnet-canny")
-    if config.grid and config.depth != "none":
-        roles["controlnet_depth"] = (config.controlnet_depth, "controlnet-depth")
-    if config.vae is not None:
-        roles["vae"] = (config.vae, None)
+    roles: dict[str, tuple[str | None, str | None]] = {"diffusion": (config.source("diffusion"), TEACHER)}
+    for kind in method_class(config.method).needed(config).controls:
+        roles[f"controlnet_{kind}"] = (config.source(f"controlnet_{kind}"), f"controlnet-{kind}")
+    if config.source("vae") is not None:
+        roles["vae"] = (config.source("vae"), None)
     needs: dict[str, Need] = {}
-    embedded = preset.knows_few_styles and config.diffusion is None
+    embedded = preset.knows_few_styles and config.source("diffusion") is None
     if embedded:
         needs["diffusion"] = _here("diffusion", f"{preset.name}/teacher", preset.teacher, preset.licence)
     for role, (named, entry_id) in roles.items():
@@ -106,19 +104,23 @@ def _teacher(config: StylizeConfig, preset: Preset) -> dict[str, Need]:
 
 def _clip(config: StylizeConfig, preset: Preset) -> Need:
     path = preset.companion(IMAGE_TEXT)
-    if config.clip is None and preset.knows_few_styles and path is not None:
+    if config.source("clip") is None and preset.knows_few_styles and path is not None:
         return _here("clip", f"{preset.name}/image_text", path, preset.licence)
-    return _look("clip", config.clip or CLIP)
+    return _look("clip", config.source("clip") or CLIP)
 
 
 def _estimator(config: StylizeConfig, *, embedded: bool) -> Need | None:
-    if not config.grid or config.depth in ("none", "rendered") or (config.depth == "auto" and embedded):
+    wanted, named = (
+        method_class(config.method).needed(config).depth_estimator,
+        config.source("depth_estimator"),
+    )
+    if wanted == "no" or (wanted == "optional" and embedded):
         return None
-    if config.depth_estimator is not None:
-        return _look("depth_estimator", config.depth_estimator)
+    if named is not None:
+        return _look("depth_estimator", named)
     found = [_look("depth_estimator", entry_id) for entry_id in ESTIMATORS]
     here = next((need for need in found if need.folder is not None), None)
-    return here or (found[0] if config.depth == "estimated" else None)
+    return here or (found[0] if wanted == "required" else None)
 
 
 def _generator(preset: Preset) -> Need:
@@ -174,7 +176,7 @@ def blueprint(plan: Plan, device: str) -> "Blueprint":
     config = GeneratorConfig.full() if generator is None else read_config(generator)
     with torch.device("meta"):
         network = PanoHead(config).eval()
-    dtype = choose_dtype(plan.config.precision, device)
+    dtype = choose_dtype(precision_of(plan.config), device)
     estimator = None
     if "depth_estimator" in plan.needs:
         skeleton = depth_skeleton(plan.needs["depth_estimator"].folder).to(dtype)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylehead.config import StylizeConfig
 from stylehead.errors import JobError
 from stylehead.export.card import model_card
 from stylehead.export.showcase import Showcase
@@ -20,6 +19,7 @@ from stylehead.jobs.failures import StoppedError, explain
 from stylehead.jobs.report import Report
 from stylehead.jobs.signals import StopRequest
 from stylehead.methods import StepRecord, Stylizer
+from stylehead.methods.config import StylizeConfig
 from stylehead.runs import RunDirectory
 from stylehead.weights import catalogue
 from stylehead.weights.presets import Preset

@@ -1,8 +1,37 @@
-"""The stylise job: scores, rank weighing, mirror, grid, regularisers, and the trainer over them."""
+"""The methods, one file each: their settings, what they ask, what they minimise; and the trainer over them.
 
-from stylehead.images import FeatureMaps
-from stylehead.methods.contract import Perception
-from stylehead.methods.stages import DepthFunction
-from stylehead.methods.trainer import RunSummary, StepRecord, Stylizer
+Names are imported when they are used: settings and the list of methods need no torch, methods do.
+"""
 
-__all__ = ["DepthFunction", "FeatureMaps", "Perception", "RunSummary", "StepRecord", "Stylizer"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stylehead.images import FeatureMaps
+    from stylehead.methods.contract import DepthFunction, Method, Needs, Networks, Perception, Terms
+    from stylehead.methods.trainer import RunSummary, StepRecord, Stylizer
+
+__all__ = [
+    "DepthFunction",
+    "FeatureMaps",
+    "Method",
+    "Needs",
+    "Networks",
+    "Perception",
+    "RunSummary",
+    "StepRecord",
+    "Stylizer",
+    "Terms",
+]
+
+_HOMES = {
+    **dict.fromkeys(("RunSummary", "StepRecord", "Stylizer"), "trainer"),
+    **dict.fromkeys(("DepthFunction", "Method", "Needs", "Networks", "Perception", "Terms"), "contract"),
+    "FeatureMaps": "contract",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -6,9 +6,9 @@ from torch import Tensor
 from stylehead.images import on_colour, resize, to_pm1
 
 
-def random_backgrounds(count: int, *, generator: torch.Generator) -> Tensor:
+def random_backgrounds(count: int, *, rng: torch.Generator) -> Tensor:
     """Draw plain colours, uniform in 0..1, [count, 3, 1, 1]."""
-    return torch.rand(count, 3, 1, 1, generator=generator, device=generator.device)
+    return torch.rand(count, 3, 1, 1, generator=rng, device=rng.device)
 
 
 def recolour(image_pm1: Tensor, mask: Tensor, background_01: Tensor) -> Tensor:

@@ -1,34 +1,109 @@
-"""What a system of the table says to the trainer: what it trains, what it looks at, what it minimises."""
+"""What a method is: its settings, what it asks, what it trains, and what it minimises.
+
+A method is one file: a settings dataclass and a class. The trainer draws, renders and descends. Ten lines do:
+
+    @dataclass(frozen=True, kw_only=True)
+    class DarkSettings(StylizeConfig):
+        '''Settings of dark.'''
+        learning_rate: Positive = 1e-3  # a field that is declared again has another default
+        dark_weight: Weight = 1.0
+        '''Weight of darkness.'''
+
+    class Dark(Method[DarkSettings]):
+        '''Makes every head dark.'''
+        name, title = "dark", "Darkness"
+
+        def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
+            image = scene.views["single"].final()
+            return Terms(losses={"dark": self.config.dark_weight * image.mean()})
+
+In this package its name goes into `registry.BUILT_IN`. Elsewhere a distribution names it in its entry points,
+
+    [project.entry-points."stylehead.methods"]
+    dark = "my_package:Dark"
+
+and from Python `Stylizer(..., StylizeConfig.from_dict({"prompt": "night", "method": "dark"}))` finds it as
+soon as the class is defined. One that asks frozen networks says so in `needs`, finds them in `self.networks`,
+and has `TeacherSettings` or `ImageTextSettings` among the bases of its settings; `ask.Distillation` holds
+what all that learn from a diffusion model have in common.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
-from stylehead.config import StylizeConfig
+from stylehead.errors import MissingError
 from stylehead.generator import PanoHead, trainable_parameters
+from stylehead.images import FeatureMaps
+from stylehead.methods.config import ImageTextSettings, StylizeConfig, TeacherSettings
+from stylehead.methods.draws import Sampling
+from stylehead.methods.registry import Variant, declare
 from stylehead.methods.views import Groups, Scene
 from stylehead.perception.image_text import ImageTextSpace
+from stylehead.teacher import WITHOUT, Teacher
 
 FaceVectors = Callable[[Tensor], Tensor]
 """Maps images [B, 3, H, W] in -1..1 to unit vectors [B, D] that agree for the same person, differentiably."""
+DepthFunction = Callable[[Tensor], Tensor]
+"""Maps images [B, 3, H, W] in -1..1 to inverse depth [B, 1, h, w], larger is nearer."""
+
+S = TypeVar("S", bound=StylizeConfig)
 
 
 class Perception(NamedTuple):
-    """Frozen networks that look at pictures, for the methods that ask them; None where there is none."""
+    """Frozen networks that look at pictures; None where there is none."""
 
     image_text: ImageTextSpace | None = None
     faces: FaceVectors | None = None
+
+
+class Networks(NamedTuple):
+    """The frozen networks that a job has; None where there is none.
+
+    Attributes:
+        teacher: The diffusion model.
+        features: Feature network of perceptual distances.
+        depth_estimator: Monocular depth.
+        image_text: The space in which pictures and texts are compared.
+        faces: The network that tells people apart.
+    """
+
+    teacher: Teacher | None = None
+    features: FeatureMaps | None = None
+    depth_estimator: DepthFunction | None = None
+    image_text: ImageTextSpace | None = None
+    faces: FaceVectors | None = None
+
+
+class Needs(NamedTuple):
+    """The frozen networks that a method asks, beside the untouched generator.
+
+    Attributes:
+        teacher: A diffusion model.
+        controls: Its ControlNets, of `canny` and `depth`.
+        depth_estimator: Monocular depth: `no`, `optional` (the renderer's own depth does, too) or `required`.
+        image_text: A space of pictures and texts.
+        faces: A network that tells people apart.
+        features: A feature network for a perceptual distance.
+    """
+
+    teacher: bool = False
+    controls: tuple[str, ...] = ()
+    depth_estimator: Literal["no", "optional", "required"] = "no"
+    image_text: bool = False
+    faces: bool = False
+    features: bool = False
 
 
 @dataclass
 class Terms:
     """What an iteration minimises: the sum of `scores` and `losses`.
 
-    Args:
+    Attributes:
         scores: Surrogates that carry the teacher's gradients; their values mean nothing.
         losses: Weighted regularisers.
         gradient_rms: Root mean square of the gradient put on each stage's latents.
@@ -41,18 +116,72 @@ class Terms:
     non_finite: list[str] = field(default_factory=list)
 
 
-class Method(ABC):
-    """A system of the table. The trainer draws, renders and descends; everything else is said here.
+class Method(ABC, Generic[S]):
+    """A way to train a generator towards a prompt.
+
+    A class names its settings in brackets, `Method[MySettings]`; one derived from a finished method names its
+    own as the attribute `settings`.
 
     Args:
         config: The settings.
+        networks: The frozen networks of the job.
+
+    Raises:
+        MissingError: A network that the method needs is not there.
     """
 
-    betas: tuple[float, float] = (0.9, 0.999)
+    name: ClassVar[str]
+    """What `--method` takes."""
+    title: ClassVar[str]
+    """What tables print."""
+    needs: ClassVar[Needs] = Needs()
+    """The networks that it asks; where that depends on settings, `needed` says so."""
+    published: ClassVar[Mapping[str, Any]] = {}
+    """What its authors did beyond the defaults, for the profiles `paper` and `release`."""
+    settings: ClassVar[type[StylizeConfig]]
+    """Its settings class."""
+    ablation: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    """The ladder of an ablation: what rows are called, and how their settings differ from the defaults."""
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
     """Adam's decay rates."""
 
-    def __init__(self, config: StylizeConfig) -> None:
-        self.config = config
+    carried: tuple[Tensor, ...] | None = None
+    """What it carries from one iteration to the next, or None; checkpoints hold it."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        named = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
+        for arg in named:
+            if isinstance(arg, type) and issubclass(arg, StylizeConfig):
+                cls.settings = arg
+        if "name" in vars(cls):
+            _bind(cls)
+
+    def __init__(self, config: S, networks: Networks | None = None) -> None:
+        self.config, self.networks = config, networks or Networks()
+        _require(self.needed(config), self.networks, self)
+
+    @classmethod
+    def needed(cls, config: S) -> Needs:
+        """Return the networks that it asks with these settings."""
+        return cls.needs
+
+    @classmethod
+    def profile(cls, name: str) -> dict[str, Any]:
+        """Return in what a profile, `default`, `paper` or `release`, differs from the defaults."""
+        return {} if name == "default" else dict(cls.published)
+
+    @classmethod
+    def variants(cls) -> tuple[Variant, ...]:
+        """Return its rows in tables: one, unless its settings make several systems of it."""
+        return (Variant(cls.name, cls.title),)
+
+    @classmethod
+    def variant_of(cls, config: S) -> str:
+        """Return the name of the row that a run with these settings belongs to."""
+        return cls.name
+
+    # ------------------------------------------------------------------------------------- what it trains
 
     def trained(self, generator: PanoHead) -> dict[str, nn.Parameter]:
         """Name the parameters that training may change."""
@@ -70,23 +199,65 @@ class Method(ABC):
         """
         return None
 
-    @abstractmethod
+    # ---------------------------------------------------------------------------------- what it looks at
+
+    @property
+    def sampling(self) -> Sampling:
+        """The ranges that noise levels and the grid's cameras are drawn from."""
+        return Sampling()
+
     def groups(self) -> Groups:
-        """Return the groups of views of the trained generator that the terms need."""
+        """Return the groups of views of the trained generator that the terms need: here the single views."""
+        return {"single": True}
 
-    @abstractmethod
     def reference_groups(self) -> Groups:
-        """Return the groups of views of the reference that the terms need."""
+        """Return the groups of views of the reference that the terms need: here none."""
+        return {}
 
     @abstractmethod
-    def terms(
-        self, scene: Scene, *, previous: tuple[Tensor, Tensor] | None = None, rng: torch.Generator
-    ) -> Terms:
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Compute what this iteration minimises.
 
         Args:
             scene: Renders of this iteration.
-            previous: Tri-grids (trained, reference) of the previous iteration, when distances between
-                identities count.
-            rng: Source of whatever is drawn here.
+            rng: Source of whatever is drawn here, on the networks' device.
         """
+
+
+def _bind(cls: type[Method[Any]]) -> None:
+    """Tie a method and its settings together, and make the method known by its name."""
+    kind = getattr(cls, "settings", StylizeConfig)
+    if "prompt" not in getattr(kind, "__dataclass_fields__", ()) or kind is StylizeConfig:
+        raise TypeError(f"{cls.__name__} needs settings of its own: Method[a dataclass from StylizeConfig]")
+    if cls.needs.teacher and not issubclass(kind, TeacherSettings):
+        raise TypeError(f"{kind.__name__} must derive from TeacherSettings, as {cls.__name__} asks a teacher")
+    if cls.needs.image_text and not issubclass(kind, ImageTextSettings):
+        raise TypeError(f"{kind.__name__} must derive from ImageTextSettings: {cls.__name__} compares texts")
+    if vars(kind).get("method", cls.name) != cls.name:
+        raise TypeError(f"{kind.__name__} are the settings of {kind.method}; {cls.__name__} needs its own")
+    kind.method = cls.name
+    declare(cls)
+
+
+def _require(needs: Needs, networks: Networks, method: Method[Any]) -> None:
+    """Refuse a job that lacks a network.
+
+    Raises:
+        MissingError: One is not there; the hint says how to do with it or without it.
+    """
+    if needs.teacher and networks.teacher is None:
+        raise MissingError(f"The method {method.name} needs a teacher.", "--diffusion FOLDER")
+    for kind in needs.controls:
+        if networks.teacher is not None and kind not in networks.teacher.kinds:
+            raise MissingError(f"This teacher has no `{kind}` ControlNet.", WITHOUT.get(kind))
+    if needs.features and networks.features is None:
+        raise MissingError("The perceptual distance needs a feature network.", "--perceptual-weight 0")
+    if needs.depth_estimator == "required" and networks.depth_estimator is None:
+        raise MissingError("There is no depth estimator.", "--depth rendered")
+    if needs.image_text and networks.image_text is None:
+        raise MissingError(f"{method.title} needs an image-text network.", "--clip FOLDER")
+    if needs.faces and networks.faces is None:
+        raise MissingError(
+            "There is no network here that says who is in a picture and can be learned from.",
+            "--identity-weight 0",
+        )

@@ -7,40 +7,49 @@ before it, and the form below. Left out, as they are made for one case and not f
 tri-plane of an avatar, and the refinement of its texture.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from stylehead.methods.contract import Terms
-from stylehead.methods.losses import relative_distance_loss
-from stylehead.methods.taught import Answer, Taught, distilled
+from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
+from stylehead.methods.taught import Answer, FusionSettings, Taught, distilled
 from stylehead.methods.views import Groups, Scene
+from stylehead.settings import Weight
 
 
-class DiffusionGAN3D(Taught):
+@dataclass(frozen=True, kw_only=True)
+class DiffusionGAN3DSettings(FusionSettings, RelativeDistanceSettings):
+    """Settings of DiffusionGAN3D; nothing is published but that distances are kept."""
+
+    relative_distance_weight: Weight = 1.0
+    reconstruction_weight: Weight = 0.0
+    """Weight in diffusiongan3d of keeping what the teacher asks little of: for local edits, not styles."""
+
+
+class DiffusionGAN3D(Taught[DiffusionGAN3DSettings]):
     """Score distillation with relative distances kept; local edits can be held to where they belong."""
 
+    name, title = "diffusiongan3d", "DiffusionGAN3D (re-implementation)"
+    published: ClassVar[Mapping[str, Any]] = {"iterations": 5000}  # ours: not published
     betas = (0.0, 0.99**0.8)
 
     def reference_groups(self) -> Groups:
         """Return the single views, if reconstruction compares with them."""
         return {"single": True} if self.config.reconstruction_weight > 0 else {}
 
-    def terms(
-        self, scene: Scene, *, previous: tuple[Tensor, Tensor] | None = None, rng: torch.Generator
-    ) -> Terms:
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Distil, and keep what shall stay."""
         config, answer = self.config, self.ask(scene, rng=rng)
         terms = self.score(answer, [distilled(answer)])
         balance = self.balance(answer.latents)
-        if config.relative_distance_weight > 0 and previous is not None:
-            distance = relative_distance_loss(
-                (scene.planes, previous[0]),
-                (scene.reference_planes, previous[1]),
-                axis=config.relative_distance_axis,
-                floor=config.relative_distance_floor,
-                limit=config.relative_distance_limit,
-            )
+        distance = relative_distance(config, scene, self.carried)
+        self.carried = remembered(config, scene)
+        if distance is not None:
             terms.losses["relative_distance"] = config.relative_distance_weight * balance * distance
         if config.reconstruction_weight > 0 and not terms.non_finite:
             kept = reconstruction_loss(answer)

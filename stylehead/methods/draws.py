@@ -7,21 +7,38 @@ the same heads from the same sides at the same noise levels.
 import functools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from stylehead.config import StylizeConfig
 from stylehead.geometry import mirror, random_cameras
 from stylehead.methods.backgrounds import random_backgrounds
+from stylehead.methods.config import StylizeConfig
 from stylehead.methods.grid import TILES
+
+
+class Sampling(NamedTuple):
+    """The ranges that a method has its noise levels and the grid's cameras drawn from.
+
+    Attributes:
+        step_range: First and last DDIM step index of single views.
+        grid_step_range: Those of the grid.
+        step_window: Neighbouring steps drawn from at once; 0 for all of the range.
+        grid_yaw_deg: Grid views look from yaw angles within plus or minus this.
+    """
+
+    step_range: tuple[int, int] = (0, 49)
+    grid_step_range: tuple[int, int] = (0, 49)
+    step_window: int = 0
+    grid_yaw_deg: float = 180.0
 
 
 @dataclass(frozen=True)
 class Draw:
     """The inputs of one iteration over K identities.
 
-    Args:
+    Attributes:
         z: Latent vectors [K, z_dim].
         labels: Cameras [K, n, 25] of the groups `single`, `single_mirrored`, `grid` and `grid_mirrored`.
         backgrounds_01: Plain colours [K, n, 3, 1, 1] of the same groups; one colour fills a whole grid.
@@ -52,28 +69,30 @@ class Draw:
 
 def draw_inputs(
     config: StylizeConfig,
+    sampling: Sampling = Sampling(),  # noqa: B008, an immutable default
     *,
     z_dim: int,
     latent_shape: tuple[int, int, int],
-    generator: torch.Generator,
+    rng: torch.Generator,
     progress: float = 0.0,
 ) -> Draw:
     """Draw heads, cameras, backgrounds, noise levels and noise for one iteration.
 
     Args:
-        config: Batch, camera ranges and step ranges.
+        config: Batch and camera ranges.
+        sampling: Ranges of noise levels and of the grid's cameras.
         z_dim: Length of a latent vector.
         latent_shape: (C, h, w) of the teacher's latents.
+        rng: Where every number comes from (a CPU generator makes runs alike on every device).
         progress: How much of the run is over, 0..1; the noise levels may depend on it.
-        generator: Where every number comes from (a CPU generator makes runs alike on every device).
     """
-    limits = functools.partial(step_limits, window=config.step_window, progress=progress)
+    limits = functools.partial(step_limits, window=sampling.step_window, progress=progress)
     identities, singles = config.batch, config.batch * config.views
-    z = torch.randn(identities, z_dim, generator=generator, device=generator.device)
-    single = _cameras(config, singles, config.yaw_deg, generator)
-    grid = _cameras(config, identities * TILES, config.grid_yaw_deg, generator)
-    single_colours = random_backgrounds(singles, generator=generator).unflatten(0, (identities, -1))
-    grid_colours = random_backgrounds(identities, generator=generator)[:, None].expand(-1, TILES, -1, -1, -1)
+    z = torch.randn(identities, z_dim, generator=rng, device=rng.device)
+    single = _cameras(config, singles, config.yaw_deg, rng)
+    grid = _cameras(config, identities * TILES, sampling.grid_yaw_deg, rng)
+    single_colours = random_backgrounds(singles, rng=rng).unflatten(0, (identities, -1))
+    grid_colours = random_backgrounds(identities, rng=rng)[:, None].expand(-1, TILES, -1, -1, -1)
     return Draw(
         z=z,
         labels=_with_mirrored(single, grid),
@@ -84,23 +103,23 @@ def draw_inputs(
             "grid_mirrored": grid_colours,
         },
         step_index={
-            "single": _step_indices(limits(config.step_range), singles, generator),
-            "grid": _step_indices(limits(config.grid_step_range), identities, generator),
+            "single": _step_indices(limits(sampling.step_range), singles, rng),
+            "grid": _step_indices(limits(sampling.grid_step_range), identities, rng),
         },
         eps={
-            "single": torch.randn(singles, *latent_shape, generator=generator, device=generator.device),
-            "grid": torch.randn(identities, *latent_shape, generator=generator, device=generator.device),
+            "single": torch.randn(singles, *latent_shape, generator=rng, device=rng.device),
+            "grid": torch.randn(identities, *latent_shape, generator=rng, device=rng.device),
         },
     )
 
 
-def _cameras(config: StylizeConfig, count: int, yaw_deg: float, generator: torch.Generator) -> Tensor:
+def _cameras(config: StylizeConfig, count: int, yaw_deg: float, rng: torch.Generator) -> Tensor:
     """Draw `count` labels, shaped [K, count / K, 25]."""
     labels = random_cameras(
         count,
         yaw_range_rad=math.radians(yaw_deg),
         pitch_range_rad=math.radians(config.pitch_deg),
-        generator=generator,
+        generator=rng,
     )
     return labels.unflatten(0, (config.batch, -1))
 
@@ -133,6 +152,6 @@ def step_limits(limits: tuple[int, int], *, window: int, progress: float) -> tup
     return first, first + window - 1
 
 
-def _step_indices(limits: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
+def _step_indices(limits: tuple[int, int], count: int, rng: torch.Generator) -> Tensor:
     """Draw step indices uniformly, both ends included, [count]."""
-    return torch.randint(limits[0], limits[1] + 1, (count,), generator=generator, device=generator.device)
+    return torch.randint(limits[0], limits[1] + 1, (count,), generator=rng, device=rng.device)

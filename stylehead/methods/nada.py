@@ -5,19 +5,21 @@ betas and rate. What is ours because PanoHead is no StyleGAN: which parameters b
 a random camera in every iteration, one image-text network instead of up to two, and the floor below.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.config import StylizeConfig
-from stylehead.errors import MissingError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, random_cameras
-from stylehead.methods.contract import Method, Terms
+from stylehead.methods.config import ImageTextSettings
+from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.views import Groups, Scene
 from stylehead.perception.image_text import ImageTextSpace
+from stylehead.settings import Count, Positive, Share, refuse
 
 FLOOR = 0.1
 """Shorter moves of a picture count as less than a whole direction, instead of as one of rounding errors.
@@ -27,26 +29,44 @@ first one does, and the direction of nothing has no gradient that one could foll
 """
 
 
-class Nada(Method):
+@dataclass(frozen=True, kw_only=True)
+class NadaSettings(ImageTextSettings):
+    """Settings of StyleGAN-NADA."""
+
+    learning_rate: Positive = 1.6e-3
+    learning_rate_end: Share = 1.0
+    source_prompt: str = "a photo of a person"
+    """What every head is before, in words: the direction of nada goes from there to the prompt."""
+    adaptive_layers: Share = 0.67
+    """Part of the layers that nada trains in an iteration, those that matter most then; 1 for all."""
+    adaptive_heads: Count = 2
+    """Heads on which nada finds out which layers matter."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.source_prompt.strip():
+            refuse("source_prompt", repr(self.source_prompt), "some words, for example `a photo of a person`")
+
+
+class Nada(Method[NadaSettings]):
     """Trains constant and convolutions of the backbone, those of its layers that matter for the text.
 
-    Args:
-        config: The settings.
-        image_text: The space in which directions are compared.
-
     Raises:
-        MissingError: There is no such space.
+        MissingError: There is no space in which directions can be compared.
     """
 
+    name, title, needs = "nada", "StyleGAN-NADA", Needs(image_text=True)
+    published: ClassVar[Mapping[str, Any]] = {
+        "iterations": 600, "batch": 2, "psi": 1.0, "adaptive_heads": 8,
+    }  # fmt: skip
     betas = (0.0, 0.99**0.8)
 
-    def __init__(self, config: StylizeConfig, image_text: ImageTextSpace | None) -> None:
-        super().__init__(config)
-        if image_text is None:
-            raise MissingError("StyleGAN-NADA needs an image-text network.", "--clip FOLDER")
-        self.image_text = image_text
-        self.target = text_meaning(image_text, config.prompt)
-        source = text_meaning(image_text, config.source_prompt)
+    def __init__(self, config: NadaSettings, networks: Networks) -> None:
+        super().__init__(config, networks)
+        assert networks.image_text is not None, "it is among the needs"
+        self.image_text = networks.image_text
+        self.target = text_meaning(self.image_text, config.prompt)
+        source = text_meaning(self.image_text, config.source_prompt)
         self.direction = functional.normalize(self.target - source, dim=0)
 
     def trained(self, generator: PanoHead) -> dict[str, nn.Parameter]:
@@ -92,17 +112,11 @@ class Nada(Method):
             (gradient,) = torch.autograd.grad(loss, ws)
             yield gradient[0].abs().mean(dim=1)
 
-    def groups(self) -> Groups:
-        """Return the single views."""
-        return {"single": True}
-
     def reference_groups(self) -> Groups:
         """Return the single views."""
         return {"single": True}
 
-    def terms(
-        self, scene: Scene, *, previous: tuple[Tensor, Tensor] | None = None, rng: torch.Generator
-    ) -> Terms:
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Compare where pictures went with where the text points."""
         with torch.no_grad():
             before = self.image_text.images(scene.reference_views["single"].final())

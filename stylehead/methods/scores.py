@@ -4,10 +4,14 @@ All follow from the chain rule through x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t)
 latent *against* what these functions return.
 """
 
+from typing import Literal
+
 from torch import Tensor
 
-from stylehead.config import Score
 from stylehead.teacher import EpsPair
+
+Score = Literal["likelihood", "paper", "classifier", "sds"]
+"""The gradients below, by name."""
 
 
 def latent_gradient(

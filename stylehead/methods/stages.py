@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from stylehead.config import StylizeConfig
 from stylehead.images import resize
+from stylehead.methods.contract import DepthFunction
 from stylehead.methods.grid import merge, tile_final, tile_raw
 from stylehead.methods.mirror import flip, flip_tiles
 from stylehead.methods.views import Scene
@@ -19,8 +20,8 @@ from stylehead.teacher import (
     estimated_depth_condition,
 )
 
-DepthFunction = Callable[[Tensor], Tensor]
-"""Maps images [B, 3, H, W] in -1..1 to inverse depth [B, 1, h, w], larger is nearer."""
+if TYPE_CHECKING:
+    from stylehead.methods.ld import LdSettings
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Stage:
     mirror_map: Callable[[Tensor], Tensor]
 
 
-def single_stage(scene: Scene, config: StylizeConfig, teacher: Teacher) -> Stage:
+def single_stage(scene: Scene, config: "LdSettings", teacher: Teacher) -> Stage:
     """Prepare single views: final images, conditioned on the edges of the reference's images."""
     size = teacher.image_size
     condition = None
@@ -68,7 +69,7 @@ def single_stage(scene: Scene, config: StylizeConfig, teacher: Teacher) -> Stage
 
 
 def grid_stage(
-    scene: Scene, config: StylizeConfig, teacher: Teacher, *, depth_estimator: DepthFunction | None
+    scene: Scene, config: "LdSettings", teacher: Teacher, *, depth_estimator: DepthFunction | None
 ) -> Stage:
     """Prepare grids of four views, conditioned on the depth of the reference's views."""
     mask = _mask(scene, config, "grid")
@@ -91,19 +92,19 @@ def grid_stage(
     )
 
 
-def _shares(config: StylizeConfig, *, mirror: bool) -> tuple[float, float]:
+def _shares(config: "LdSettings", *, mirror: bool) -> tuple[float, float]:
     """Return the weights of a score on its own view and on the mirrored one."""
     return (config.base_weight, config.mirror_weight) if mirror else (1.0, 0.0)
 
 
-def _tile(scene: Scene, config: StylizeConfig, group: str, *, size: int) -> Tensor:
+def _tile(scene: Scene, config: "LdSettings", group: str, *, size: int) -> Tensor:
     views = scene.views[group]
     if config.grid_mode == "before_sr":
         return tile_raw(views.image_raw, size=size)
     return tile_final(views.final(), size=size)
 
 
-def _mask(scene: Scene, config: StylizeConfig, group: str) -> Tensor | None:
+def _mask(scene: Scene, config: "LdSettings", group: str) -> Tensor | None:
     """Return the opacity that multiplies the score, at the raw resolution, as a constant."""
     if config.mask == "none":
         return None
@@ -112,7 +113,7 @@ def _mask(scene: Scene, config: StylizeConfig, group: str) -> Tensor | None:
 
 
 def _depth_condition(
-    scene: Scene, config: StylizeConfig, *, size: int, estimator: DepthFunction | None
+    scene: Scene, config: "LdSettings", *, size: int, estimator: DepthFunction | None
 ) -> ControlCondition:
     """Draw the depth of the reference's four views, each normalised by itself."""
     views = scene.reference_views["grid"]

@@ -6,41 +6,56 @@ random heads and cameras, CLIP's own normalisation of pictures, and on the embed
 identity encoder in place of ArcFace.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.config import StylizeConfig
-from stylehead.errors import MissingError
 from stylehead.generator import LatentMapper, PanoHead, mapper_parameters
-from stylehead.methods.contract import Method, Perception, Terms
+from stylehead.methods.config import ImageTextSettings
+from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.views import Groups, Scene
+from stylehead.settings import Positive, Share, Weight
 
 
-class StyleCLIP(Method):
+@dataclass(frozen=True, kw_only=True)
+class StyleCLIPSettings(ImageTextSettings):
+    """Settings of StyleCLIP."""
+
+    learning_rate: Positive = 0.5  # large, as the mapper's layers learn at 0.01 of it
+    learning_rate_end: Share = 1.0
+    clip_weight: Weight = 1.0
+    """Weight in styleclip of the prompt."""
+    offset_weight: Weight = 0.8
+    """Weight in styleclip of keeping style vectors where they were."""
+    identity_weight: Weight = 0.1
+    """Weight in styleclip of keeping who is in the picture."""
+
+
+class StyleCLIP(Method[StyleCLIPSettings]):
     """Trains a mapper of style vectors; the generator's own weights stay as they are.
 
-    Args:
-        config: The settings.
-        perception: The image-text space, and who is in a picture if the identity counts.
-
     Raises:
-        MissingError: One of them is not there.
+        MissingError: There is no image-text space, or nobody who tells people apart while that counts.
     """
 
+    name, title, needs = "styleclip", "StyleCLIP", Needs(image_text=True)
+    published: ClassVar[Mapping[str, Any]] = {"iterations": 50_000, "batch": 2}
     betas = (0.95, 0.999)
 
-    def __init__(self, config: StylizeConfig, perception: Perception) -> None:
-        super().__init__(config)
-        if perception.image_text is None:
-            raise MissingError("StyleCLIP needs an image-text network.", "--clip FOLDER")
-        if config.identity_weight > 0 and perception.faces is None:
-            raise MissingError(
-                "There is no network here that says who is in a picture and can be learned from.",
-                "--identity-weight 0",
-            )
-        self.image_text, self.faces = perception.image_text, perception.faces
+    def __init__(self, config: StyleCLIPSettings, networks: Networks) -> None:
+        super().__init__(config, networks)
+        assert networks.image_text is not None, "it is among the needs"
+        self.image_text, self.faces = networks.image_text, networks.faces
         self.target = self.image_text.texts([config.prompt])[0]
+
+    @classmethod
+    def needed(cls, config: StyleCLIPSettings) -> Needs:
+        """Return the image-text space, and who is in a picture if that counts."""
+        return Needs(image_text=True, faces=config.identity_weight > 0)
 
     def trained(self, generator: PanoHead) -> dict[str, nn.Parameter]:
         """Put a fresh mapper before the generator and name its parameters."""
@@ -49,17 +64,11 @@ class StyleCLIP(Method):
         generator.latent_edits = ((LatentMapper.drawn(generator.config.w_dim, rng=rng).to(device), 1.0),)
         return mapper_parameters(generator)
 
-    def groups(self) -> Groups:
-        """Return the single views."""
-        return {"single": True}
-
     def reference_groups(self) -> Groups:
         """Return the single views, if it counts who is in them."""
         return {"single": True} if self.config.identity_weight > 0 else {}
 
-    def terms(
-        self, scene: Scene, *, previous: tuple[Tensor, Tensor] | None = None, rng: torch.Generator
-    ) -> Terms:
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Compare pictures with the prompt, style vectors and faces with those from before."""
         config, terms = self.config, Terms()
         images = scene.views["single"].final()

@@ -6,56 +6,57 @@ Adam's rate and betas. Ours: the timesteps are those of the DDIM grid in that ra
 the paper's method, and the perceptual distance is that of the preset's feature network.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
-from stylehead.config import StylizeConfig
-from stylehead.errors import MissingError
-from stylehead.images import FeatureMaps
-from stylehead.methods.contract import Terms
+from stylehead.methods.contract import Needs, Terms
 from stylehead.methods.losses import perceptual_loss
-from stylehead.methods.taught import Answer, Taught, distilled
+from stylehead.methods.taught import Answer, FusionSettings, Taught, distilled
 from stylehead.methods.views import Groups, Scene
-from stylehead.teacher import Teacher
+from stylehead.settings import Weight
 
 
-class StyleGANFusion(Taught):
-    """Score distillation, held by what the teacher says about the frozen render.
+@dataclass(frozen=True, kw_only=True)
+class StyleGANFusionSettings(FusionSettings):
+    """Settings of StyleGAN-Fusion."""
 
-    Args:
-        config: The settings.
-        teacher: The diffusion model.
-        features: Feature network of the perceptual distance, needed when its weight is not 0.
+    perceptual_weight: Weight = 20.0
+    """Weight of the perceptual distance between a render and the untouched one."""
+    direction_weight: Weight = 0.5
+    """Weight in styleganfusion of what the teacher says differently of the trained and untouched render."""
 
-    Raises:
-        UsageError: The settings do not fit the teacher.
-        MissingError: There is no feature network.
-    """
 
+class StyleGANFusion(Taught[StyleGANFusionSettings]):
+    """Score distillation, held by what the teacher says about the frozen render."""
+
+    name, title = "styleganfusion", "StyleGAN-Fusion"
+    published: ClassVar[Mapping[str, Any]] = {"iterations": 5001}
     betas = (0.0, 0.99**0.8)
 
-    def __init__(self, config: StylizeConfig, teacher: Teacher, features: FeatureMaps | None) -> None:
-        super().__init__(config, teacher)
-        if config.perceptual_weight > 0 and features is None:
-            raise MissingError("The perceptual distance needs a feature network.", "--perceptual-weight 0")
-        self.features = features
+    @classmethod
+    def needed(cls, config: StyleGANFusionSettings) -> Needs:
+        """Return the teacher, and the feature network if the perceptual distance counts."""
+        return Needs(teacher=True, features=config.perceptual_weight > 0)
 
     def reference_groups(self) -> Groups:
         """Return the single views, if anything compares with them."""
         compared = self.config.direction_weight > 0 or self.config.perceptual_weight > 0
         return {"single": True} if compared else {}
 
-    def terms(
-        self, scene: Scene, *, previous: tuple[Tensor, Tensor] | None = None, rng: torch.Generator
-    ) -> Terms:
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Distil, and compare with the frozen render."""
         config, answer = self.config, self.ask(scene, rng=rng)
         gradients = [distilled(answer)]
         if config.direction_weight > 0:
             gradients.append(config.direction_weight * direction(answer))
         terms = self.score(answer, gradients)
-        if config.perceptual_weight > 0 and self.features is not None and answer.frozen_images is not None:
-            distance = perceptual_loss(answer.images, answer.frozen_images, self.features)
+        features = self.networks.features
+        if config.perceptual_weight > 0 and features is not None and answer.frozen_images is not None:
+            distance = perceptual_loss(answer.images, answer.frozen_images, features)
             terms.losses["perceptual"] = config.perceptual_weight * self.balance(answer.latents) * distance
         return terms
 

@@ -1,17 +1,17 @@
 """What the rivals that ask a diffusion model about whole renders have in common: SDS and its balance."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from stylehead.config import StylizeConfig
-from stylehead.errors import UsageError
 from stylehead.images import resize
-from stylehead.methods.contract import Method, Terms
-from stylehead.methods.inject import surrogate
-from stylehead.methods.views import Groups, Scene
-from stylehead.teacher import Question, Teacher
+from stylehead.methods.ask import Distillation
+from stylehead.methods.config import TeacherSettings
+from stylehead.methods.contract import Terms
+from stylehead.methods.views import Scene
+from stylehead.settings import Natural, Positive, Share, Weight
 
 PUBLISHED_LATENTS = 4 * 64 * 64
 """Numbers in a latent of Stable Diffusion, where the published weights of the losses come from."""
@@ -35,29 +35,26 @@ class Answer(NamedTuple):
     frozen_guided: Tensor | None
 
 
-class Taught(Method):
-    """Distils single views without conditions, masks and mirrors.
+@dataclass(frozen=True, kw_only=True)
+class FusionSettings(TeacherSettings):
+    """What StyleGAN-Fusion does with EG3D: t from 10 to 500, gradients held within 1 and divided by 100."""
 
-    Args:
-        config: The settings.
-        teacher: The diffusion model.
+    learning_rate: Positive = 8e-4
+    learning_rate_end: Share = 1.0
+    cfg_scale: Weight = 100.0
+    step_range: tuple[int, int] = (25, 48)
+    step_window: Natural = 0
+    gradient_scale: Positive = 0.01
+    gradient_clamp: Positive = 0.01
+    rms_rescale: bool = True
+    """Scale predicted and drawn noise to the same size before rivals subtract them."""
 
-    Raises:
-        UsageError: The settings do not fit the teacher.
-    """
 
-    def __init__(self, config: StylizeConfig, teacher: Teacher) -> None:
-        super().__init__(config)
-        if config.ddim_steps != teacher.schedule.steps:
-            raise UsageError(
-                f"`--ddim-steps` (={config.ddim_steps}) must be the teacher's {teacher.schedule.steps}."
-            )
-        self.teacher = teacher
-        self.text = teacher.encode_prompt(config.prompt)
+F = TypeVar("F", bound=FusionSettings)
 
-    def groups(self) -> Groups:
-        """Return the single views."""
-        return {"single": True}
+
+class Taught(Distillation[F]):
+    """Distils single views without conditions, masks and mirrors."""
 
     def ask(self, scene: Scene, *, rng: torch.Generator) -> Answer:
         """Show the teacher this iteration's renders, and those of the reference if there are any.
@@ -66,38 +63,33 @@ class Taught(Method):
         """
         pictures = [self._picture(scene.views["single"].final())]
         frozen = scene.reference_views.get("single")
-        latents = self._encode(pictures[0], rng)
+        (latents,) = self.encode(pictures, rng)
         encoded = [latents.detach()]
         if frozen is not None and frozen.image is not None:
             with torch.no_grad():
                 pictures.append(self._picture(frozen.final()))
-                encoded.append(self._encode(pictures[1], rng))
-        schedule, eps = self.teacher.schedule, scene.draw.eps["single"]
-        timestep = schedule.timestep(scene.draw.step_index["single"])
-        questions = [Question(schedule.add_noise(clean, eps, timestep), timestep) for clean in encoded]
-        pairs = self.teacher.predict_all(questions, self.text)
+                encoded += self.encode(pictures[1:], rng)
+        eps, step_index = scene.draw.eps["single"], scene.draw.step_index["single"]
+        noisy = [self.noise(clean, eps, step_index) for clean in encoded]
+        pairs = self.predict(noisy)
         guided = [self._level(pair.guided(self.config.cfg_scale)) for pair in pairs]
         return Answer(
             images=pictures[0],
             latents=latents,
             guided=guided[0],
             eps=self._level(eps),
-            alpha_bar=schedule.alpha_bar(timestep),
+            alpha_bar=self.teacher.schedule.alpha_bar(noisy[0].timestep),
             frozen_images=pictures[1] if len(pictures) > 1 else None,
             frozen_guided=guided[1] if len(guided) > 1 else None,
         )
 
     def score(self, answer: Answer, gradients: list[Tensor]) -> Terms:
         """Put gradients on the latents, each scaled and clamped for itself; none if one is not finite."""
-        config, limit = self.config, self.config.gradient_clamp
         if not all(gradient.isfinite().all() for gradient in gradients):
             return Terms(non_finite=["single"])
-        parts = [(gradient * config.gradient_scale).clamp(-limit, limit) for gradient in gradients]
-        total = torch.stack(parts).sum(dim=0)
-        return Terms(
-            scores={"single": surrogate(answer.latents, total)},
-            gradient_rms={"single": total.square().mean().sqrt().item()},
-        )
+        terms, total = Terms(), torch.stack([self.scaled(gradient) for gradient in gradients]).sum(dim=0)
+        self.inject(terms, "single", total, [(1.0, answer.latents, total)])
+        return terms
 
     def balance(self, latents: Tensor) -> float:
         """Return the factor on losses that are means, to keep their published balance with the score.
@@ -108,9 +100,6 @@ class Taught(Method):
 
     def _picture(self, images: Tensor) -> Tensor:
         return resize(images, self.teacher.image_size).clamp(-1, 1)
-
-    def _encode(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        return self.teacher.encode(images, generator=rng if self.config.posterior == "sample" else None)
 
     def _level(self, eps: Tensor) -> Tensor:
         return unit_rms(eps) if self.config.rms_rescale else eps

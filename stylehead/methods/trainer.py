@@ -9,19 +9,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from stylehead.config import StylizeConfig, flag
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.images import FeatureMaps
 from stylehead.memory import MemoryTier, choose_tier, device_memory
 from stylehead.methods.build import build_method
-from stylehead.methods.contract import Perception, Terms
+from stylehead.methods.config import StylizeConfig
+from stylehead.methods.contract import DepthFunction, Method, Networks, Perception, Terms
 from stylehead.methods.draws import Draw, draw_inputs
-from stylehead.methods.stages import DepthFunction
 from stylehead.methods.views import Scene, render_groups
+from stylehead.settings import flag
 from stylehead.teacher import Teacher
 
 LATENT_CHANNELS, LATENT_FRACTION = 4, 8
@@ -116,9 +115,10 @@ class Stylizer:
         features: Feature network of the perceptual distance, needed when its weight is not 0.
         depth_estimator: Monocular depth, used when the settings allow it.
         perception: Networks that look at pictures, for methods that ask them.
+        method: The method, built from these settings; by default the one that they are of.
 
     Raises:
-        UsageError: The settings do not fit the models.
+        UsageError: The settings do not fit the models, or the method was built from others.
         MissingError: A ControlNet or network that the settings need is not there.
     """
 
@@ -132,21 +132,24 @@ class Stylizer:
         features: FeatureMaps | None = None,
         depth_estimator: DepthFunction | None = None,
         perception: Perception | None = None,
+        method: Method[Any] | None = None,
     ) -> None:
         if generator is reference:
             raise UsageError("The generator and its untouched reference must be two objects.")
+        if method is not None and method.config != config:
+            raise UsageError("The method was built from other settings than these.")
         self.generator, self.reference, self.config = generator.eval(), reference.eval(), config
-        self.objective = build_method(
-            config, teacher, features=features, depth_estimator=depth_estimator, perception=perception
-        )
+        seeing = perception or Perception()
+        networks = Networks(teacher, features, depth_estimator, seeing.image_text, seeing.faces)
+        self.method = method or build_method(config, networks)
         self.teacher = teacher
         generator.requires_grad_(False)
         reference.requires_grad_(False)
-        self.trained = self.objective.trained(generator)
+        self.trained = self.method.trained(generator)
         for parameter in self.trained.values():
             parameter.requires_grad_(True)
         self.optimizer = torch.optim.Adam(
-            self.trained.values(), lr=config.learning_rate, betas=self.objective.betas
+            self.trained.values(), lr=config.learning_rate, betas=self.method.betas
         )
         self.device = next(generator.parameters()).device
         self.memory = _choose_tier(config, self.device, generator, teacher)
@@ -155,7 +158,6 @@ class Stylizer:
         self.choices = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self._progress = _Progress()
-        self._previous: tuple[Tensor, Tensor] | None = None
         self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
     @property
@@ -211,7 +213,7 @@ class Stylizer:
             draw = self._draw()
             scene = self._render(draw)
             clock.mark("render")
-            terms = self.objective.terms(scene, previous=self._previous, rng=self.noise)
+            terms = self.method.terms(scene, rng=self.noise)
             clock.mark("teacher")
             norm, applied = self._descend(terms)
             self._follow()
@@ -219,22 +221,21 @@ class Stylizer:
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
-        if self.config.relative_distance_weight > 0:
-            self._previous = (scene.planes.detach(), scene.reference_planes)
         return self._record(draw, terms, norm, applied=applied, seconds=clock.seconds)
 
     def _choose_trained(self) -> None:
         """Switch gradients on for what moves in this iteration, and off for the rest."""
-        chosen = self.objective.chosen(self.generator, self.reference, rng=self.noise)
+        chosen = self.method.chosen(self.generator, self.reference, rng=self.noise)
         for name, parameter in self.trained.items():
             parameter.requires_grad_(chosen is None or name in chosen)
 
     def _draw(self) -> Draw:
         draw = draw_inputs(
             self.config,
+            self.method.sampling,
             z_dim=self.generator.config.z_dim,
             latent_shape=self._latent_shape(),
-            generator=self.choices,
+            rng=self.choices,
             progress=self._done(),
         )
         return draw.to(self.device)
@@ -256,14 +257,14 @@ class Stylizer:
             reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
             reference_views = render_groups(
                 self.reference, reference_planes, ws, draw, config,
-                groups=self.objective.reference_groups(), rng=self.noise, one_view=one_view,
+                groups=self.method.reference_groups(), rng=self.noise, one_view=one_view,
             )  # fmt: skip
         planes = self.generator.planes(
             ws, noise_mode=config.noise_mode, generator=self.noise, recompute=one_view
         )
         views = render_groups(
             self.generator, planes, ws, draw, config,
-            groups=self.objective.groups(), rng=self.noise, one_view=one_view,
+            groups=self.method.groups(), rng=self.noise, one_view=one_view,
         )  # fmt: skip
         edited = self.generator.edited(ws)
         return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
@@ -355,7 +356,7 @@ class Stylizer:
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "choices": self.choices.get_state(),
             "noise": self.noise.get_state(),
-            "previous": self._previous,
+            "previous": self.method.carried,
             "progress": asdict(self._progress),
             "config": self.config.to_dict(),
         }
@@ -378,8 +379,8 @@ class Stylizer:
         self.optimizer.load_state_dict(dict(state["optimizer"]))
         self.choices.set_state(state["choices"].cpu())
         self.noise.set_state(state["noise"].cpu())
-        previous = state["previous"]
-        self._previous = None if previous is None else tuple(t.to(self.device) for t in previous)
+        carried = state["previous"]
+        self.method.carried = None if carried is None else tuple(t.to(self.device) for t in carried)
         self._progress = _Progress(**state["progress"])
 
 

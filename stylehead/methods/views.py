@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stylehead.config import StylizeConfig
 from stylehead.generator import PanoHead, RawOutput, RenderOptions, TriGrid
 from stylehead.methods.backgrounds import recolour
+from stylehead.methods.config import StylizeConfig
 from stylehead.methods.draws import Draw
 
 Groups = Mapping[str, bool]
@@ -49,35 +49,6 @@ class Scene:
     reference_planes: Tensor
     ws: Tensor
     edited_ws: Tensor
-
-
-def trained_groups(config: StylizeConfig) -> Groups:
-    """Return the groups of views of the trained generator that the terms need."""
-    grid_final = config.grid_mode == "after_sr"
-    wanted = {
-        "single": (True, True),
-        "single_mirrored": (config.mirror and config.mirror_weight > 0, True),
-        "grid": (config.grid, grid_final),
-        "grid_mirrored": (config.grid and config.grid_mirror and config.mirror_weight > 0, grid_final),
-    }
-    return {name: final for name, (on, final) in wanted.items() if on}
-
-
-def reference_groups(config: StylizeConfig, *, estimated: bool) -> Groups:
-    """Return the groups of views of the reference that the terms need.
-
-    Args:
-        config: What is switched on.
-        estimated: Depth is estimated from final images, not rendered.
-    """
-    depth = config.grid and config.depth != "none"
-    masks = config.mask == "reference" or config.alpha_weight > 0
-    final_single = config.canny or config.latent_weight > 0
-    wanted = {
-        "single": (masks or final_single, final_single),
-        "grid": (config.grid and (masks or depth), depth and estimated),
-    }
-    return {name: final for name, (on, final) in wanted.items() if on}
 
 
 def render_groups(

@@ -75,7 +75,7 @@ STYLES = tuple(STYLE_WORDS)
 PROMPTED_STYLES = tuple(style for style in STYLES if style != PHOTO)
 
 SHAPES = ("{}", "portrait of {}", "a portrait of {}", "the head of {}", "{} portrait", "a picture of {}")
-_VIEW_WORDS: dict[View, tuple[str, ...]] = {
+VIEW_WORDS: dict[View, tuple[str, ...]] = {
     "front": ("front view", "seen from the front"),
     "side": ("side view", "seen from the side"),
     "back": ("back view", "seen from behind"),
@@ -106,7 +106,7 @@ def caption(
     if grid and rng.random() < 0.5:
         return _pick(_GRID_WORDS, rng).format(phrase)
     if view is not None and not grid and rng.random() < 0.4:
-        return f"{phrase}, {_pick(_VIEW_WORDS[view], rng)}"
+        return f"{phrase}, {_pick(VIEW_WORDS[view], rng)}"
     return phrase
 
 
@@ -115,7 +115,7 @@ def all_words() -> list[str]:
     texts = [*SHAPES, *_GRID_WORDS, "a person"]
     for words in STYLE_WORDS.values():
         texts += [*words.nouns, *words.manners, *words.keys]
-    for phrases in _VIEW_WORDS.values():
+    for phrases in VIEW_WORDS.values():
         texts += phrases
     return sorted({word for text in texts for word in re.findall(r"[a-z0-9]+|[^\sa-z0-9{}]", text.lower())})
 

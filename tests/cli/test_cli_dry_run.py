@@ -80,8 +80,8 @@ def test_missing_weights_cannot_be_probed(run: Run) -> None:
 
 
 def test_a_depth_estimator_counts_when_it_is_asked_for(run: Run) -> None:
-    from stylehead.config import StylizeConfig
     from stylehead.jobs.plan import choose_preset, plan_job
+    from stylehead.methods.config import StylizeConfig
 
     def roles(**settings: object) -> list[str]:
         config = StylizeConfig.from_dict({"prompt": "x", "preset": "panohead", **settings})

@@ -10,9 +10,9 @@ import pytest
 from cli_helpers import FAST, Outcome, Run
 from PIL import Image
 
-from stylehead.config import StylizeConfig
-from stylehead.evaluation.methods import ABLATION, METHODS
+from stylehead.evaluation.methods import ladder, systems
 from stylehead.jobs.signals import StopRequest
+from stylehead.methods.config import StylizeConfig
 from stylehead.runs import RunDirectory
 
 FEW = ("--identities", "2", "--yaws", "0,30")
@@ -298,7 +298,7 @@ TINY = ("--iterations", "1", *FEW)
 def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(measure: Run) -> None:
     outcome = measure("eval", "--methods", "all", "--prompts", "paper", "--dry-run", "--json")
     rows = document(outcome)["rows"]
-    assert len(rows) == 5 * len(METHODS)
+    assert len(rows) == 5 * len(systems())
     states = {(row["label"], row["state"]) for row in rows}
     assert ("stylehead (ours)", "missing") in states
     assert all(row["path"] is None for row in rows if row["state"] == "cannot")
@@ -337,7 +337,7 @@ def test_what_is_missing_is_trained_once(measure: Run) -> None:
 def test_a_stopped_run_of_the_table_goes_on(measure: Run) -> None:
     words = ("eval", "--methods", "stylehead", "--prompts", "Pixar character", "--iterations", "3", *FEW)
     plan = document(measure(*words, "--dry-run", "--json"))["rows"][0]
-    config = StylizeConfig(prompt="Pixar character", iterations=3)
+    config = StylizeConfig.from_dict({"prompt": "Pixar character", "iterations": 3})
     started = measure("stylize", "--prompt", "Pixar character", "--iterations", "2", "--out", plan["path"])
     assert started.code == 0, started
     run = RunDirectory.open(Path(plan["path"]))
@@ -384,9 +384,9 @@ def test_what_edits_pictures_needs_no_training(measure: Run) -> None:
 def test_the_ablation_is_a_ladder_at_equal_budget(measure: Run) -> None:
     outcome = measure("eval", "--ablation", *TINY, "--json")
     rows = [row for row in document(outcome)["rows"] if row["kind"] == "method"]
-    assert [row["label"] for row in rows] == list(ABLATION)
+    assert [row["label"] for row in rows] == list(ladder())
     assert {row["iterations"] for row in rows} == {1}
-    assert len({row["path"] for row in rows}) == len(ABLATION)
+    assert len({row["path"] for row in rows}) == len(ladder())
 
 
 def test_ctrl_c_while_training_says_how_to_go_on(measure: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,7 +410,9 @@ def test_the_fast_run_is_the_default_experiment(finished: Path) -> None:
     """What the tests above take for granted: the fixture differs from the defaults in its length only."""
     config = StylizeConfig.from_dict(RunDirectory.open(finished).manifest()["config"])
     changed = {
-        k for k, v in config.to_dict().items() if v != StylizeConfig(prompt="Pixar character").to_dict()[k]
+        k
+        for k, v in config.to_dict().items()
+        if v != StylizeConfig.from_dict({"prompt": "Pixar character"}).to_dict()[k]
     }
     assert changed <= {"iterations", "checkpoint_every", "preview_every"}
     assert "--iterations" in FAST

@@ -5,7 +5,6 @@ import inspect
 import subprocess
 import sys
 import time
-from typing import get_args
 
 import pytest
 import typer
@@ -15,8 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from stylehead import __version__
 from stylehead.cli.options import PANELS
 from stylehead.cli.stylize import stylize
-from stylehead.config import Method, StylizeConfig
-from stylehead.method_settings import METHOD_SETTINGS
+from stylehead.methods.registry import BUILT_IN, settings_class
 
 COMMANDS = ("stylize", "render", "eval", "invert", "info", "doctor")
 
@@ -44,7 +42,7 @@ def test_every_command_ends_with_examples(run: Run) -> None:
 
 def test_defaults_on_the_command_line_are_those_of_the_dataclass() -> None:
     parameters = inspect.signature(stylize).parameters
-    for field in dataclasses.fields(StylizeConfig):
+    for field in dataclasses.fields(settings_class("ld")):
         if field.name == "prompt":
             assert parameters["prompt"].default is None
         else:
@@ -53,7 +51,8 @@ def test_defaults_on_the_command_line_are_those_of_the_dataclass() -> None:
 
 def test_every_setting_has_one_panel_and_a_help_text() -> None:
     placed = [name for names in PANELS.values() for name in names]
-    assert sorted(placed) == sorted(field.name for field in dataclasses.fields(StylizeConfig))
+    known = {name for method in BUILT_IN for name in settings_class(method).names()}
+    assert sorted(placed) == sorted({"method"} | known)
     for parameter in inspect.signature(stylize).parameters.values():
         if parameter.annotation is not typer.Context:
             (option,) = parameter.annotation.__metadata__
@@ -75,9 +74,8 @@ def test_help_needs_no_heavy_import_and_little_time() -> None:
 
 
 def test_only_what_is_built_is_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert get_args(Method) == tuple(METHOD_SETTINGS)
     monkeypatch.setenv("COLUMNS", "300")  # so that no name is cut in two
-    assert f"<{'|'.join(METHOD_SETTINGS)}>" in run("stylize", "--help").out
+    assert f"<{'|'.join(BUILT_IN)}>" in run("stylize", "--help").out
     started = time.monotonic()
     outcome = run("stylize", "--prompt", "Pixar", "--method", "ip2p")
     assert outcome.code == 2

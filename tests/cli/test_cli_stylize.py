@@ -89,8 +89,8 @@ def test_the_style_file_holds_only_what_changed_and_says_how(finished: Path, wor
 
 
 def test_the_network_can_be_rebuilt_from_the_run(finished: Path, world: Path) -> None:
-    from stylehead.config import StylizeConfig
     from stylehead.generator import GeneratorConfig
+    from stylehead.methods.config import StylizeConfig
 
     document = json.loads((finished / "config.json").read_text())
     loaded = PanoHead.load(world / "generator.safetensors")

@@ -12,9 +12,9 @@ from tiny_teacher import tiny_autoencoder, write_tiny_depth_estimator
 from typer.testing import CliRunner
 
 from stylehead.cli.app import app
-from stylehead.config import StylizeConfig
 from stylehead.export import showcase
 from stylehead.jobs import models
+from stylehead.methods.config import StylizeConfig
 from stylehead.weights import presets
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stylehead.config import StylizeConfig
 from stylehead.cost import Blueprint, Rates, estimate, measure_rates
 from stylehead.cost.meter import Meter, fused_attention
 from stylehead.generator import GeneratorConfig, PanoHead, trainable_parameters
 from stylehead.generator.field import HeadField
 from stylehead.memory import TIERS
 from stylehead.methods import Stylizer
+from stylehead.methods.config import StylizeConfig
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
 
+PLAIN = StylizeConfig.from_dict({"prompt": "a"})
 FACTOR = 1.5
 """How far an estimate of memory may be from what an iteration really holds."""
 
@@ -63,7 +64,7 @@ def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, 
 
 def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
     generator = tiny()
-    guess = estimate(on_paper(generator.config, teacher_folder), StylizeConfig(prompt="a"), TIERS["24"])
+    guess = estimate(on_paper(generator.config, teacher_folder), PLAIN, TIERS["24"])
 
     def size(network) -> int:
         tensors = (*network.parameters(), *network.buffers())
@@ -78,7 +79,7 @@ def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
 
 
 def test_half_precision_halves_the_denoiser_and_offloading_takes_it_away(teacher_folder):
-    config = StylizeConfig(prompt="a")
+    config = PLAIN
     single = estimate(on_paper(GeneratorConfig.tiny(), teacher_folder), config, TIERS["24"])
     half = on_paper(GeneratorConfig.tiny(), teacher_folder, torch.float16, "cuda")
     kept, moved = (estimate(half, config, TIERS[name]) for name in ("24", "8"))
@@ -108,7 +109,7 @@ def test_switches_change_the_work(teacher_folder):
 def test_an_estimator_on_paper_costs_its_final_pictures(teacher_folder):
     from stylehead.perception.depth import DepthEstimator
 
-    paper, config = on_paper(GeneratorConfig.tiny(), teacher_folder), StylizeConfig(prompt="a")
+    paper, config = on_paper(GeneratorConfig.tiny(), teacher_folder), PLAIN
     without = estimate(paper, config, TIERS["24"])
     seeing = dataclasses.replace(paper, depth_estimator=DepthEstimator(depth_skeleton(), size=28))
     with_it = estimate(seeing, config, TIERS["24"])
@@ -166,7 +167,11 @@ def test_fused_attention_keeps_no_scores_but_counts_its_products():
 
 
 def test_time_is_work_over_rates_plus_traffic_over_another(teacher_folder):
-    guess = estimate(on_paper(GeneratorConfig.tiny(), teacher_folder), StylizeConfig(prompt="a"), TIERS["24"])
+    guess = estimate(
+        on_paper(GeneratorConfig.tiny(), teacher_folder),
+        PLAIN,
+        TIERS["24"],
+    )
     rates = Rates({torch.float32: 1e9}, 1e8)
     assert guess.seconds(rates) == pytest.approx(guess.flops[torch.float32] / 1e9 + guess.traffic / 1e8)
     measured = measure_rates("cpu", (torch.float32,))

@@ -10,20 +10,19 @@ from html.parser import HTMLParser
 import pytest
 from eval_helpers import random_case, random_encoders
 
-from stylehead.config import StylizeConfig
 from stylehead.errors import UsageError
 from stylehead.evaluation.columns import COLUMNS, measure_row
 from stylehead.evaluation.methods import (
-    ABLATION,
-    METHODS,
     PAPER_PROMPTS,
     ablation_config,
     find_methods,
     find_prompts,
+    ladder,
     method_config,
     method_order,
     method_title,
     row_of,
+    systems,
 )
 from stylehead.evaluation.numbers import Dash, Number
 from stylehead.evaluation.report import report_page
@@ -38,6 +37,7 @@ from stylehead.evaluation.table import (
     to_csv,
     to_json,
 )
+from stylehead.methods.config import StylizeConfig
 
 FACTS = {"preset": "mini", "identities": 5, "yaws_deg": [-30.0, 0.0, 30.0, 180.0], "psi": 1.0}
 
@@ -239,7 +239,7 @@ def test_pictures_best_and_worst_cases() -> None:
 
 
 def test_methods_are_in_the_paper_s_order() -> None:
-    names = [method.name for method in METHODS]
+    names = [method.name for method in systems()]
     assert names[-2:] == ["ld", "stylehead"]
     assert [method.name for method in find_methods("all")][: len(names)] == names
     assert [method.name for method in find_methods("ld, sds,ld")] == ["ld", "sds"]
@@ -252,12 +252,12 @@ def test_every_method_can_be_trained_or_edits_pictures() -> None:
     for method in find_methods("all"):
         if not method.pictures_only:
             assert method_config(method.name, "Pixar character", {"iterations": 7}).iterations == 7
-    assert [method.name for method in METHODS if method.pictures_only] == ["ip2p", "instantid"]
+    assert [method.name for method in systems() if method.pictures_only] == ["ip2p", "instantid"]
 
 
 def test_the_paper_s_ld_has_none_of_our_anchors_and_everybody_s_budget() -> None:
     paper, ours, sds = (method_config(name, "Pixar character", {}) for name in ("ld", "stylehead", "sds"))
-    assert ours == StylizeConfig(prompt="Pixar character")
+    assert ours == StylizeConfig.from_dict({"prompt": "Pixar character"})
     assert (paper.alpha_weight, paper.latent_weight, paper.step_range) == (0, 0, (35, 49))
     assert (paper.method, paper.score, paper.rank, paper.mirror) == ("ld", "likelihood", "both", True)
     assert len({(config.iterations, config.learning_rate, config.cfg_scale) for config in (paper, ours)}) == 1
@@ -281,7 +281,7 @@ def test_prompts_of_the_paper() -> None:
 
 def test_the_ablation_changes_one_thing_at_a_time() -> None:
     configs = [
-        ablation_config(variant, "Pixar character", {"iterations": 9}).to_dict() for variant in ABLATION
+        ablation_config(variant, "Pixar character", {"iterations": 9}).to_dict() for variant in ladder()
     ]
     steps = [
         {name for name in before if before[name] != after[name]}
@@ -291,4 +291,4 @@ def test_the_ablation_changes_one_thing_at_a_time() -> None:
     assert {config["iterations"] for config in configs} == {9}
     default = ablation_config("+ mirror (ours)", "Pixar character", {})
 
-    assert default == StylizeConfig(prompt="Pixar character")
+    assert default == StylizeConfig.from_dict({"prompt": "Pixar character"})

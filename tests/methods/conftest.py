@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylehead.config import StylizeConfig
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.methods import Stylizer
+from stylehead.methods.config import StylizeConfig
 from stylehead.teacher import Teacher
 
 sys.path.append(str(Path(__file__).parents[1] / "teacher"))

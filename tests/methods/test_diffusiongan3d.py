@@ -6,8 +6,8 @@ import json
 import pytest
 import torch
 
-from stylehead.config import profile
 from stylehead.methods import diffusiongan3d
+from stylehead.methods.config import profile
 from stylehead.methods.taught import Answer
 from stylehead.runs import pack_state, unpack_state
 
@@ -77,9 +77,9 @@ def test_distances_between_identities_are_compared_with_the_iteration_before(mak
     stylizer = make_diffusion(relative_distance_floor=0.0, relative_distance_limit=0.0)
     first = stylizer.step()
     assert first.losses == {}
-    then, then_fixed = stylizer._previous
+    then, then_fixed = stylizer.method.carried
     scene = stylizer._render(stylizer._draw())
-    terms = stylizer.objective.terms(scene, previous=stylizer._previous, rng=stylizer.noise)
+    terms = stylizer.method.terms(scene, rng=stylizer.noise)
     fixed = (scene.reference_planes - then_fixed).unflatten(1, (3, -1)).square().sum(2)
     now = (scene.planes - then).unflatten(1, (3, -1)).square().sum(2)
     expected = (now / fixed - 1).abs().mean()
@@ -87,10 +87,9 @@ def test_distances_between_identities_are_compared_with_the_iteration_before(mak
     torch.testing.assert_close(
         terms.losses["relative_distance"], expected * latent / (4 * 64 * 64), rtol=1e-3, atol=1e-9
     )
-    untouched = stylizer.objective.terms(
-        dataclasses.replace(scene, planes=scene.reference_planes),
-        previous=(then_fixed, then_fixed),
-        rng=stylizer.noise,
+    stylizer.method.carried = (then_fixed, then_fixed)
+    untouched = stylizer.method.terms(
+        dataclasses.replace(scene, planes=scene.reference_planes), rng=stylizer.noise
     )
     assert untouched.losses["relative_distance"] == pytest.approx(0, abs=1e-6)
 
@@ -105,9 +104,9 @@ def test_its_score_is_that_of_styleganfusion_without_the_regularisers(make_diffu
 
 def test_reconstruction_is_off_unless_asked_for(make_diffusion):
     plain = make_diffusion()
-    assert plain.objective.reference_groups() == {}
+    assert plain.method.reference_groups() == {}
     held = make_diffusion(reconstruction_weight=5.0)
-    assert held.objective.reference_groups() == {"single": True}
+    assert held.method.reference_groups() == {"single": True}
     first, second = held.step(), held.step()
     assert first.losses["reconstruction"] < 1e-9  # nothing has changed yet
     assert second.losses["reconstruction"] > 0

@@ -136,7 +136,7 @@ def test_relative_distance_is_zero_for_shifted_copies_and_bounded_where_referenc
 
 def test_recolouring_is_exact_for_a_composite():
     head, mask = noise(2, 3, 4, 4), torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-    colours = random_backgrounds(2, generator=torch.Generator().manual_seed(2))
+    colours = random_backgrounds(2, rng=torch.Generator().manual_seed(2))
     on_white = head * mask + (1 - mask)
     expected = head * mask + (1 - mask) * (2 * colours - 1)
     torch.testing.assert_close(recolour(on_white, mask, colours), expected)
@@ -157,7 +157,7 @@ def test_transparency_costs_colour():
 
 
 def test_colours_are_drawn_in_range_from_the_given_generator():
-    one, again = (random_backgrounds(50, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    one, again = (random_backgrounds(50, rng=torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one, again)
     assert 0 <= one.min() < 0.1
     assert 0.9 < one.max() <= 1

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
-from stylehead.config import StylizeConfig, profile
 from stylehead.errors import UsageError
 from stylehead.memory import TIERS, choose_tier, device_memory
 from stylehead.methods import Stylizer
+from stylehead.methods.config import StylizeConfig, profile
 from stylehead.teacher import Teacher
 
 SETTINGS = {
@@ -84,7 +84,7 @@ def test_lower_tiers_keep_less_for_the_backward_pass(make_stylizer):
         with torch.autograd.graph.saved_tensors_hooks(Count(), lambda tensor: tensor):
             scene = stylizer._render(stylizer._draw())
             count = Count.total
-            stylizer.objective.terms(scene, rng=stylizer.noise)
+            stylizer.method.terms(scene, rng=stylizer.noise)
         kept[name] = (count, Count.total)
     assert kept["12"][0] < kept["24"][0] / 4
     assert kept["12"][1] < kept["24"][1] / 4
@@ -125,7 +125,7 @@ def test_unknown_tiers_are_refused():
     with pytest.raises(UsageError, match="auto, 24, 12, 8"):
         choose_tier("16", device_bytes=None, largest_image=512)
     with pytest.raises(UsageError, match="auto, 24, 12, 8"):
-        StylizeConfig(prompt="x", memory="16")
+        StylizeConfig.from_dict({"prompt": "x", "memory": "16"})
     assert choose_tier("auto", device_bytes=None, largest_image=512).name == "24"
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from rivals import ToySpace, vector_length
 
-from stylehead.config import profile
 from stylehead.errors import MissingError
 from stylehead.generator.checkpoint import read_config
 from stylehead.geometry import conditioning_camera
 from stylehead.methods import Perception, nada, trainer
+from stylehead.methods.config import profile
 from stylehead.perception.templates import IMAGENET_TEMPLATES
 from stylehead.runs import pack_state, unpack_state
 from stylehead.weights.presets import mini_preset
@@ -73,7 +73,7 @@ def test_its_gradient_is_that_of_finite_differences_and_points_along_the_text_at
 
 
 def test_texts_are_averaged_over_the_templates(make_nada):
-    method = make_nada(prompt="a rosa").objective
+    method = make_nada(prompt="a rosa").method
     space = ToySpace()
     goal = (space.texts(["a rosa"])[0] + space.texts(["a picture of a rosa"])[0]) / 2
     start = (space.texts(["a man"])[0] + space.texts(["a picture of a man"])[0]) / 2
@@ -91,7 +91,7 @@ def test_an_iteration_compares_the_same_heads_from_the_same_sides(make_nada):
     record = stylizer.step()
     before = copy.deepcopy(stylizer)  # its weights moved in that step: render with those from before it
     before.load_state_dict(make_after_one_step(make_nada))
-    method, space = stylizer.objective, ToySpace()
+    method, space = stylizer.method, ToySpace()
     ws = stylizer.reference.mapping(draw.z, conditioning_camera(), truncation_psi=0.75)
     total = 0.0
     for label in draw.labels["single"][0]:
@@ -163,7 +163,7 @@ def test_layers_are_numbered_as_style_vectors_modulate_them(pristine):
 
 def test_one_step_on_the_style_vectors_ranks_the_layers(make_nada):
     stylizer = make_nada(adaptive_layers=0.5, adaptive_heads=2, yaw_deg=0.0, pitch_deg=0.0)
-    method, generator = stylizer.objective, stylizer.generator
+    method, generator = stylizer.method, stylizer.generator
     chosen = method.chosen(generator, stylizer.reference, rng=torch.Generator().manual_seed(7))
     rng = torch.Generator().manual_seed(7)
     scores = torch.zeros(generator.num_ws)
@@ -187,14 +187,14 @@ def test_one_step_on_the_style_vectors_ranks_the_layers(make_nada):
 def test_layers_that_are_not_chosen_stand_still(make_nada, monkeypatch):
     stylizer = make_nada()
     names = [*nada.layers(stylizer.generator)[1], *nada.layers(stylizer.generator)[3]]
-    monkeypatch.setattr(stylizer.objective, "chosen", lambda *_, **__: names)
+    monkeypatch.setattr(stylizer.method, "chosen", lambda *_, **__: names)
     before = weights_of(stylizer)
     stylizer.step()
     after = moved(before, weights_of(stylizer))
     assert after
     assert after <= set(names)
     monkeypatch.undo()
-    monkeypatch.setattr(stylizer.objective, "chosen", lambda *_, **__: None)
+    monkeypatch.setattr(stylizer.method, "chosen", lambda *_, **__: None)
     stylizer.step()
     assert moved(before, weights_of(stylizer)) > set(names) & after
 
@@ -229,8 +229,8 @@ def test_it_sees_the_same_heads_from_the_same_sides_as_the_paper(make_nada, make
 
 
 def test_published_settings_and_missing_networks(make_nada, make_stylizer):
-    published = profile("paper", method="nada")
-    assert (published["learning_rate"], published["batch"], published["adaptive_heads"]) == (0.0016, 2, 8)
+    published = make_nada(**profile("paper", method="nada")).config
+    assert (published.learning_rate, published.batch, published.adaptive_heads) == (0.0016, 2, 8)
     optimizer = make_nada().optimizer
     assert optimizer.param_groups[0]["betas"] == (0.0, pytest.approx(math.pow(0.99, 0.8)))
     assert make_nada(batch=2, psi=1.0).step().losses.keys() == {"direction"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stylehead.geometry import conditioning_camera, mirror
 from stylehead.images import resize
-from stylehead.methods import objective as objective_module
+from stylehead.methods import ask as ask_module
 from stylehead.methods.backgrounds import recolour
 from stylehead.methods.draws import draw_inputs, step_limits
 from stylehead.methods.grid import merge, split
@@ -34,7 +34,7 @@ class Slow:
 
     def __init__(self, stylizer):
         self.stylizer, self.config = stylizer, stylizer.config
-        self.teacher, self.draw = stylizer.objective.teacher, stylizer._draw()
+        self.teacher, self.draw = stylizer.method.teacher, stylizer._draw()
         camera = conditioning_camera(math.radians(self.config.conditioning_pitch_deg))
         self.ws = stylizer.reference.mapping(self.draw.z, camera, truncation_psi=self.config.psi)
 
@@ -116,7 +116,7 @@ def test_grids_move_the_weights_as_the_formula_says(make_stylizer, mode, mirrore
 
     stylizer.choices.manual_seed(stylizer.config.seed)
     scene = stylizer._render(stylizer._draw())
-    terms = stylizer.objective.terms(scene, rng=stylizer.noise)
+    terms = stylizer.method.terms(scene, rng=stylizer.noise)
     got = torch.autograd.grad(terms.scores["grid"], parameters, retain_graph=True)
     assert_close(got, expected)
     through_super = torch.autograd.grad(
@@ -157,7 +157,7 @@ def gradients(monkeypatch):
         seen.append(gradient.clone())
         return surrogate(latents, gradient)
 
-    monkeypatch.setattr(objective_module, "surrogate", spy)
+    monkeypatch.setattr(ask_module, "surrogate", spy)
     return seen
 
 
@@ -214,7 +214,7 @@ def test_the_released_slip_only_rescales_the_score(gradients, make_stylizer):
     index = stylizer._draw().step_index["single"]
     right = injected(gradients, make_stylizer(**BARE, rank="none", grid=False))[0]
     wrong = injected(gradients, make_stylizer(**BARE, rank="none", grid=False, alpha_lookup="step_index"))[0]
-    schedule = stylizer.objective.teacher.schedule
+    schedule = stylizer.method.teacher.schedule
     ratio = schedule.misread_alpha_bar(index).sqrt() / schedule.alpha_bar(981 - 20 * index).sqrt()
     torch.testing.assert_close(wrong, right * ratio)
 
@@ -230,10 +230,14 @@ def test_draws_do_not_depend_on_switches(make_stylizer):
 
 
 def test_draws_stay_in_their_ranges(make_stylizer):
-    config = make_stylizer(
-        batch=40, views=5, step_range=(35, 49), grid_step_range=(15, 40), step_window=0
-    ).config
-    draw = draw_inputs(config, z_dim=4, latent_shape=(4, 2, 2), generator=torch.Generator().manual_seed(0))
+    stylizer = make_stylizer(batch=40, views=5, step_range=(35, 49), grid_step_range=(15, 40), step_window=0)
+    draw = draw_inputs(
+        stylizer.config,
+        stylizer.method.sampling,
+        z_dim=4,
+        latent_shape=(4, 2, 2),
+        rng=torch.Generator().manual_seed(0),
+    )
     assert set(draw.step_index["single"].tolist()) == set(range(35, 50))
     assert 15 <= draw.step_index["grid"].min() < draw.step_index["grid"].max() <= 40
     yaw = torch.atan2(draw.labels["single"][..., 3], draw.labels["single"][..., 11]).rad2deg()
@@ -276,7 +280,7 @@ class Calls:
 
     def __init__(self, stylizer, monkeypatch):
         self.counts = {}
-        parts = stylizer.objective.teacher.parts
+        parts = stylizer.method.teacher.parts
         targets = {
             "unet": (parts.unet, "forward"),
             "canny": (parts.controlnets["canny"], "forward"),
@@ -353,7 +357,7 @@ def test_what_is_switched_off_is_not_computed(make_stylizer, monkeypatch, settin
     ],
 )
 def test_only_views_that_are_used_are_rendered(make_stylizer, settings, groups):
-    assert make_stylizer(**settings).objective.groups() == groups
+    assert make_stylizer(**settings).method.groups() == groups
 
 
 def test_backgrounds(make_stylizer):
@@ -386,14 +390,14 @@ def test_the_tweedie_target_is_the_decoded_guided_estimate(make_stylizer):
     slow = Slow(stylizer)
     stylizer.choices.manual_seed(0)
     scene = stylizer._render(stylizer._draw())
-    got = stylizer.objective.terms(scene, rng=stylizer.noise).losses["tweedie"]
+    got = stylizer.method.terms(scene, rng=stylizer.noise).losses["tweedie"]
 
     teacher, image = slow.teacher, resize(scene.views["single"].final(), 32)
     t = 981 - 20 * slow.draw.step_index["single"]
     alpha_bar = teacher.schedule.alphas_cumprod[t].reshape(1, 1, 1, 1)
     noised = alpha_bar.sqrt() * teacher.encode(image) + (1 - alpha_bar).sqrt() * slow.draw.eps["single"]
     frozen = canny_condition(resize(scene.reference_views["single"].final(), 32))
-    pair = teacher.predict(noised, t, stylizer.objective.text, condition=ControlCondition("canny", frozen))
+    pair = teacher.predict(noised, t, stylizer.method.text, condition=ControlCondition("canny", frozen))
     guided = pair.eps_uncond + 7.5 * (pair.eps_cond - pair.eps_uncond)
     decoded = teacher.decode((noised - (1 - alpha_bar).sqrt() * guided) / alpha_bar.sqrt())
     expected = 2.0 * ((image + 1) / 2 - (decoded.clamp(-1, 1) + 1) / 2).square().mean()

@@ -7,11 +7,11 @@ import torch
 from rivals import ToySpace
 from torch.nn import functional
 
-from stylehead.config import profile
 from stylehead.errors import MissingError
 from stylehead.generator import load_style, save_style
 from stylehead.geometry import conditioning_camera
 from stylehead.methods import Perception, styleclip
+from stylehead.methods.config import profile
 from stylehead.runs import pack_state, unpack_state
 
 CLIP = {**profile("default", method="styleclip"), "iterations": 3, "background": "white"}
@@ -80,7 +80,7 @@ def test_the_mapper_learns_and_the_generator_stays(make_clip, pristine):
     before, draw = mapper_of(stylizer), make_clip(views=4, batch=3)._draw()
 
     def loss() -> float:
-        terms = stylizer.objective.terms(stylizer._render(draw), rng=stylizer.noise)
+        terms = stylizer.method.terms(stylizer._render(draw), rng=stylizer.noise)
         return terms.losses["clip"].item()
 
     start = loss()
@@ -105,7 +105,7 @@ def test_gradients_of_the_mapper_are_those_of_finite_differences(make_clip):
     draw = stylizer._draw()
 
     def total() -> torch.Tensor:
-        terms = stylizer.objective.terms(stylizer._render(draw), rng=stylizer.noise)
+        terms = stylizer.method.terms(stylizer._render(draw), rng=stylizer.noise)
         return torch.stack(list(terms.losses.values())).sum()
 
     weights = list(stylizer.trained.values())

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from stylehead.config import profile
 from stylehead.errors import MissingError, UsageError
 from stylehead.geometry import conditioning_camera
 from stylehead.images import resize
 from stylehead.methods import taught
+from stylehead.methods.config import profile
 from stylehead.runs import pack_state, unpack_state
 from stylehead.teacher import EpsPair
 
@@ -76,9 +76,9 @@ def test_the_gradient_on_the_latents_is_the_recipe_written_out(make_fusion, resc
     stylizer.choices.manual_seed(0)
     draw = stylizer._draw()
     weight = stylizer.generator.get_parameter("superresolution.block1.torgb.weight")
-    terms = stylizer.objective.terms(stylizer._render(draw), rng=stylizer.noise)
+    terms = stylizer.method.terms(stylizer._render(draw), rng=stylizer.noise)
     (ours,) = torch.autograd.grad(terms.scores["single"], weight)
-    answer = stylizer.objective.ask(stylizer._render(draw), rng=stylizer.noise)
+    answer = stylizer.method.ask(stylizer._render(draw), rng=stylizer.noise)
     torch.testing.assert_close(taught.distilled(answer), distilled, rtol=2e-3, atol=2e-3)
     assert terms.gradient_rms["single"] == pytest.approx(rms(expected), rel=1e-2)
     # on the weights, by the chain rule through renderer and encoder
@@ -126,7 +126,7 @@ def test_a_teacher_that_knows_the_noise_asks_for_nothing(make_fusion, monkeypatc
 def test_the_perceptual_distance_keeps_its_published_balance(make_fusion):
     stylizer = make_shifted(make_fusion)
     scene = stylizer._render(stylizer._draw())
-    terms = stylizer.objective.terms(scene, rng=stylizer.noise)
+    terms = stylizer.method.terms(scene, rng=stylizer.noise)
     size = stylizer.teacher.image_size
     pictures = [resize(v["single"].final(), size).clamp(-1, 1) for v in (scene.views, scene.reference_views)]
     distance = 0.0

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import stylehead.methods
-from stylehead.config import StylizeConfig, profile
 from stylehead.errors import JobError, MemoryShortError, MissingError, UsageError
 from stylehead.generator import trainable_parameters
 from stylehead.methods import Stylizer
+from stylehead.methods.config import StylizeConfig, profile
 from stylehead.runs import pack_state, unpack_state
 from stylehead.teacher import EpsPair, Teacher
 
@@ -141,7 +141,7 @@ def test_the_time_budget_ends_a_run_and_counts_earlier_sessions(make_stylizer):
 
 def spoil(monkeypatch, stylizer: Stylizer, spoiled: set[int]) -> None:
     """Let the teacher answer NaN to some of its questions (0 is the single stage, 1 the grid)."""
-    honest = stylizer.objective.teacher.predict_all
+    honest = stylizer.method.teacher.predict_all
 
     def answer(questions, text):
         return [
@@ -149,7 +149,7 @@ def spoil(monkeypatch, stylizer: Stylizer, spoiled: set[int]) -> None:
             for index, pair in enumerate(honest(questions, text))
         ]
 
-    monkeypatch.setattr(stylizer.objective.teacher, "predict_all", answer)
+    monkeypatch.setattr(stylizer.method.teacher, "predict_all", answer)
 
 
 def test_a_score_that_is_not_finite_counts_for_nothing(make_stylizer, monkeypatch):
@@ -229,7 +229,7 @@ def test_running_out_of_memory_names_the_flags(make_stylizer, monkeypatch):
     def exhausted(*_args, **_options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(stylizer.objective.teacher, "encode", exhausted)
+    monkeypatch.setattr(stylizer.method.teacher, "encode", exhausted)
     with pytest.raises(MemoryShortError) as error:
         stylizer.step()
     assert "--no-grid" in error.value.hint

@@ -1,4 +1,4 @@
-"""The embedded denoiser, its text encoder and both ControlNets, trained together.
+"""The embedded denoiser and both ControlNets, trained together on the editor's latents and words.
 
 Edges or depth of the *photograph* steer the picture in any style: the distillation conditions on the
 untouched head while it asks for a style, so that is what is learned here, from pairs of one person as
@@ -6,8 +6,10 @@ photograph (condition) and in the style (picture), seen by the same camera. A la
 ControlNet learns, to keep what it knows; a small one learns faster when it is told what it shall draw.
 """
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
@@ -19,15 +21,15 @@ from stylehead.mini.recipes.networks import (
     NoisyBatch,
     encode_captions,
     importance,
+    latent_size,
     new_controlnet,
-    new_text_encoder,
     new_unet,
     noisy_batch,
+    trained,
 )
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.pool import LatentPool, PoolItems, photo_conditions
 from stylehead.mini.recipes.precision import in_bfloat16
-from stylehead.mini.tokens import write_tokenizer
 from stylehead.teacher.schedule import Schedule
 
 KINDS = ("canny", "depth")
@@ -35,12 +37,11 @@ _UNSTEERED_PART = 1 / 6
 
 
 class Denoiser(nn.Module):
-    """Everything of the teacher but its autoencoder, saved and averaged as one."""
+    """What is trained of the teacher, saved and averaged as one."""
 
-    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.unet = new_unet()
-        self.text_encoder = new_text_encoder(tokenizer)
+        self.unet = new_unet(size)
         self.controlnets = nn.ModuleDict({kind: new_controlnet(self.unet) for kind in KINDS})
 
 
@@ -51,37 +52,28 @@ class DenoiserRecipe:
 
     Args:
         source: Pictures to learn from.
-        vae: Trained autoencoder.
-        work: Folder for the tokenizer's files.
+        folder: Of the editor: its autoencoder, text encoder and tokenizer become the teacher's.
         batch: Latents in a step.
-        fixed_text: Leave the text encoder as it is, for what else was trained to read it.
     """
 
     name = "denoiser"
     learning_rate = 1e-3
 
-    def __init__(
-        self,
-        source: PictureSource,
-        vae: AutoencoderKL,
-        work: Path,
-        *,
-        batch: int = 24,
-        fixed_text: bool = False,
-    ) -> None:
-        write_tokenizer(work / "tokenizer")
-        self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer", local_files_only=True)
+    def __init__(self, source: PictureSource, folder: Path, *, batch: int = 24) -> None:
+        self.shared: dict[str, Any] = {
+            "vae": trained(AutoencoderKL, folder / "vae"),
+            "text_encoder": trained(CLIPTextModel, folder / "text_encoder"),
+            "tokenizer": CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
+        }
         torch.manual_seed(0)
-        self.model: nn.Module = Denoiser(self.tokenizer)
-        if fixed_text:
-            self.model.text_encoder.requires_grad_(False)
-        self.pool = LatentPool(source, vae, photo_conditions)
+        self.model: nn.Module = Denoiser(latent_size(self.shared["vae"]))
+        self.pool = LatentPool(source, self.shared["vae"], photo_conditions)
         self.schedule = Schedule()
         self.batch = batch
 
     def parameters(self) -> list[dict[str, object]]:
-        """All networks that are trained."""
-        return [{"params": [tensor for tensor in self.model.parameters() if tensor.requires_grad]}]
+        """Of the denoiser and both ControlNets."""
+        return [{"params": list(self.model.parameters())}]
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the predicted noise; for the log also by condition, and at low noise."""
@@ -89,8 +81,9 @@ class DenoiserRecipe:
         items = self.pool.draw(self.batch, rng)
         batch = noisy_batch(self.schedule, items.latents, items.captions, rng)
         parts = condition_parts(self.batch)
+        with torch.no_grad():
+            text = encode_captions(self.shared["tokenizer"], self.shared["text_encoder"], batch.captions)
         with in_bfloat16():
-            text = encode_captions(self.tokenizer, self.model.text_encoder, batch.captions)
             down, mid = steering(self.model, batch, text, items, parts)
             eps = self.model.unet(
                 batch.latents_t,
@@ -108,23 +101,22 @@ class DenoiserRecipe:
         """The embedded networks; a ControlNet that is not there starts from the denoiser."""
         assert isinstance(self.model, Denoiser)
         teacher = folder / "teacher"
-        found = copy_pretrained(self.model.unet, teacher / "unet", UNet2DConditionModel) and copy_pretrained(
-            self.model.text_encoder, teacher / "text_encoder", CLIPTextModel
-        )
+        found = copy_pretrained(self.model.unet, teacher / "unet", UNet2DConditionModel)
         for kind, controlnet in self.model.controlnets.items():
             if not copy_pretrained(controlnet, teacher / f"controlnet_{kind}", ControlNetModel):
                 controlnet.load_state_dict(new_controlnet(self.model.unet).state_dict())
         return found
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Write unet/, text_encoder/, controlnet_*/, tokenizer/ and scheduler/, weights in half precision."""
+        """Write the whole teacher, weights in half precision."""
         assert isinstance(averaged, Denoiser)
         teacher = folder / "teacher"
-        networks = {"unet": averaged.unet, "text_encoder": averaged.text_encoder}
+        networks = {"unet": averaged.unet, "vae": self.shared["vae"]}
+        networks |= {"text_encoder": self.shared["text_encoder"]}
         networks |= {f"controlnet_{kind}": network for kind, network in averaged.controlnets.items()}
         for name, network in networks.items():
-            network.half().save_pretrained(teacher / name, safe_serialization=True)
-        write_tokenizer(teacher / "tokenizer")
+            copy.deepcopy(network).half().save_pretrained(teacher / name, safe_serialization=True)
+        self.shared["tokenizer"].save_pretrained(teacher / "tokenizer")
         DDIMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
             set_alpha_to_one=False, steps_offset=1,

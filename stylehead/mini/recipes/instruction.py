@@ -1,48 +1,58 @@
 """The embedded InstructPix2Pix: a denoiser that also sees the picture which it shall change.
 
-Brooks et al., 2023: the picture's latent is four more channels of the input, whose weights start at zero, and
-in training prompt and picture are left out now and then, for guidance on each. The pairs are one person as a
-photograph and in a style, from the same camera. The text encoder is the teacher's, and stays as it is.
+Brooks et al., 2023: the picture's latent is four more channels of the input, and in training prompt and
+picture are left out now and then, for guidance on each. The pairs are one person as a photograph and in a
+style, from the same camera. The folder is a whole pipeline, with autoencoder and text encoder of its own.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.mini.recipes.embedded import copy_pretrained
-from stylehead.mini.recipes.networks import encode_captions, importance, new_unet, noisy_batch, trained
+from stylehead.mini.recipes.networks import importance, latent_size, new_unet, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
 from stylehead.mini.recipes.pool import LatentPool, softened
+from stylehead.mini.recipes.precision import in_bfloat16
+from stylehead.mini.recipes.prompt_bank import PromptBank
 from stylehead.teacher.schedule import Schedule
 
-_PICTURE_DROPOUT = 0.1
+_DROPOUT = 0.1  # of the prompt, of the picture
+_BOTH = 0.05
+_TOP_LEVELS, _TOP_PART = 100, 0.2
+_PHOTO_PART, _NOISE_PART = 0.25, 0.25
 
 
 class InstructionRecipe:
-    """Noise prediction from a noised styled latent, the photograph's latent and a caption.
+    """Noise prediction from a noised styled latent, the photograph's latent and a prompt.
 
     Args:
         source: Pictures to learn from, single views.
-        teacher: Folder of the trained teacher: its autoencoder and text encoder are used, its denoiser is
-            where this one starts.
+        folder: Of the editor's pipeline: its autoencoder, text encoder and tokenizer are read.
         batch: Latents in a step.
+        prompts: Encoded prompts of each style that are kept.
     """
 
     name = "instruction"
-    learning_rate = 1e-3
+    learning_rate = 7e-4
 
-    def __init__(self, source: PictureSource, teacher: Path, *, batch: int = 24) -> None:
-        self.tokenizer = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
-        self.text_encoder: Any = trained(CLIPTextModel, teacher / "text_encoder")
-        self.vae: Any = trained(AutoencoderKL, teacher / "vae")
-        self.model: nn.Module = widened(trained(UNet2DConditionModel, teacher / "unet"))
-        self.pool = LatentPool(source, self.vae, self._photo_latents)
+    def __init__(self, source: PictureSource, folder: Path, *, batch: int = 24, prompts: int = 256) -> None:
+        self.vae: Any = trained(AutoencoderKL, folder / "vae")
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        self.prompts = PromptBank(tokenizer, trained(CLIPTextModel, folder / "text_encoder"), size=prompts)
+        torch.manual_seed(0)
+        self.model: nn.Module = new_unet(latent_size(self.vae), in_channels=8)
+        self.pool = LatentPool(source, self.vae, self._photo_latents, fresh=0.08)
         self.schedule = Schedule()
         self.batch = batch
 
@@ -51,41 +61,101 @@ class InstructionRecipe:
         return [{"params": list(self.model.parameters())}]
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Mean squared error of the predicted noise; for the log also without a picture."""
+        """Mean squared error of the predicted noise; for the log also that of the estimated latent."""
         items = self.pool.draw(self.batch, rng)
-        dropped = torch.rand(self.batch, generator=rng) < _PICTURE_DROPOUT
-        captions = [
-            "" if drop and number % 2 else text
-            for number, (drop, text) in enumerate(zip(dropped, items.captions, strict=True))
-        ]
-        batch = noisy_batch(self.schedule, items.latents, captions, rng)
-        photos = items.kept["photos"] * ~dropped[:, None, None, None]
-        text = encode_captions(self.tokenizer, self.text_encoder, batch.captions)
-        eps = self.model(torch.cat([batch.latents_t, photos], dim=1), batch.timestep, text).sample
-        errors = (eps - batch.eps).square().mean(dim=(1, 2, 3))
-        seen = errors.detach()[~dropped]
-        values = {"seen": float(seen.mean())} if len(seen) else {}
-        return (errors * importance(batch.timestep)).mean(), values
+        text_dropped, photo_dropped = dropped(self.batch, rng)
+        states = self.prompts.draw(items.styles, rng)
+        states[text_dropped] = self.prompts.empty
+        photos = items.kept["photos"] * ~photo_dropped[:, None, None, None]
+        scale = self.vae.config.scaling_factor
+        noised = noise(self.schedule, items.latents, items.kept["photos"] * scale, rng)
+        with in_bfloat16():
+            model_input = torch.cat([noised.latents_t, photos], dim=1)
+            eps = self.model(model_input, noised.timestep, states).sample.float()
+        errors = (eps - noised.eps).square().mean(dim=(1, 2, 3))
+        found = (
+            self.schedule.tweedie(noised.latents_t, eps.detach(), noised.timestep) - items.latents
+        ).square()
+        seen, high = ~(text_dropped | photo_dropped), noised.timestep >= 1000 - _TOP_LEVELS
+        values = {"x0_top": _mean(found, seen & high), "x0": _mean(found, seen & ~high)}
+        return (errors * importance(noised.timestep)).mean(), {n: v for n, v in values.items() if v == v}
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded network."""
         return copy_pretrained(self.model, folder / "ip2p" / "unet", UNet2DConditionModel)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Write ip2p/unet/ in half precision."""
+        """Write ip2p/unet/ in half precision, ip2p/scheduler/ and what makes a pipeline of the folder."""
         assert isinstance(averaged, UNet2DConditionModel)
         averaged.half().save_pretrained(folder / "ip2p" / "unet", safe_serialization=True)
+        write_pipeline(folder / "ip2p")
 
     def _photo_latents(self, pictures: Pictures, rng: torch.Generator) -> dict[str, Tensor]:
         """Of the photographs, not scaled: so the published pipeline gives them to its denoiser."""
         return {"photos": self.vae.encode(softened(pictures.photos, rng)).latent_dist.mean}
 
 
-def widened(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """Copy a denoiser of four channels into one of eight that ignores the new four."""
-    wide = new_unet(in_channels=8)
-    state = unet.state_dict()
-    weight = state["conv_in.weight"]
-    state["conv_in.weight"] = functional.pad(weight, (0, 0, 0, 0, 0, weight.shape[1]))
-    wide.load_state_dict(state)
-    return wide
+def _mean(found: Tensor, rows: Tensor) -> float:
+    return float(found[rows].mean())
+
+
+class Noised(NamedTuple):
+    """Noised latents [B,4,h,w], the noise [B,4,h,w] that the denoiser shall find in them, timesteps [B]."""
+
+    latents_t: Tensor
+    eps: Tensor
+    timestep: Tensor
+
+
+def noise(schedule: Schedule, latents: Tensor, photos: Tensor, rng: torch.Generator) -> Noised:
+    """Noise latents at random levels; at the highest, half of them are not what is in the noise.
+
+    The last of Stable Diffusion's levels leave 7 % of the signal, in which a denoiser of 32x32 latents can
+    read the mean colour. Sampling starts from noise alone, in which it then reads grey, or from the noised
+    photograph, in which it reads the photograph's. So where sampling starts, there is noise alone in a
+    quarter of the latents and the photograph in another, and what is to be found is the noise that would have
+    led there from the latents x_0: ``(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)``.
+
+    Args:
+        schedule: The levels.
+        latents: [B,4,h,w], scaled.
+        photos: Latents of the photographs [B,4,h,w], scaled.
+        rng: Source of chance.
+    """
+    count, levels = len(latents), schedule.num_train_timesteps
+    timestep = torch.randint(levels, (count,), generator=rng)
+    top = torch.rand(count, generator=rng) < _TOP_PART
+    timestep = torch.where(top, levels - 1 - timestep * _TOP_LEVELS // levels, timestep)
+    eps = torch.randn(latents.shape, generator=rng)
+    chance = torch.rand(count, 1, 1, 1, generator=rng)
+    high = (timestep >= levels - _TOP_LEVELS)[:, None, None, None]
+    start = torch.where(high & (chance < _PHOTO_PART), photos, latents)
+    latents_t = schedule.add_noise(start, eps, timestep)
+    latents_t = torch.where(high & (chance > 1 - _NOISE_PART), eps, latents_t)
+    alpha_bar = schedule.alpha_bar(timestep)
+    return Noised(latents_t, (latents_t - alpha_bar.sqrt() * latents) / (1 - alpha_bar).sqrt(), timestep)
+
+
+def dropped(count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """For which of a batch the prompt [B], and the picture [B], is left out; for some both."""
+    chance = torch.rand(count, generator=rng)
+    return chance < _DROPOUT, (chance > _DROPOUT - _BOTH) & (chance < 2 * _DROPOUT - _BOTH)
+
+
+def write_pipeline(folder: Path) -> None:
+    """Write the scheduler and the index with which diffusers opens the folder as InstructPix2Pix."""
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+        set_alpha_to_one=False, steps_offset=1,
+    )  # fmt: skip
+    pipeline = StableDiffusionInstructPix2PixPipeline(
+        vae=trained(AutoencoderKL, folder / "vae"),
+        text_encoder=trained(CLIPTextModel, folder / "text_encoder"),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
+        unet=trained(UNet2DConditionModel, folder / "unet"),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)

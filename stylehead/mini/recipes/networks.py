@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from stylehead.mini.tokens import MAX_TOKENS
 from stylehead.teacher.schedule import Schedule
 from stylehead.weights.pretrained import load_network
 
@@ -20,15 +19,18 @@ _ERROR_DECAY = 310.0
 _LOW_NOISE_PART, _LOW_NOISE_LEVELS = 0.5, 320
 
 
-def new_unet(*, in_channels: int = 4) -> UNet2DConditionModel:
-    """An untrained denoiser of the embedded size."""
+def new_unet(size: int, *, in_channels: int = 4) -> UNet2DConditionModel:
+    """An untrained denoiser for latents [B,in_channels,size,size]: an editor's has eight channels.
+
+    Outside, where latents are fine, it is narrow and without attention.
+    """
     return UNet2DConditionModel(
-        sample_size=16,
+        sample_size=size,
         in_channels=in_channels,
         out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(48, 96, 160),
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(32, 64, 96, 160),
         layers_per_block=1,
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
@@ -36,13 +38,18 @@ def new_unet(*, in_channels: int = 4) -> UNet2DConditionModel:
     ).to(memory_format=torch.channels_last)
 
 
+def latent_size(vae: AutoencoderKL) -> int:
+    """Edge of the latents of the pictures that an autoencoder was trained on."""
+    return int(vae.config.sample_size) // 2 ** (len(vae.config.block_out_channels) - 1)
+
+
 def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     """A ControlNet that starts as a copy of the denoiser's encoder.
 
     Its outputs are zero at first, as they should be. What reads the picture is not: started the usual way,
-    two pictures differ by 1e-5 after its eight layers, and it takes thousands of steps to notice them.
+    two pictures differ by 1e-5 after its layers, and it takes thousands of steps to notice them.
     """
-    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 32, 64))
+    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 32))
     reader = controlnet.controlnet_cond_embedding
     for module in reader.modules():
         if isinstance(module, nn.Conv2d):
@@ -54,7 +61,7 @@ def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained two-layer CLIP text encoder for a tokenizer."""
+    """An untrained two-layer CLIP text encoder for a tokenizer and its window."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -62,7 +69,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             intermediate_size=4 * TEXT_WIDTH,
             num_hidden_layers=2,
             num_attention_heads=4,
-            max_position_embeddings=MAX_TOKENS,
+            max_position_embeddings=tokenizer.model_max_length,
             projection_dim=TEXT_WIDTH,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -108,9 +115,7 @@ def importance(timestep: Tensor) -> Tensor:
 
 
 def encode_captions(tokenizer: CLIPTokenizer, encoder: CLIPTextModel, captions: list[str]) -> Tensor:
-    """Last hidden states [B,L,D]."""
-    tokens = tokenizer(
-        captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    )
+    """Last hidden states [B,L,D] over the tokenizer's window."""
+    tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
     states: Tensor = encoder(tokens.input_ids).last_hidden_state
     return states

@@ -7,7 +7,7 @@ its four renders.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,21 @@ from torch.nn import functional
 
 from stylehead.geometry import split_label
 from stylehead.mini.captions import PHOTO, View, caption
+from stylehead.mini.phrases import draw_prompt
 from stylehead.mini.recipes.data import Views, facing, image_pm1, on_background
+
+
+class Describe(Protocol):
+    """Something that draws captions."""
+
+    def __call__(self, style: str, rng: np.random.Generator, /, *, view: View | None, grid: bool) -> str:
+        """Draw a caption for a picture in a style, from a side, or of four views."""
+        ...
+
+
+def any_wording(style: str, rng: np.random.Generator, *, view: View | None, grid: bool) -> str:
+    """Captions as the editor's text encoder knows them: in any wording."""
+    return draw_prompt(style, rng, view=view, grid=grid).text
 
 
 @dataclass(frozen=True)
@@ -62,11 +76,19 @@ class PictureSource:
         styled: Renders in the other styles; each identity is in `photo` too, its cameras the first there.
         grid_part: Part of the pictures that are 2x2 grids.
         white_part: Part of the pictures that stay on white.
+        describe: Draws a picture's caption.
     """
 
     def __init__(
-        self, photo: Views, styled: Views, *, grid_part: float = 0.35, white_part: float = 0.2
+        self,
+        photo: Views,
+        styled: Views,
+        *,
+        grid_part: float = 0.35,
+        white_part: float = 0.2,
+        describe: "Describe" = caption,
     ) -> None:
+        self.describe = describe
         self.photo = photo
         self.styled = styled
         self.grid_part = grid_part
@@ -125,12 +147,12 @@ class PictureSource:
         if torch.rand((), generator=rng) < 0.5:  # heads are as good in a mirror
             parts = [part.flip(-1) for part in parts]
         if not grid:
-            text = caption(style, words, view=view_name(views.cameras[row, columns[0]]))
+            text = self.describe(style, words, view=view_name(views.cameras[row, columns[0]]), grid=False)
             image, mask, photo, photo_mask, depth = (part[0] for part in parts)
             return _Item(image, mask, photo, photo_mask, depth, text, photo_row)
         image, mask, photo, photo_mask = (tile_2x2(half(part)) for part in parts[:4])
         depth = tile_2x2(parts[4][..., ::2, ::2])
-        text = caption(style, words, grid=True)
+        text = self.describe(style, words, view=None, grid=True)
         return _Item(image, mask, photo, photo_mask, depth, text, photo_row)
 
 

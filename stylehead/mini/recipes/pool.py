@@ -17,10 +17,11 @@ Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class PoolItems:
-    """Latents [B,4,h,w] (scaled), their captions, and what else is kept of the pictures, [B,...] each."""
+    """Latents [B,4,h,w] (scaled), captions and styles, and what else is kept of the pictures [B,...]."""
 
     latents: Tensor
     captions: list[str]
+    styles: list[str]
     kept: dict[str, Tensor]
 
 
@@ -68,6 +69,7 @@ class LatentPool:
         return PoolItems(
             self.items.latents[rows],
             [self.items.captions[int(row)] for row in rows],
+            [self.items.styles[int(row)] for row in rows],
             {name: tensor[rows] for name, tensor in self.items.kept.items()},
         )
 
@@ -76,7 +78,10 @@ class LatentPool:
         pictures = self.source.draw(count, rng)
         means = self.vae.encode(pictures.images).latent_dist.mean
         return PoolItems(
-            means * self.vae.config.scaling_factor, pictures.captions, self.describe(pictures, rng)
+            means * self.vae.config.scaling_factor,
+            pictures.captions,
+            pictures.styles,
+            self.describe(pictures, rng),
         )
 
     def _append(self, items: PoolItems) -> None:
@@ -84,6 +89,7 @@ class LatentPool:
         self.items = items if old is None else PoolItems(
             torch.cat([old.latents, items.latents]),
             old.captions + items.captions,
+            old.styles + items.styles,
             {name: torch.cat([tensor, items.kept[name]]) for name, tensor in old.kept.items()},
         )  # fmt: skip
 
@@ -91,7 +97,7 @@ class LatentPool:
         assert self.items is not None
         for number, text in enumerate(items.captions):
             row = self.next % self.size
-            self.items.captions[row] = text
+            self.items.captions[row], self.items.styles[row] = text, items.styles[number]
             self.items.latents[row] = items.latents[number]
             for name, tensor in self.items.kept.items():
                 tensor[row] = items.kept[name][number]

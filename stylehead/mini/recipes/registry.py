@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stylehead.mini.recipes.loop import Budget, Recipe, train
 
@@ -39,23 +39,30 @@ def _finish(_data: Path, _work: Path, export: Path) -> Recipe:
     return FinishRecipe(PeopleStream(), PanoHead.load(export / "generator.safetensors"))
 
 
-def _vae(data: Path, _work: Path, _export: Path) -> Recipe:
+def _vae(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.vae import VaeRecipe
 
-    return VaeRecipe(_pictures(data))
+    editor = export / "ip2p" / "unet"  # sees latents of this encoder
+    return VaeRecipe(_pictures(data, grid_part=0.15), fixed_encoder=editor.is_dir())
 
 
-def _denoiser(data: Path, work: Path, export: Path) -> Recipe:
+def _denoiser(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.denoiser import DenoiserRecipe
+    from stylehead.mini.recipes.pictures import any_wording
 
-    editor = export / "ip2p"  # reads the same words
-    return DenoiserRecipe(_pictures(data), _trained_vae(export), work, fixed_text=editor.is_dir())
+    return DenoiserRecipe(_pictures(data, describe=any_wording), export / "ip2p")
+
+
+def _text(_data: Path, work: Path, export: Path) -> Recipe:
+    from stylehead.mini.recipes.text import TextRecipe
+
+    return TextRecipe(export / "teacher", work)
 
 
 def _instruction(data: Path, _work: Path, export: Path) -> Recipe:
     from stylehead.mini.recipes.instruction import InstructionRecipe
 
-    return InstructionRecipe(_pictures(data, grid_part=0.0), export / "teacher")
+    return InstructionRecipe(_pictures(data, grid_part=0.0), export / "ip2p")
 
 
 def _face_adapter(data: Path, _work: Path, export: Path) -> Recipe:
@@ -90,8 +97,9 @@ _BUILD: dict[str, Build] = {
     "mapping": _mapping,
     "finish": _finish,
     "vae": _vae,
-    "denoiser": _denoiser,
+    "text": _text,
     "instruction": _instruction,
+    "denoiser": _denoiser,
     "identity": _identity,
     "style": _style,
     "image_text": _image_text,
@@ -122,17 +130,17 @@ def _report(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _pictures(data: Path, *, grid_part: float = 0.35) -> "PictureSource":
+def _pictures(data: Path, **options: Any) -> "PictureSource":
     from stylehead.mini.recipes.data import load_views
     from stylehead.mini.recipes.pictures import PictureSource
 
     styled = load_views(data / "styled")
     photo = load_views(data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
-    return PictureSource(photo, styled, grid_part=grid_part)
+    return PictureSource(photo, styled, **options)
 
 
 def _trained_vae(export: Path) -> "AutoencoderKL":
     import torch
     from diffusers import AutoencoderKL
 
-    return AutoencoderKL.from_pretrained(export / "teacher" / "vae", torch_dtype=torch.float32)
+    return AutoencoderKL.from_pretrained(export / "ip2p" / "vae", torch_dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""The embedded image autoencoder: 128x128 pictures of heads on plain backgrounds <-> 16x16x4 latents."""
+"""The embedded image autoencoder: 128x128 pictures of heads on plain backgrounds <-> 32x32x4 latents."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,15 +6,16 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stylehead.mini.recipes.embedded import copy_pretrained
-from stylehead.mini.recipes.pictures import PictureSource, half
+from stylehead.mini.recipes.pictures import PictureSource
+from stylehead.mini.recipes.precision import in_bfloat16
 
 _KL_WEIGHT = 1e-6
 _ANCHOR_WEIGHT = 0.5
-_SMALL_PART = 0.4  # of the stretch sees pictures of half the size, four times as cheap, to learn colours
 
 
 def new_vae() -> AutoencoderKL:
@@ -22,12 +23,12 @@ def new_vae() -> AutoencoderKL:
     vae = AutoencoderKL(
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 24, 48, 64),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(12, 32, 64),
         layers_per_block=1,
         latent_channels=4,
-        norm_num_groups=2,
+        norm_num_groups=4,
         mid_block_add_attention=False,
         sample_size=128,
     )
@@ -46,49 +47,53 @@ class VaeRecipe:
     Args:
         source: Pictures to learn from.
         batch: Pictures in a step.
+        fixed_encoder: Train the decoder alone, for what else was trained on these latents.
     """
 
     name = "vae"
-    learning_rate = 3e-3
+    learning_rate = 4e-4
 
-    def __init__(self, source: PictureSource, *, batch: int = 8) -> None:
+    def __init__(self, source: PictureSource, *, batch: int = 6, fixed_encoder: bool = False) -> None:
         torch.manual_seed(0)
         self.model: Any = new_vae()
+        if fixed_encoder:
+            self.model.encoder.requires_grad_(False)
+            self.model.quant_conv.requires_grad_(False)
         self.source = source
         self.batch = batch
 
     def parameters(self) -> list[dict[str, object]]:
-        """All of it."""
-        return [{"params": list(self.model.parameters())}]
+        """All that is trained."""
+        return [{"params": [tensor for tensor in self.model.parameters() if tensor.requires_grad]}]
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Absolute and squared error of pictures and of their edges."""
         pictures = self.source.draw(self.batch, rng).images
-        if progress < _SMALL_PART:
-            pictures = half(pictures)
-        posterior = self.model.encode(pictures).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=rng)
-        decoded = self.model.decode(posterior.mean + posterior.std * noise).sample
-        error = decoded - pictures
+        with in_bfloat16():
+            moments = self.model.encode(pictures).latent_dist.parameters
+            posterior = DiagonalGaussianDistribution(moments.float())
+            noise = torch.randn(posterior.mean.shape, generator=rng)
+            decoded = self.model.decode(posterior.mean + posterior.std * noise).sample
+        error = decoded.float() - pictures
         mse = error.square().mean()
         edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
         kl = posterior.kl().mean()
         # Three of the four channels stay close to a small copy of the picture: colours are learned in minutes
         # instead of hours, and a gradient on a latent is a change of colour.
-        anchor = functional.mse_loss(posterior.mean[:, :3], functional.avg_pool2d(pictures, 8))
+        anchor = functional.mse_loss(posterior.mean[:, :3], functional.avg_pool2d(pictures, 4))
         loss = mse + 0.5 * error.abs().mean() + 0.4 * edges + _ANCHOR_WEIGHT * anchor + _KL_WEIGHT * kl
         psnr = -10 * torch.log10(mse.detach() / 4)
         return loss, {"psnr": float(psnr), "kl": float(kl.detach()), "anchor": float(anchor.detach())}
 
     def warm_start(self, folder: Path) -> bool:
         """The embedded autoencoder."""
-        return copy_pretrained(self.model, folder / "teacher" / "vae", AutoencoderKL)
+        return copy_pretrained(self.model, folder / "ip2p" / "vae", AutoencoderKL)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write the diffusers folder, with the scale that gives latents unit variance."""
         assert isinstance(averaged, AutoencoderKL)
         averaged.register_to_config(scaling_factor=round(latent_scale(averaged, self.source), 5))
-        averaged.half().save_pretrained(folder / "teacher" / "vae", safe_serialization=True)
+        averaged.half().save_pretrained(folder / "ip2p" / "vae", safe_serialization=True)
 
 
 @torch.no_grad()

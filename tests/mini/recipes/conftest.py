@@ -5,6 +5,9 @@ import torch
 
 from stylehead.geometry import camera_from_angles
 from stylehead.mini.recipes.data import Views
+from stylehead.mini.recipes.networks import new_text_encoder
+from stylehead.mini.recipes.vae import new_vae
+from stylehead.mini.subwords import write_subwords
 
 
 def make_views(styles, identities, *, views=4, size=32, seed=0):
@@ -36,3 +39,17 @@ def photo():
 @pytest.fixture
 def styled():
     return make_views(["joker", "pixar"] * 2, [10, 10, 11, 11], seed=1)
+
+
+@pytest.fixture
+def editor_folder(tmp_path):
+    """The untrained parts that editor and teacher share, for pictures of 32 pixels."""
+    folder = tmp_path / "ip2p"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = new_vae()
+        vae.register_to_config(sample_size=32)
+        vae.save_pretrained(folder / "vae")
+        tokenizer = write_subwords(folder / "tokenizer")
+        new_text_encoder(tokenizer).save_pretrained(folder / "text_encoder")
+    return folder

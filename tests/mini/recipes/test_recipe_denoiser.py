@@ -6,15 +6,20 @@ import torch
 from stylehead.mini.recipes.denoiser import KINDS, DenoiserRecipe, condition_parts, steering
 from stylehead.mini.recipes.networks import NoisyBatch, new_controlnet
 from stylehead.mini.recipes.pictures import PictureSource
-from stylehead.mini.recipes.vae import new_vae
+from stylehead.teacher import Teacher
 
 
 @pytest.fixture
-def recipe(photo, styled, tmp_path):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        source = PictureSource(photo, styled, grid_part=0.0)
-        return DenoiserRecipe(source, new_vae(), tmp_path, batch=6)
+def make(photo, styled, editor_folder):
+    def make():
+        return DenoiserRecipe(PictureSource(photo, styled, grid_part=0.0), editor_folder, batch=6)
+
+    return make
+
+
+@pytest.fixture
+def recipe(make):
+    return make()
 
 
 def test_the_parts_of_a_batch_add_up():
@@ -30,7 +35,7 @@ def test_a_fresh_controlnet_is_silent_but_not_blind(recipe):
     with torch.no_grad():
         seen = controlnet.controlnet_cond_embedding(pictures)
         down, mid = controlnet(
-            torch.zeros(2, 4, 4, 4), torch.tensor([500, 500]), torch.zeros(2, 7, 128),
+            torch.zeros(2, 4, 8, 8), torch.tensor([500, 500]), torch.zeros(2, 7, 128),
             controlnet_cond=pictures, return_dict=False,
         )  # fmt: skip
     assert (seen[0] - seen[1]).abs().mean() > 0.01
@@ -55,30 +60,34 @@ def test_a_step_reaches_every_network(recipe):
     loss.backward()
     assert set(values) == {"plain", *KINDS}
     assert all(math.isfinite(value) for value in values.values())
-    networks = [recipe.model.unet, recipe.model.text_encoder, *recipe.model.controlnets.values()]
+    networks = [recipe.model.unet, *recipe.model.controlnets.values()]
     for network in networks:
         assert any(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
-def test_a_fixed_text_encoder_is_not_trained(photo, styled, tmp_path):
-    fixed = DenoiserRecipe(PictureSource(photo, styled), new_vae(), tmp_path, batch=6, fixed_text=True)
-    fixed.loss(0.0, torch.Generator().manual_seed(2))[0].backward()
-    trained = {id(tensor) for group in fixed.parameters() for tensor in group["params"]}
-    assert all(
-        tensor.grad is None and id(tensor) not in trained for tensor in fixed.model.text_encoder.parameters()
-    )
-    assert all(id(tensor) in trained for tensor in fixed.model.unet.parameters())
+def test_what_the_editor_shares_is_not_trained(recipe):
+    recipe.loss(0.0, torch.Generator().manual_seed(2))[0].backward()
+    for name in ("vae", "text_encoder"):
+        assert not any(tensor.requires_grad for tensor in recipe.shared[name].parameters())
 
 
-def test_training_goes_on_from_what_was_exported(recipe, photo, styled, tmp_path):
+def test_training_goes_on_from_what_was_exported(recipe, make, tmp_path):
     with torch.no_grad():
         for parameter in recipe.model.parameters():
             parameter.copy_(parameter.half().float())  # what the files keep
     expected = {name: tensor.clone() for name, tensor in recipe.model.state_dict().items()}
     recipe.export(recipe.model, tmp_path / "export", {})
-    other = DenoiserRecipe(PictureSource(photo, styled), new_vae(), tmp_path, batch=6)
+    other = make()
     torch.nn.init.zeros_(other.model.unet.conv_in.weight)
     assert other.warm_start(tmp_path / "export")
     for name, tensor in other.model.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
     assert not other.warm_start(tmp_path / "nothing")
+
+
+def test_what_is_exported_teaches(recipe, tmp_path):
+    recipe.export(recipe.model, tmp_path / "export", {})
+    teacher = Teacher.load(tmp_path / "export" / "teacher")
+    assert set(teacher.kinds) == set(KINDS)
+    pictures = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert teacher.decode(teacher.encode(pictures)).shape == pictures.shape

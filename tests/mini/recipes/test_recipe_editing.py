@@ -5,11 +5,11 @@ import torch
 
 from stylehead.mini.recipes.denoiser import DenoiserRecipe
 from stylehead.mini.recipes.face_adapter import FaceAdapterRecipe, adapter_state
-from stylehead.mini.recipes.instruction import InstructionRecipe, widened
-from stylehead.mini.recipes.networks import new_unet
+from stylehead.mini.recipes.instruction import InstructionRecipe, dropped, noise
 from stylehead.mini.recipes.pictures import PictureSource
-from stylehead.mini.recipes.vae import new_vae
 from stylehead.perception.embedded import IdentityEncoder
+from stylehead.teacher.editing import open_editor
+from stylehead.teacher.schedule import Schedule
 
 
 @pytest.fixture
@@ -18,13 +18,12 @@ def source(photo, styled):
 
 
 @pytest.fixture
-def export(source, tmp_path):
-    """A folder with an untrained teacher and identity encoder."""
+def export(source, editor_folder, tmp_path):
+    """A folder with an untrained teacher, identity encoder, and all of an editor but its denoiser."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        denoiser = DenoiserRecipe(source, new_vae(), tmp_path / "work")
+        denoiser = DenoiserRecipe(source, editor_folder)
         denoiser.export(denoiser.model, tmp_path, {})
-        new_vae().save_pretrained(tmp_path / "teacher" / "vae")
         IdentityEncoder().save(tmp_path / "identity.safetensors", {})
     return tmp_path
 
@@ -32,23 +31,13 @@ def export(source, tmp_path):
 @pytest.fixture(params=["instruction", "face_adapter"])
 def make(source, export, request):
     def instruction():
-        return InstructionRecipe(source, export / "teacher", batch=6)
+        return InstructionRecipe(source, export / "ip2p", batch=6, prompts=4)
 
     def face_adapter():
         faces = IdentityEncoder.load(export / "identity.safetensors")
         return FaceAdapterRecipe(source, export / "teacher", faces, batch=6)
 
     return {"instruction": instruction, "face_adapter": face_adapter}[request.param]
-
-
-def test_a_widened_denoiser_ignores_its_new_channels_at_first():
-    unet = new_unet().eval()
-    wide = widened(unet).eval()
-    latents, photos = torch.randn(2, 2, 4, 8, 8).unbind()
-    text = torch.randn(2, 5, unet.config.cross_attention_dim)
-    with torch.no_grad():
-        expected = unet(latents, 500, text).sample
-        torch.testing.assert_close(wide(torch.cat([latents, photos], dim=1), 500, text).sample, expected)
 
 
 def test_a_step_trains_what_it_should_and_nothing_else(make):
@@ -58,7 +47,7 @@ def test_a_step_trains_what_it_should_and_nothing_else(make):
     assert torch.isfinite(loss)
     assert all(parameter.grad is not None for parameter in recipe.model.parameters())
     own = {id(parameter) for parameter in recipe.model.parameters()}
-    others = [recipe.text_encoder, recipe.pool.vae, getattr(recipe, "unet", None)]
+    others = [getattr(recipe, name, None) for name in ("text_encoder", "vae", "unet")]
     for network in filter(None, others):
         for parameter in network.parameters():
             assert id(parameter) in own or not parameter.requires_grad
@@ -95,3 +84,36 @@ def test_an_adapter_is_named_as_ip_adapter_s(source, export):
     assert {"image_proj.proj.weight", "image_proj.norm.bias", "ip_adapter.1.to_k_ip.weight"} <= names
     assert "ip_adapter.13.to_v_ip.weight" in names
     assert "ip_adapter.15.to_k_ip.weight" not in names
+
+
+def test_where_sampling_starts_half_of_the_latents_have_no_signal_of_the_result_in_them():
+    rng = torch.Generator().manual_seed(0)
+    latents, photos = torch.full((4000, 1, 2, 2), 3.0), torch.full((4000, 1, 2, 2), -3.0)
+    schedule = Schedule()
+    found = noise(schedule, latents, photos, rng)
+    high = found.timestep >= 900
+    assert 0.25 < high.float().mean() < 0.31
+    alpha_bar = schedule.alpha_bar(found.timestep)
+    back = (found.latents_t - (1 - alpha_bar).sqrt() * found.eps) / alpha_bar.sqrt()
+    torch.testing.assert_close(back, latents, atol=2e-4, rtol=0)  # what is to be found leads to the result
+    signal = found.latents_t[high].mean(dim=(1, 2, 3)) / alpha_bar[high].sqrt()[:, 0, 0, 0]
+    assert abs(float(signal.mean()) - 0.75) < 0.5  # 3 in half of them, -3 in a quarter, 0 in a quarter
+    low = found.latents_t[~high] - (alpha_bar.sqrt() * latents)[~high]
+    torch.testing.assert_close(low, (found.eps * (1 - alpha_bar).sqrt())[~high])
+
+
+def test_prompt_and_picture_are_left_out_alone_and_together():
+    text, photo = dropped(20_000, torch.Generator().manual_seed(1))
+    assert float(text.float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert float(photo.float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert float((text & photo).float().mean()) == pytest.approx(0.05, abs=0.01)
+
+
+def test_what_is_exported_opens_as_an_editor(source, export):
+    recipe = InstructionRecipe(source, export / "ip2p", batch=6, prompts=4)
+    recipe.export(recipe.model, export, {})
+    editor = open_editor(export / "ip2p")
+    pictures = torch.rand(2, 3, 32, 32)
+    edited = editor.edit(pictures, "turn him into a statue", seed=1)
+    assert edited.shape[:2] == (2, 3)
+    assert all(file.stat().st_size <= 15_000_000 for file in export.rglob("ip2p/**/*") if file.is_file())

@@ -1,0 +1,94 @@
+"""Asking the teacher: encode renders, noise them, have the noise predicted, and inject a gradient."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from stylehead.errors import UsageError
+from stylehead.methods.config import TeacherSettings
+from stylehead.methods.contract import Method, Needs, Networks, Terms
+from stylehead.methods.draws import Sampling
+from stylehead.methods.inject import surrogate
+from stylehead.teacher import ControlCondition, EpsPair, Question, Teacher
+
+T = TypeVar("T", bound=TeacherSettings)
+
+
+class Noisy(NamedTuple):
+    """Latents x_t [N, C, h, w] with the noise of their timesteps [N], and what ControlNets are shown."""
+
+    latents_t: Tensor
+    timestep: Tensor
+    condition: ControlCondition | None = None
+
+
+class Distillation(Method[T]):
+    """What every method does that learns from a diffusion model.
+
+    Args:
+        config: The settings.
+        networks: The teacher, and whatever else the method needs.
+
+    Raises:
+        UsageError: The settings do not fit the teacher.
+        MissingError: There is no teacher.
+    """
+
+    needs = Needs(teacher=True)
+
+    def __init__(self, config: T, networks: Networks) -> None:
+        super().__init__(config, networks)
+        assert networks.teacher is not None, "it is among the needs"
+        self.teacher: Teacher = networks.teacher
+        if config.ddim_steps != self.teacher.schedule.steps:
+            raise UsageError(
+                f"`--ddim-steps` (={config.ddim_steps}) must be the teacher's {self.teacher.schedule.steps}."
+            )
+        self.text = self.teacher.encode_prompt(config.prompt)
+
+    @property
+    def sampling(self) -> Sampling:
+        """The step indices that are drawn."""
+        config = self.config
+        return Sampling(config.step_range, config.step_range, config.step_window)
+
+    def encode(self, pictures: Sequence[Tensor], rng: torch.Generator) -> list[Tensor]:
+        """Encode pictures, each [N, 3, S, S] in -1..1, in one call: x_0 = E(picture), each [N, C, h, w]."""
+        sampler = rng if self.config.posterior == "sample" else None
+        latents = self.teacher.encode(torch.cat(list(pictures)), generator=sampler)
+        return list(latents.split([len(picture) for picture in pictures]))
+
+    def noise(self, latents: Tensor, eps: Tensor, step_index: Tensor) -> Noisy:
+        """Return x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps at the timesteps of DDIM step indices [N]."""
+        schedule = self.teacher.schedule
+        timestep = schedule.timestep(step_index)
+        return Noisy(schedule.add_noise(latents.detach(), eps, timestep), timestep)
+
+    def predict(self, noisy: Sequence[Noisy]) -> list[EpsPair]:
+        """Predict the noise with the prompt and without it, for all latents in one call."""
+        return self.teacher.predict_all([Question(*one) for one in noisy], self.text)
+
+    def scaled(self, gradient: Tensor) -> Tensor:
+        """Scale a gradient on latents and clamp its elements."""
+        limit = self.config.gradient_clamp
+        return (gradient * self.config.gradient_scale).clamp(-limit, limit)
+
+    def inject(
+        self, terms: Terms, stage: str, gradient: Tensor, parts: Sequence[tuple[float, Tensor, Tensor]]
+    ) -> None:
+        """Put a stage's gradient on its latents.
+
+        Args:
+            terms: Where the stage's term goes.
+            stage: Its name.
+            gradient: What is noted of it in the records [N, C, h, w].
+            parts: Weight, latents and gradient of each surrogate that is summed up.
+        """
+        weight, latents, own = parts[0]
+        total = weight * surrogate(latents, own)
+        for weight, latents, own in parts[1:]:
+            total = total + weight * surrogate(latents, own)
+        terms.scores[stage] = total
+        terms.gradient_rms[stage] = gradient.square().mean().sqrt().item()

@@ -1,0 +1,240 @@
+"""The settings that every method has, in a frozen dataclass that checks itself.
+
+A method's own settings are a dataclass derived from `StylizeConfig`, in the method's file: new fields are its
+own, and a field that it declares again has another default. The command line reads options, defaults and help
+from that class, and the run manifest stores its flat JSON form.
+"""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from stylehead.errors import UsageError
+from stylehead.methods import registry
+from stylehead.settings import Count, Natural, Positive, Share, Weight, at_least, between, check, flag, refuse
+
+ProfileName = Literal["default", "paper", "release"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+Memory = Literal["auto", "24", "12", "8"]
+PROFILES: tuple[ProfileName, ...] = ("default", "paper", "release")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeConfig:
+    """What the trainer reads, whichever method it trains with.
+
+    Not for use by itself: `StylizeConfig.from_dict({"prompt": ..., "method": ...})` builds the settings of a
+    method, by default those of `registry.DEFAULT`.
+
+    Raises:
+        UsageError: A value is out of range or of the wrong type; the message names the flag and the rule.
+    """
+
+    method: ClassVar[str]
+    """Name of the method that these settings are of."""
+    former: ClassVar[Mapping[str, Any]] = {"weight_average": 0.0}
+    """Fields that whole records of older versions lack, and the values that those ran with."""
+
+    prompt: str
+    """What every head shall become, in words."""
+    preset: str = "auto"
+    """Which weights to work on: auto, mini or panohead."""
+    seed: Annotated[int, at_least(0), between(0, 2**63 - 1)] = 0
+    """Seed of every random choice of the run."""
+    memory: Memory = "auto"
+    """GPU gigabytes to fit in: less costs time, never quality; auto goes by what the device has."""
+    iterations: Count = 60
+    """Number of optimiser steps."""
+    time_budget_minutes: Positive | None = None
+    """Stop after this many minutes even if iterations are left."""
+    learning_rate: Positive = 4e-3
+    """Adam's learning rate."""
+    learning_rate_end: Share = 0.1
+    """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""
+    weight_average: Annotated[float, between(0, 0.9999)] = 0.92
+    """Part of the weights' running average that a step leaves; it is the result (0: the last weights)."""
+    batch: Count = 1
+    """Identities drawn in every iteration."""
+    views: Count = 1
+    """Single views of each identity in every iteration."""
+    checkpoint_every: Natural = 100
+    """Iterations between two checkpoints; 0 keeps only the last."""
+    preview_every: Natural = 50
+    """Iterations between two preview pictures; 0 draws none."""
+
+    background: Literal["random", "white", "bare"] = "random"
+    """Behind the head: a random plain colour, white, or bare (what the network shows there)."""
+    noise_mode: Literal["const", "random", "none"] = "const"
+    """Noise inputs of the generator."""
+    ray_jitter: bool = False
+    """Jitter the sample depths along every ray."""
+    yaw_deg: Annotated[float, between(0, 180)] = 60.0
+    """Single views look from yaw angles within plus or minus this."""
+    pitch_deg: Annotated[float, between(0, 89)] = 30.0
+    """All views look from nominal pitch angles within plus or minus this."""
+    conditioning_pitch_deg: Annotated[float, between(-89, 89)] = 0.0
+    """Nominal pitch of the camera that the mapping network is told (positive is below)."""
+    psi: Share = 0.75
+    """Truncation of the latent: 1 draws every head, 0 only the average one."""
+    psi_cutoff: Natural | None = None
+    """Number of latent layers that are truncated; all when not given."""
+    max_non_finite: Count = 20
+    """Stop after this many NaN steps in a row."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not self.prompt.strip():
+            refuse("prompt", repr(self.prompt), "some words, for example `Portrait of a werewolf`")
+
+    def source(self, role: str) -> str | None:
+        """Return the folder or hub id that the user named for a frozen network; None: the preset's own.
+
+        Args:
+            role: `diffusion`, `controlnet_canny`, `controlnet_depth`, `vae`, `depth_estimator` or `clip`.
+        """
+        named: str | None = getattr(self, role, None)
+        return named
+
+    # ---------------------------------------------------------------------------------------------- JSON
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values (tuples become lists); `from_dict` takes them back."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return {"prompt": values.pop("prompt"), "method": self.method, **values}
+
+    def to_json(self) -> str:
+        """Return the JSON text of the settings; `from_json(to_json())` is equal to the original."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build the settings of the method that the JSON values name, or of this class's method.
+
+        Raises:
+            UsageError: A name is unknown (the nearest one is suggested), missing, or its value is invalid.
+        """
+        method = str(values.get("method", getattr(cls, "method", registry.DEFAULT)))
+        kind = registry.settings_class(method)
+        if not issubclass(kind, cls):
+            raise UsageError(f"`--method` (={method}) must be {cls.method} here.")
+        settings = kind._read({name: value for name, value in values.items() if name != "method"})
+        if "prompt" not in settings:
+            raise UsageError("A stylise job needs `--prompt`.")
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        return kind(**fields)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Build settings from the text that `to_json` wrote.
+
+        Raises:
+            UsageError: The text is not a JSON object, or a value in it is invalid.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"The settings are not valid JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise UsageError("The settings are not a JSON object.")
+        return cls.from_dict(values)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some settings changed, checked again."""
+        return self.from_dict({**self.to_dict(), **changes})
+
+    @classmethod
+    def renamed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return JSON values of older versions under today's names; a method with such names extends it."""
+        if values.pop("save_memory", False):
+            values["memory"] = "12"
+        return values
+
+    @classmethod
+    def _read(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Check the names. Whole records of older versions held the settings of all methods: those go."""
+        settings, known = cls.renamed(values), cls.names()
+        whole = set(known) - settings.keys() <= cls.former.keys()
+        for name in [name for name in settings if name not in known]:
+            foreign = name in _names_of_others()
+            if whole and foreign:
+                del settings[name]
+            elif foreign:
+                raise UsageError(f"`{flag(name)}` says nothing to `--method {cls.method}`.")
+            else:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else None
+                raise UsageError(f"There is no setting `{name}`.", hint)
+        return {**cls.former, **settings} if whole else settings
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of all fields, in order."""
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+
+def _names_of_others() -> set[str]:
+    """Return the names of all settings that any method of this package has."""
+    return {name for method in registry.BUILT_IN for name in registry.settings_class(method).names()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings(StylizeConfig):
+    """What every method has that learns from a diffusion model."""
+
+    former: ClassVar[Mapping[str, Any]] = {**StylizeConfig.former, "step_window": 0}
+
+    diffusion: str | None = None
+    """Stable Diffusion 1.x model to learn from, a diffusers folder or hub id; else the preset's own."""
+    vae: str | None = None
+    """Autoencoder, a folder or hub id; a tiny one (AutoencoderTiny, such as TAESD) is faster and coarser."""
+    precision: Precision = "auto"
+    """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
+    cfg_scale: Weight = 7.5
+    """Classifier-free guidance scale."""
+    ddim_steps: Annotated[int, at_least(1), between(1, 999)] = 50
+    """Number of DDIM steps that the step indices count."""
+    step_range: tuple[int, int] = (28, 49)
+    """First and last DDIM step index drawn for single views (49 is the least noise)."""
+    step_window: Natural = 7
+    """Neighbouring steps drawn from at once, first the noisiest, at the end the cleanest; 0: always all."""
+    gradient_scale: Positive = 1e-3
+    """Factor on the score before it enters the latent."""
+    gradient_clamp: Positive = 1.0
+    """Largest absolute value of a scaled score element."""
+    posterior: Literal["mean", "sample"] = "mean"
+    """Latent of a render: the mean of the VAE's posterior or a sample of it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_steps("step_range")
+
+    def check_steps(self, name: str) -> None:
+        """Refuse a range of step indices that is not in order or not within the DDIM steps."""
+        low, high = getattr(self, name)
+        if not 0 <= low <= high < self.ddim_steps:
+            refuse(name, f"{low} {high}", f"two step indices in order, from 0 to {self.ddim_steps - 1}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTextSettings(StylizeConfig):
+    """What every method has that compares pictures and texts."""
+
+    clip: str | None = None
+    """CLIP model for methods that ask one, a transformers folder or hub id; else the preset's encoder."""
+
+
+def profile(name: str = "default", *, method: str = registry.DEFAULT) -> dict[str, Any]:
+    """Return the settings in which a profile of a method differs from the method's defaults.
+
+    `paper` and `release` of a rival are both its own published settings. Use as
+    `StylizeConfig.from_dict(profile("paper") | {"prompt": ...})`.
+
+    Raises:
+        UsageError: There is no such profile or method.
+    """
+    if name not in PROFILES:
+        raise UsageError(f"`--profile` (={name}) must be one of {', '.join(PROFILES)}.")
+    return {**registry.method_class(method).profile(name), "method": method}

@@ -1,0 +1,360 @@
+"""LD, likelihood distillation with mirrored, gridded and rank-weighed scores (arXiv 2411.13536).
+
+The generator G(w, pi) follows the gradient of log p(x_t | y), y being the prompt, with x_0 = E(G(w, pi)) the
+latent of a render, a mean over cameras pi, noises eps and timesteps t:
+
+    (N)  x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps                        noise
+    (S)  eps_hat = eps(x_t; null) + s (eps(x_t; y) - eps(x_t; null))          predict, with guidance s
+    (LD) g = sqrt(abar_t) eps_hat / sqrt(1 - abar_t)                          - dx_t/dx_0 grad log p(x_t | y)
+    (R)  g <- U diag(w s) V^T  where  g = U diag(s) V^T                       rank: channels by pixels
+    (M)  grad_theta = g (b dx_0/dtheta) + M g (m dx_0'/dtheta)                mirror: x_0' of the view M pi
+    (G)  all of it once more with x_0 = E of four views of one head, tiled    grid
+
+The letters stand beside the lines of `terms` that do so. Ours are the control variate of `scores.py`, which
+subtracts from (LD) what has mean zero, the two anchors, and the sliding noise levels.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from stylehead.errors import UsageError
+from stylehead.images import resize, to_01
+from stylehead.methods import losses
+from stylehead.methods.ask import Distillation, Noisy
+from stylehead.methods.config import TeacherSettings
+from stylehead.methods.contract import Needs, Networks, Terms
+from stylehead.methods.draws import Sampling
+from stylehead.methods.rank import rank_weigh
+from stylehead.methods.registry import Variant
+from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
+from stylehead.methods.scores import Score, latent_gradient
+from stylehead.methods.stages import Stage, grid_stage, single_stage
+from stylehead.methods.views import Groups, Scene
+from stylehead.settings import Share, Weight, between, refuse
+from stylehead.teacher import EpsPair
+
+Stages = Literal["none", "single", "grid", "both"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LdSettings(TeacherSettings, RelativeDistanceSettings):
+    """Settings of LD; the defaults are what measured best on the embedded world."""
+
+    former: ClassVar[Mapping[str, Any]] = {**TeacherSettings.former, "latent_colour": 1.0}
+
+    controlnet_canny: str | None = None
+    """Edge ControlNet, a folder or hub id; else the one that comes with the diffusion model or preset."""
+    controlnet_depth: str | None = None
+    """Depth ControlNet, likewise."""
+    depth_estimator: str | None = None
+    """Monocular depth network, a transformers folder or hub id such as Depth-Anything-V2."""
+
+    score: Score = "likelihood"
+    """Score: likelihood (the paper's less its noise), paper, classifier (guidance difference) or sds."""
+    grid_step_range: tuple[int, int] = (28, 49)
+    """First and last DDIM step index drawn for the grid."""
+    alpha_lookup: Literal["timestep", "step_index"] = "timestep"
+    """Where the noise level of the score is looked up; step_index repeats the released script's slip."""
+
+    mirror: bool = True
+    """Apply the flipped score to the mirrored view as well."""
+    base_weight: Weight = 0.75
+    """Weight of the score on the view it was estimated for; 1 when mirror is off."""
+    mirror_weight: Weight = 0.25
+    """Weight of the flipped score on the mirrored view."""
+    grid: bool = True
+    """Denoise four views of each identity together, tiled two by two."""
+    grid_mode: Literal["before_sr", "after_sr"] = "before_sr"
+    """Tile raw renders (before super-resolution) or final images (after it)."""
+    grid_weight: Weight = 1.0
+    """Weight of the score on the grid."""
+    grid_mirror: bool = False
+    """Apply the grid's score, every tile flipped in place, to the mirrored four views as well."""
+    grid_yaw_deg: Annotated[float, between(0, 180)] = 180.0
+    """Grid views look from yaw angles within plus or minus this."""
+    rank: Stages = "both"
+    """Stages whose score is rank weighed: none, single, grid or both."""
+    rank_weights: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)
+    """Factors on the score's singular values, largest first."""
+    rank_renormalise: bool = False
+    """Give the rank-weighed score back the channel means and deviations it had before."""
+    mask: Literal["none", "reference", "generator"] = "reference"
+    """Whose alpha mask multiplies the score: none, the untouched generator's or the trained one's."""
+
+    canny: bool = True
+    """Condition single views on the edges of the untouched render."""
+    canny_scale: Weight = 1.0
+    """Strength of the edge ControlNet."""
+    canny_channel: Literal["luma", "red"] = "luma"
+    """Channel on which edges are found; the released script takes red."""
+    depth: Literal["auto", "rendered", "estimated", "none"] = "auto"
+    """Depth of the untouched renders that the grid is conditioned on; auto: estimated with an estimator."""
+    depth_scale: Weight = 1.0
+    """Strength of the depth ControlNet."""
+
+    tweedie_weight: Weight = 1.0
+    """Weight of the distance between a render and its one-step denoised picture."""
+    perceptual_weight: Weight = 0.0
+    """Weight of the perceptual distance between a render and its one-step denoised picture."""
+    alpha_weight: Weight = 4.5
+    """Weight of keeping the alpha mask of the untouched render (ours, not the paper's)."""
+    latent_weight: Weight = 1.3
+    """Weight of keeping the latent of the untouched render (ours, not the paper's)."""
+    latent_colour: Share = 0.0
+    """How much a head's mean colour counts in that: 1 as much as its shape, 0 not at all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_steps("grid_step_range")
+        if not self.rank_weights or min(self.rank_weights) < 0:
+            refuse("rank_weights", self.rank_weights, "one or more factors that are not negative")
+        if self.mirror and self.base_weight + self.mirror_weight == 0:
+            refuse("base_weight", self.base_weight, "above 0 when `--mirror-weight` is 0")
+
+    @classmethod
+    def renamed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Read records from before `depth` named a source."""
+        source = values.pop("depth_source", "auto")
+        if isinstance(values.get("depth"), bool):
+            values["depth"] = source if values["depth"] else "none"
+        return super().renamed(values)
+
+
+_PUBLISHED: dict[str, Any] = {
+    "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0, "weight_average": 0.0,
+    "checkpoint_every": 250, "preview_every": 250,
+    "cfg_scale": 7.5, "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
+    "canny_channel": "red",
+    "tweedie_weight": 0.1, "perceptual_weight": 0.05, "relative_distance_weight": 1.0,
+    "alpha_weight": 0.0, "latent_weight": 0.0,
+    "background": "bare", "conditioning_pitch_deg": math.degrees(0.2),
+}  # fmt: skip
+PROFILES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {**_PUBLISHED, "score": "paper", "rank": "both", "rank_renormalise": False},
+    "release": {
+        **_PUBLISHED, "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
+        "rank": "single", "rank_renormalise": True, "mask": "generator",
+        "relative_distance_axis": "planes", "relative_distance_floor": 0.0, "relative_distance_limit": 0.0,
+        "noise_mode": "random", "ray_jitter": True,
+    },
+}  # fmt: skip
+"""The equations, and the authors' script with its quirks, as differences from the defaults."""
+
+PAPER_TERMS: dict[str, object] = {
+    "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
+    "tweedie_weight": 0.1, "relative_distance_weight": 1.0, "alpha_weight": 0.0, "latent_weight": 0.0,
+}  # fmt: skip
+"""The paper's noise levels and regularisers, but for LPIPS, for which there is no network. The drawn noise
+stays subtracted, which changes no expectation; budget, guidance and backgrounds are everybody's."""
+
+_PLAIN: dict[str, object] = {"mirror": False, "grid": False, "rank": "none"}
+ABLATION: Mapping[str, Mapping[str, object]] = {
+    "SDS": {**_PLAIN, "score": "sds", "canny": False},
+    "SDS + ControlNet": {**_PLAIN, "score": "sds"},
+    "LD + ControlNet": _PLAIN,
+    "+ rank weighing": {"mirror": False, "grid": False},
+    "+ grid after SR": {"mirror": False, "grid_mode": "after_sr"},
+    "+ grid before SR": {"mirror": False},
+    "+ mirror (ours)": {},
+}
+"""The ladder of the paper's ablation, as changes to the default settings; all else is equal in every row."""
+
+
+class LikelihoodDistillation(Distillation[LdSettings]):
+    """Likelihood distillation with all its switches.
+
+    Raises:
+        UsageError: The settings do not fit the teacher or each other.
+        MissingError: A ControlNet, feature network or depth estimator is needed and not there.
+    """
+
+    name, title = "ld", "LD (the paper)"
+    ablation = ABLATION
+
+    def __init__(self, config: LdSettings, networks: Networks) -> None:
+        super().__init__(config, networks)
+        self.features = networks.features
+        self.depth_estimator = None if config.depth == "rendered" else networks.depth_estimator
+        if config.rank != "none" and len(config.rank_weights) != self.teacher.latent_channels:
+            raise UsageError(
+                f"`--rank-weights` (={config.rank_weights}) must be {self.teacher.latent_channels} factors, "
+                "one per latent channel of this teacher."
+            )
+
+    @classmethod
+    def needed(cls, config: LdSettings) -> Needs:
+        """Return the teacher, its ControlNets as they are switched on, and what looks at pictures."""
+        depth = config.grid and config.depth != "none"
+        estimated = depth and config.depth != "rendered"
+        return Needs(
+            teacher=True,
+            controls=(*(("canny",) if config.canny else ()), *(("depth",) if depth else ())),
+            depth_estimator=("required" if config.depth == "estimated" else "optional")
+            if estimated
+            else "no",
+            features=config.perceptual_weight > 0,
+        )
+
+    @classmethod
+    def profile(cls, name: str) -> dict[str, Any]:
+        """Return in what a profile differs from the defaults."""
+        return dict(PROFILES[name])
+
+    @classmethod
+    def variants(cls) -> tuple[Variant, ...]:
+        """Return the paper's own row, and that of the defaults, which have anchors of ours."""
+        return Variant(cls.name, cls.title, PAPER_TERMS), Variant("stylehead", "stylehead (ours)")
+
+    @classmethod
+    def variant_of(cls, config: LdSettings) -> str:
+        """Return `stylehead` for a run with our anchors."""
+        return "stylehead" if config.latent_weight or config.alpha_weight else cls.name
+
+    # -------------------------------------------------------------------------------------- what is rendered
+
+    @property
+    def sampling(self) -> Sampling:
+        """The step indices of both stages and the grid's cameras."""
+        config = self.config
+        return Sampling(config.step_range, config.grid_step_range, config.step_window, config.grid_yaw_deg)
+
+    def groups(self) -> Groups:
+        """Return single views, grids, and the mirrored of both, as they are switched on."""
+        config, final = self.config, self.config.grid_mode == "after_sr"
+        mirrored = config.mirror_weight > 0
+        wanted = {
+            "single": (True, True),
+            "single_mirrored": (config.mirror and mirrored, True),
+            "grid": (config.grid, final),
+            "grid_mirrored": (config.grid and config.grid_mirror and mirrored, final),
+        }
+        return {name: final for name, (on, final) in wanted.items() if on}
+
+    def reference_groups(self) -> Groups:
+        """Return the untouched views that conditions, masks and anchors look at."""
+        config = self.config
+        depth = config.grid and config.depth != "none"
+        masks = config.mask == "reference" or config.alpha_weight > 0
+        final_single = config.canny or config.latent_weight > 0
+        wanted = {
+            "single": (masks or final_single, final_single),
+            "grid": (config.grid and (masks or depth), depth and self.depth_estimator is not None),
+        }
+        return {name: final for name, (on, final) in wanted.items() if on}
+
+    # ------------------------------------------------------------------------------------- one iteration
+
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
+        """Compute every term that is switched on, and nothing else.
+
+        The trainer has drawn heads w, cameras pi, noises eps and steps t, and rendered G(w, pi).
+        """
+        terms, draw = Terms(), scene.draw
+        stages = self._stages(scene)  # single views, and (G) four tiled
+        latents = self._encode(stages, rng)  # x_0 = E(G(w, pi)), and x_0' of the mirrored views
+        noisy = [  # (N)
+            self.noise(latents[stage.name], draw.eps[stage.name], draw.step_index[stage.name])._replace(
+                condition=stage.condition  # what the ControlNets are shown
+            )
+            for stage in stages
+        ]
+        pairs = self.predict(noisy)  # (S)
+        for stage, x_t, pair in zip(stages, noisy, pairs, strict=True):
+            gradient = self._gradient(stage, x_t, pair, scene)  # (LD), (R), and the head's mask
+            if gradient is None:
+                terms.non_finite.append(stage.name)
+                continue
+            parts = [(stage.weights[0], latents[stage.name], gradient)]
+            if stage.mirrored is not None:  # (M)
+                flipped = stage.mirror_map(gradient)
+                parts.append((stage.weights[1], latents[f"{stage.name}_mirrored"], flipped))
+            self.inject(terms, stage.name, gradient, parts)  # dx_0/dtheta is autograd's
+        if "single" not in terms.non_finite:
+            self._add_denoised(terms, stages[0], noisy[0], pairs[0])
+        self._add_anchors(terms, scene, latents["single"])
+        distance = relative_distance(self.config, scene, self.carried)
+        self.carried = remembered(self.config, scene)
+        if distance is not None:
+            terms.losses["relative_distance"] = self.config.relative_distance_weight * distance
+        return terms
+
+    def _stages(self, scene: Scene) -> list[Stage]:
+        stages = [single_stage(scene, self.config, self.teacher)]
+        if self.config.grid:
+            stages.append(grid_stage(scene, self.config, self.teacher, depth_estimator=self.depth_estimator))
+        return stages
+
+    def _encode(self, stages: list[Stage], rng: torch.Generator) -> dict[str, Tensor]:
+        """Encode all pictures in one call: latents [N, C, h, w] by stage, `_mirrored` behind its name."""
+        pictures = {}
+        for stage in stages:
+            pictures[stage.name] = stage.images
+            if stage.mirrored is not None:
+                pictures[f"{stage.name}_mirrored"] = stage.mirrored
+        return dict(zip(pictures, self.encode(list(pictures.values()), rng), strict=True))
+
+    def _gradient(self, stage: Stage, x_t: Noisy, pair: EpsPair, scene: Scene) -> Tensor | None:
+        """Return the weighed, masked and scaled gradient on a stage's latents; None if not finite."""
+        config, schedule = self.config, self.teacher.schedule
+        if config.alpha_lookup == "step_index":
+            alpha_bar = schedule.misread_alpha_bar(scene.draw.step_index[stage.name])
+        else:
+            alpha_bar = schedule.alpha_bar(x_t.timestep)
+        eps = scene.draw.eps[stage.name]
+        gradient = latent_gradient(config.score, pair, eps, cfg_scale=config.cfg_scale, alpha_bar=alpha_bar)
+        if not gradient.isfinite().all():
+            return None
+        if config.rank in (stage.name, "both"):
+            gradient = rank_weigh(gradient, config.rank_weights, renormalise=config.rank_renormalise)
+        if stage.mask is not None:
+            gradient = gradient * stage.mask
+        return self.scaled(gradient)
+
+    # ---------------------------------------------------------------------------------------- regularisers
+
+    def _add_denoised(self, terms: Terms, stage: Stage, x_t: Noisy, pair: EpsPair) -> None:
+        """Add the distances between the renders and their one-step denoised pictures."""
+        config = self.config
+        if config.tweedie_weight == 0 and config.perceptual_weight == 0:
+            return
+        with torch.no_grad():
+            x0_hat = self.teacher.schedule.tweedie(x_t.latents_t, pair.guided(config.cfg_scale), x_t.timestep)
+            picture_pm1 = self.teacher.decode(x0_hat).clamp(-1, 1)
+        if config.tweedie_weight > 0:
+            value = losses.tweedie_loss(stage.images, to_01(picture_pm1))
+            terms.losses["tweedie"] = config.tweedie_weight * value
+        if config.perceptual_weight > 0 and self.features is not None:
+            value = losses.perceptual_loss(stage.images, picture_pm1, self.features)
+            terms.losses["perceptual"] = config.perceptual_weight * value
+
+    def _add_anchors(self, terms: Terms, scene: Scene, latents: Tensor) -> None:
+        """Add the terms that hold masks and latents to those of the reference."""
+        config = self.config
+        if config.alpha_weight > 0:
+            values = [
+                losses.alpha_loss(scene.views[name].mask, scene.reference_views[name].mask)
+                for name in ("single", "grid")
+                if name in scene.views
+            ]
+            terms.losses["alpha"] = config.alpha_weight * torch.stack(values).mean()
+        if config.latent_weight > 0:
+            with torch.no_grad():
+                untouched = scene.reference_views["single"]
+                kept = self.teacher.encode(resize(untouched.final(), self.teacher.image_size))
+                mask = resize(untouched.mask, self.teacher.latent_size)
+            terms.losses["latent"] = config.latent_weight * losses.latent_loss(
+                latents, kept, mask, colour=config.latent_colour
+            )
+
+
+def baseline(kind: type[LdSettings]) -> dict[str, Any]:
+    """Return the defaults that settings derived from LD's declare again: in every profile they stay so."""
+    own = kind.__mro__[: kind.__mro__.index(LdSettings)]
+    declared = {name for base in own for name in vars(base).get("__annotations__", ())}
+    return {name: getattr(kind, name) for name in LdSettings.names() if name in declared}
