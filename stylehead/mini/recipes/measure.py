@@ -5,6 +5,7 @@ identity encoder that judge were trained on true renders, never on what the teac
 """
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -23,11 +24,12 @@ from stylehead.images import outline_iou, perceptual_distance
 from stylehead.methods.grid import TILES, merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
+from stylehead.mini.recipes.precision import device_named
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 
-_NAMES = ("generator", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
+_NAMES = ("generator", "truncated", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,35 @@ class HeldOut:
     styled: Views
 
 
+def generators_figures(weights: Path, views: Views, device: torch.device) -> dict[str, float]:
+    """Of the generator in a folder of weights."""
+    return generator_figures(
+        PanoHead.load(weights / "generator.safetensors", device),
+        ImageTextEncoder.load(weights / "image_text.safetensors").to(device),
+        views,
+    )
+
+
 def generator_figures(
     generator: PanoHead, looks: ImageTextEncoder, photo: Views, *, people: int = 64
 ) -> dict[str, float]:
     """How near heads are to the truth, means over identities and cameras.
 
-    PSNR in dB (pictures clamped), IoU of the outlines at 0.5, perceptual distance by the image encoder.
+    PSNR in dB (pictures clamped), IoU of the outlines at 0.5, perceptual distance by the image encoder. Heads
+    are truncated as much as the true ones were.
     """
-    label = conditioning_camera()
+    device = generator.backbone.mapping.w_avg.device
+    label = conditioning_camera().to(device)
     psnr, iou, perceptual = [], [], []
     for row in range(people):
+        person = photo.rows(torch.tensor([row])).to(device)
+        psi = 1.0 if person.psi is None else float(person.psi)
         with torch.no_grad():
-            ws = generator.mapping(photo.z[row : row + 1], label)
-            out = generator.synthesis(ws, photo.cameras[row], background="white")
-        truth = image_pm1(photo.images[row])
-        image = out.image.clamp(-1, 1)
+            ws = generator.mapping(person.z, label, truncation_psi=psi)
+            out = generator.synthesis(ws, person.cameras[0], background="white")
+        truth, image = image_pm1(person.images[0]), out.image.clamp(-1, 1)
         psnr.append(-10 * torch.log10((image - truth).square().mean(dim=(1, 2, 3)) / 4))
-        iou.append(outline_iou(out.mask, photo.masks[row].float()[:, None] / 255))
+        iou.append(outline_iou(out.mask, person.masks[0].float()[:, None] / 255))
         perceptual.append(perceptual_distance(*(looks.trunk.maps(x) for x in (image, truth))))
     values = {"psnr": psnr, "mask_iou": iou, "perceptual": perceptual}
     return {name: float(torch.cat(value).mean()) for name, value in values.items()}
@@ -201,30 +215,35 @@ def main(arguments: list[str] | None = None) -> int:
         "--people", type=int, default=24, help="samples of the teacher per style and ControlNet"
     )
     parser.add_argument("--only", nargs="*", choices=_NAMES, default=list(_NAMES), help="what to measure")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the generator is measured"
+    )
     options = parser.parse_args(arguments)
     held_out = HeldOut(load_views(options.data / "test"), load_views(options.data / "teststyled"))
-    classifier = StyleClassifier.load(options.weights / "style_classifier.safetensors")
+    device = device_named(options.device)
+    classifier = functools.cache(
+        lambda: StyleClassifier.load(options.weights / "style_classifier.safetensors")
+    )
     measures: dict[str, Callable[[], object]] = {
-        "generator": lambda: generator_figures(
-            PanoHead.load(options.weights / "generator.safetensors"),
-            ImageTextEncoder.load(options.weights / "image_text.safetensors"),
-            held_out.photo,
+        "generator": lambda: generators_figures(options.weights, held_out.photo, device),
+        "truncated": lambda: generators_figures(
+            options.weights, load_views(options.data / "truncated"), device
         ),
         "classifier": lambda: classifier_figures(
-            classifier, Teacher.load(options.weights / "teacher"), held_out
+            classifier(), Teacher.load(options.weights / "teacher"), held_out
         ),
         "identity": lambda: identity_figures(
             IdentityEncoder.load(options.weights / "identity.safetensors"), held_out
         ),
         "autoencoder": lambda: autoencoder_figures(Teacher.load(options.weights / "teacher"), held_out),
         "teacher": lambda: teacher_figures(
-            Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
+            Teacher.load(options.weights / "teacher"), classifier(), held_out.photo, people=options.people
         ),
         "grids": lambda: grid_figures(
-            Teacher.load(options.weights / "teacher"), classifier, held_out.photo, people=options.people
+            Teacher.load(options.weights / "teacher"), classifier(), held_out.photo, people=options.people
         ),
         "wordings": lambda: wording_figures(
-            Teacher.load(options.weights / "teacher"), classifier, held_out.photo
+            Teacher.load(options.weights / "teacher"), classifier(), held_out.photo
         ),
     }
     figures = {name: measure() for name, measure in measures.items() if name in options.only}

@@ -1,7 +1,8 @@
 """Draw the training and held-out renders of the procedural heads: `python -m stylehead.mini.recipes data`.
 
-Four sets: `photo` and `styled` for training, `test` and `teststyled` for held-out figures. Styled pictures
-show people of `photo` from the same cameras. A set grows shard by shard; what exists is not drawn again.
+Five sets: `photo` and `styled` for training; `test`, `truncated` and `teststyled` for held-out figures.
+Styled pictures show people of `photo` from the same cameras, truncated ones what `--psi 0.75` should show. A
+set grows shard by shard; what exists is not drawn again.
 """
 
 import time
@@ -43,6 +44,7 @@ class RenderSet:
         styles: Styles each person is drawn in.
         shard: People in a file.
         turntable: Cameras evenly around instead of at random.
+        psi: How truncated everybody is.
     """
 
     name: str
@@ -52,12 +54,14 @@ class RenderSet:
     styles: tuple[StyleName, ...]
     shard: int
     turntable: bool = False
+    psi: float = 1.0
 
 
 def render_sets(people: int) -> list[RenderSet]:
-    """The four sets, with this many people to train on (a fifth of them drawn in every style)."""
+    """The five sets, with this many people to train on (a fifth of them drawn in every style)."""
     return [
         RenderSet("test", 0, 256, 12, STYLES[:1], 64, turntable=True),
+        RenderSet("truncated", 0, 64, 12, STYLES[:1], 64, turntable=True, psi=0.75),
         RenderSet("teststyled", 0, 40, 4, STYLES[1:], 10, turntable=True),
         RenderSet("photo", TRAINING_SEED_BASE, people, 6, STYLES[:1], 50),
         RenderSet("styled", TRAINING_SEED_BASE, max(10, people // 5), 4, STYLES[1:], 10),
@@ -65,7 +69,7 @@ def render_sets(people: int) -> list[RenderSet]:
 
 
 def draw_data(data: Path, *, people: int, minutes: float, report: Callable[[str], None]) -> None:
-    """Draw what is missing of the four sets.
+    """Draw what is missing of the five sets.
 
     Args:
         data: Folder of all sets.
@@ -113,7 +117,7 @@ def _shards(render_set: RenderSet) -> Iterator[tuple[int, range]]:
 
 def _write_shard(path: Path, renderer: HeadRenderer, render_set: RenderSet, seeds: range) -> None:
     rows = [
-        drawn_person(renderer, seed, cameras_of(render_set, seed), style=style)
+        drawn_person(renderer, seed, cameras_of(render_set, seed), style=style, psi=render_set.psi)
         for seed in seeds
         for style in render_set.styles
     ]
