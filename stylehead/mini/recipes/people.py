@@ -29,7 +29,7 @@ WHOLE_PART, LEAST_PSI = 0.5, 0.5
 _SEEDS = 2**31
 _PSI_SEED_SHIFT = 555_000_000
 _PATIENCE = 5.0  # seconds between looks at whether the other side still lives
-_WAITING = 16  # people drawn in advance
+_WAITING = 64  # people drawn in advance
 
 
 class People(Protocol):
@@ -71,14 +71,17 @@ class PeopleStream:
     The first seed is taken from the training's source of chance: a training that goes on meets new people.
 
     Args:
-        workers: Processes that draw.
+        workers: Processes that draw, and wait when they are ahead; by default one a core but one.
         views: Cameras of each person.
         size: People kept in memory, 0.6 MB each.
         least: People that have to be there before the first draw.
     """
 
-    def __init__(self, *, workers: int = 1, views: int = 6, size: int = 2048, least: int = 64) -> None:
-        self.workers, self.views, self.size, self.least = workers, views, size, least
+    def __init__(
+        self, *, workers: int | None = None, views: int = 6, size: int = 2048, least: int = 64
+    ) -> None:
+        self.workers = workers or max(1, (os.cpu_count() or 2) - 1)
+        self.views, self.size, self.least = views, size, least
         self.kept: list[Row] = []
         self.oldest = 0
         self._arriving: Any = None
