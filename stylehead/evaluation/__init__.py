@@ -1,5 +1,25 @@
-"""How good is a stylisation? One file per metric, pure functions of tensors; the table and the report page.
+"""How good a stylisation is: metrics with intervals, the table, and the report page.
 
-Metrics take features, pictures, masks or depths and return numbers; they load nothing and draw nothing. What
-they are measured on is put together in `case`, which of them make a table is in `columns`.
+A metric is one file in `metrics`, or comes with another distribution (see `columns`); what it is measured on
+is put together in `case`.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stylehead.evaluation.case import Case
+    from stylehead.evaluation.columns import Column
+    from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
+
+__all__ = ["Case", "Column", "Number", "Provenance", "mean_over_people"]
+
+_HOMES = {"Case": "case", "Column": "columns"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: the command line starts without torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'numbers')}"), name)

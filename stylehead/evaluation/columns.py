@@ -1,65 +1,76 @@
-"""The columns of the table: every metric with its name, its direction and how it is taken from a row."""
+"""The columns of the table: what a metric is to it, and which ones there are.
 
+A metric is one file: a pure function and its `Column`. In this package it is a module of `evaluation.metrics`
+of the column's name, listed in `BUILT_IN`. Other distributions bring theirs by an entry point in the group
+`stylehead.metrics`, the column's name pointing to its `Column`. Ten lines do:
+
+    from stylehead.evaluation import Case, Column, Number, Provenance, mean_over_people
+
+    def measure(case: Case) -> Number:
+        images = case.stylised.portraits.images.float()  # uint8 [N, V, 3, R, R]
+        return mean_over_people(images.mean(dim=(2, 3, 4)) / 255, Provenance.of(case.stylised.portraits))
+
+    BRIGHTNESS = Column(
+        "brightness", better="lower", digits=3, about="mean brightness of the pictures", measure=measure
+    )
+
+Names are listed without importing anything.
+"""
+
+import dataclasses
 import difflib
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
-from stylehead.errors import StyleheadError, UsageError
+from stylehead.errors import JobError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case
-from stylehead.evaluation.measure_people import (
-    measure_diversity,
-    measure_diversity_id,
-    measure_id,
-    measure_id_rank1,
-)
-from stylehead.evaluation.measure_shape import (
-    measure_dd_geo,
-    measure_dd_mono,
-    measure_gt_iou,
-    measure_gt_perceptual,
-    measure_gt_psnr,
-    measure_mv_reproj,
-)
-from stylehead.evaluation.measure_style import (
-    measure_clip_img,
-    measure_cmmd,
-    measure_fd_mini,
-    measure_fid,
-    measure_kd_mini,
-    measure_kid,
-    measure_style,
-    prompted,
-)
-from stylehead.evaluation.metrics.clip_score import clip_score
-from stylehead.evaluation.metrics.clip_text import clip_text
 from stylehead.evaluation.numbers import Cell, Dash, Number
 
 Measure = Callable[[Case], Number]
-Group = Literal["paper", "style", "people", "shape"]
+Group = Literal["paper", "style", "people", "shape", "more"]
 
 GROUPS: dict[Group, str] = {
     "paper": "the paper's columns",
     "style": "style",
     "people": "people",
     "shape": "shape and truth",
+    "more": "further metrics",
 }
 
+BUILT_IN = (
+    "fid", "fd_mini", "clip_img", "clip_score", "id", "dd_mono", "dd_geo",
+    "style", "clip_text", "kid", "kd_mini", "cmmd",
+    "id_rank1", "diversity", "diversity_id",
+    "mv_reproj", "gt_perceptual", "gt_psnr", "gt_iou",
+)  # fmt: skip
+"""The metrics of this package in the order of their columns, those of the paper's table first."""
+ENTRY_POINTS = "stylehead.metrics"
+"""The group of entry points by which other distributions bring metrics."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """A metric of the table."""
 
     name: str
+    """What `--fail-under` takes, and the heading; lower case without spaces."""
     better: Literal["higher", "lower"]
-    group: Group
+    """Which way is better."""
     digits: int
+    """Decimals in print."""
     about: str
+    """One line for the report."""
     measure: Measure
+    """Measures a row; a `StyleheadError` becomes a dash that says why there is no number."""
+    group: Group = "more"
+    """Block of the table in which it is printed."""
 
     @property
     def arrow(self) -> str:
-        """Which way is better."""
+        """Which way is better, as a sign."""
         return "↑" if self.better == "higher" else "↓"
 
 
@@ -74,95 +85,71 @@ def measure_row(case: Case, columns: Sequence[Column]) -> dict[str, Cell]:
     return cells
 
 
-COLUMNS = (
-    Column(
-        "fid", "lower", "paper", 1,
-        "Frechet Inception distance to the reference pictures", measure_fid,
-    ),
-    Column(
-        "fd_mini", "lower", "paper", 3,
-        "Frechet distance over features of the embedded image-text encoder; not FID", measure_fd_mini,
-    ),
-    Column(
-        "clip_img", "higher", "paper", 3,
-        "cosine of image embeddings to the reference picture of the same head and side", measure_clip_img,
-    ),
-    Column(
-        "clip_score", "higher", "paper", 3,
-        "2.5 times the cosine to the prompt, at least 0", prompted(clip_score),
-    ),
-    Column(
-        "id", "higher", "paper", 3,
-        "cosine of face embeddings to the untouched head, near-front views", measure_id,
-    ),
-    Column(
-        "dd_mono", "lower", "paper", 3,
-        "change of estimated depth inside the head, each depth scaled to 0..1", measure_dd_mono,
-    ),
-    Column(
-        "dd_geo", "lower", "paper", 3,
-        "change of rendered depth inside the head, each depth scaled to 0..1", measure_dd_geo,
-    ),
-    Column(
-        "style", "higher", "style", 2,
-        "share of pictures that a separate classifier calls by the style", measure_style,
-    ),
-    Column(
-        "clip_text", "higher", "style", 3,
-        "cosine of image and prompt embeddings", prompted(clip_text),
-    ),
-    Column(
-        "kid", "lower", "style", 4,
-        "kernel Inception distance to the reference pictures, unbiased", measure_kid,
-    ),
-    Column(
-        "kd_mini", "lower", "style", 4,
-        "kernel distance over features of the embedded image-text encoder; not KID", measure_kd_mini,
-    ),
-    Column(
-        "cmmd", "lower", "style", 3,
-        "1000 times the discrepancy of CLIP embeddings to the reference pictures, unbiased", measure_cmmd,
-    ),
-    Column(
-        "id_rank1", "higher", "people", 2,
-        "share of heads whose nearest untouched face is their own", measure_id_rank1,
-    ),
-    Column(
-        "diversity", "higher", "people", 3,
-        "perceptual distance between different people, same side; near 0 after a collapse", measure_diversity,
-    ),
-    Column(
-        "diversity_id", "higher", "people", 3,
-        "1 minus the cosine of the face embeddings of different people", measure_diversity_id,
-    ),
-    Column(
-        "mv_reproj", "lower", "shape", 4,
-        "colour difference of the surface that neighbouring views share", measure_mv_reproj,
-    ),
-    Column(
-        "gt_perceptual", "lower", "shape", 3,
-        "perceptual distance to the true stylised picture", measure_gt_perceptual,
-    ),
-    Column("gt_psnr", "higher", "shape", 2, "PSNR in dB to the true stylised picture", measure_gt_psnr),
-    Column(
-        "gt_iou", "higher", "shape", 3,
-        "overlap of the outline with that of the true stylised head", measure_gt_iou,
-    ),
-)  # fmt: skip
-"""All columns, those of the paper's table first."""
+# ------------------------------------------------------------------------------------------------ registry
+
+
+def column_names() -> tuple[str, ...]:
+    """Names of all columns: built in, then brought by other distributions; nothing is imported."""
+    return (*BUILT_IN, *sorted(_brought()))
+
+
+def all_columns() -> tuple[Column, ...]:
+    """All columns in the order of the table."""
+    return tuple(find_column(name) for name in column_names())
 
 
 def find_column(name: str) -> Column:
-    """The column of a name.
+    """Import the column of a name. One from elsewhere that cannot be imported says so in its cells.
 
     Raises:
         UsageError: There is none; names the nearest.
     """
-    for column in COLUMNS:
-        if column.name == name:
-            return column
-    near = difflib.get_close_matches(name, [column.name for column in COLUMNS], n=1)
+    if name in BUILT_IN:
+        column: Column = importlib.import_module(f"stylehead.evaluation.metrics.{name}").COLUMN
+        return column
+    brought = _brought()
+    if name in brought:
+        return _imported(brought[name])
+    names = column_names()
+    near = difflib.get_close_matches(name, names, n=1)
     raise UsageError(
-        f"There is no column {name}; there are {', '.join(column.name for column in COLUMNS)}.",
+        f"There is no column {name}; there are {', '.join(names)}.",
         f"did you mean {near[0]}?" if near else None,
     )
+
+
+def _brought() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in BUILT_IN}
+
+
+def _imported(point: EntryPoint) -> Column:
+    """Import what an entry point names; whatever goes wrong in it costs its own cells and no others."""
+    where = f"The metric {point.name} ({point.value})"
+    try:
+        column = point.load()
+    except Exception as error:  # anything may happen in somebody else's module
+        return _broken(point.name, f"{where} cannot be imported: {type(error).__name__}: {error}.")
+    if not isinstance(column, Column) or column.name != point.name:
+        return _broken(point.name, f"{where} is no stylehead.evaluation.Column of that name.")
+
+    def measure(case: Case) -> Number:
+        try:
+            number = column.measure(case)
+        except StyleheadError:
+            raise
+        except Exception as error:
+            raise JobError(f"{where} failed: {type(error).__name__}: {error}.") from error
+        if not isinstance(number, Number):
+            raise JobError(f"{where} returned a {type(number).__name__}, not a Number.")
+        return number
+
+    return dataclasses.replace(column, measure=measure)
+
+
+def _broken(name: str, why: str) -> Column:
+    """A column of dashes."""
+
+    def measure(_case: Case) -> Number:
+        raise JobError(why)
+
+    return Column(name=name, better="higher", digits=3, about=why, measure=measure)

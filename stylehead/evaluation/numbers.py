@@ -48,38 +48,53 @@ class Dash(NamedTuple):
 Cell = Number | Dash
 
 
-class Seen(NamedTuple):
-    """Which people and sides a number was taken from, by whom."""
+class Provenance(NamedTuple):
+    """What a number was measured on."""
 
     seeds: Sequence[int]
+    """Of the people."""
     yaws_deg: Sequence[float]
+    """Of the views."""
     encoder: str = ""
+    """Name of the network; empty for metrics without one."""
     note: str = ""
+    """What else a reader must know."""
+
+    @classmethod
+    def of(cls, shown: Portraits | Overlap, encoder: str = "", note: str = "") -> "Provenance":
+        """All people and views of portraits, or of what two sets of portraits have in common."""
+        return cls(shown.seeds, shown.yaws_deg, encoder, note)
 
 
 def number(
     statistic: Statistic,
-    seen: Seen,
+    provenance: Provenance,
     *,
     per_identity: Tensor | None = None,
     resamples: int = RESAMPLES,
 ) -> Number:
-    """Measure a statistic over the people that were seen, with its interval."""
-    people = len(seen.seeds)
+    """Measure a statistic over people, with its interval."""
+    people, yaws = len(provenance.seeds), tuple(provenance.yaws_deg)
     value, low, high = bootstrap(statistic, people, resamples=resamples)
-    values = () if per_identity is None else tuple(per_identity.double().tolist())
-    yaws = tuple(seen.yaws_deg)
     return Number(
-        value, low, high, people, people * len(yaws), yaws, seen.encoder, seen.note, per_identity=values
+        value,
+        low,
+        high,
+        identities=people,
+        pictures=people * len(yaws),
+        yaws_deg=yaws,
+        encoder=provenance.encoder,
+        note=provenance.note,
+        per_identity=() if per_identity is None else tuple(per_identity.double().tolist()),
     )
 
 
-def mean_over_people(values: Tensor, seen: Seen) -> Number:
+def mean_over_people(values: Tensor, provenance: Provenance) -> Number:
     """Mean over people of values [N,...], each a mean over what follows the first axis."""
     per_identity = values.double().flatten(1).mean(dim=1) if values.dim() > 1 else values.double()
     if not per_identity.isfinite().any():
         raise MissingError("There is nothing to measure in any of the pictures.")
-    return number(mean_statistic(per_identity), seen, per_identity=per_identity)
+    return number(mean_statistic(per_identity), provenance, per_identity=per_identity)
 
 
 def shared(one: Portraits, other: Portraits, what: str) -> Overlap:

@@ -3,10 +3,10 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from stylehead.evaluation.columns import COLUMNS, GROUPS, Column
+from stylehead.evaluation.columns import GROUPS, Column, all_columns
 from stylehead.evaluation.numbers import Cell, Dash, Number
 
 NONE = "\N{EN DASH}"
@@ -51,7 +51,7 @@ class Table:
 
     rows: Sequence[Row]
     facts: Mapping[str, Any]
-    columns: Sequence[Column] = COLUMNS
+    columns: Sequence[Column] = field(default_factory=all_columns)
 
     def styles(self) -> list[str]:
         """Styles in the order of the rows."""

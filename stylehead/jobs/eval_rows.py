@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.case import Case, Looks, Reference, Target
-from stylehead.evaluation.columns import COLUMNS, measure_row
+from stylehead.evaluation.columns import all_columns, measure_row
 from stylehead.evaluation.editing import edit_portraits, open_editor
 from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
 from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title, row_of
@@ -226,7 +226,7 @@ class _Builder:
             own = Target(source.prompt, style, target.truth, target.reference, target.why)
             self._add("method", source, style, Case(looks, untouched, own, self.scene.measuring.force_fid))
         except StyleheadError as error:
-            cells = {column.name: Dash(error.message, error.hint) for column in COLUMNS}
+            cells = {column.name: Dash(error.message, error.hint) for column in all_columns()}
             facts = {**source.facts, "problem": error.message}
             self.rows.append(Row("method", source.label, source.method, style, source.prompt, cells, facts))
             if source.draws:
@@ -249,7 +249,7 @@ class _Builder:
     def _add(self, kind: Any, source: Source, style: str, case: Case) -> None:
         if self._keep:
             self.pictures[len(self.rows)] = case.stylised.portraits
-        cells = measure_row(case, COLUMNS)
+        cells = measure_row(case, all_columns())
         self.rows.append(Row(kind, source.label, source.method, style, source.prompt, cells, source.facts))
 
 

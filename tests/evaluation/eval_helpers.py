@@ -5,6 +5,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.evaluation.case import Case, Looks, Reference, Target
+from stylehead.evaluation.frechet import frechet_distances
+from stylehead.evaluation.metrics.cmmd import SCALE, gaussian_kernels
+from stylehead.evaluation.metrics.kid import cubic_kernels
+from stylehead.evaluation.mmd import unbiased_mmd2
 from stylehead.evaluation.portraits import Portraits
 from stylehead.perception.encoders import Encoders, Faces
 
@@ -77,3 +81,16 @@ def random_case(encoders: Encoders, *, batch: int = 16, people: int = 5, force: 
     )
     target = Target("Pixar character", "pixar", truth, Reference(truth, True, "the true pictures"))
     return Case(stylised, untouched, target, force)
+
+
+def frechet_distance(features: Tensor, reference: Tensor) -> float:
+    """Every picture counts once."""
+    return float(frechet_distances(features, reference, torch.ones(1, len(features))))
+
+
+def kernel_distance(features: Tensor, reference: Tensor) -> float:
+    return float(unbiased_mmd2(cubic_kernels(features, reference)))
+
+
+def cmmd(features: Tensor, reference: Tensor) -> float:
+    return SCALE * float(unbiased_mmd2(gaussian_kernels(features, reference)))

@@ -5,17 +5,24 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from eval_helpers import YAWS, RandomNetwork, random_case, random_encoders, random_portraits
+from eval_helpers import (
+    YAWS,
+    RandomNetwork,
+    frechet_distance,
+    kernel_distance,
+    random_case,
+    random_encoders,
+    random_portraits,
+)
 
 from stylehead.errors import MissingError, UsageError
 from stylehead.evaluation import columns as columns_module
 from stylehead.evaluation.case import Case, Looks, Reference, Target
-from stylehead.evaluation.columns import COLUMNS, find_column, measure_row
-from stylehead.evaluation.metrics.frechet import frechet_distance
-from stylehead.evaluation.metrics.kid import kernel_distance
+from stylehead.evaluation.columns import all_columns, find_column, measure_row
 from stylehead.evaluation.numbers import Dash, Number
 from stylehead.perception.encoders import Encoders
 
+COLUMNS = all_columns()
 NAMES = [column.name for column in COLUMNS]
 
 

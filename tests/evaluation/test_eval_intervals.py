@@ -7,7 +7,7 @@ import torch
 
 from stylehead.evaluation.intervals import bootstrap, mean_statistic, pair_statistic
 from stylehead.evaluation.metrics.kid import cubic_kernels
-from stylehead.evaluation.metrics.mmd import unbiased_mmd2
+from stylehead.evaluation.mmd import unbiased_mmd2
 
 
 def values(count: int, seed: int = 0) -> torch.Tensor:

@@ -11,7 +11,7 @@ import pytest
 from eval_helpers import random_case, random_encoders
 
 from stylehead.errors import UsageError
-from stylehead.evaluation.columns import COLUMNS, measure_row
+from stylehead.evaluation.columns import all_columns, measure_row
 from stylehead.evaluation.methods import (
     PAPER_PROMPTS,
     ablation_config,
@@ -48,7 +48,7 @@ def number(value: float, half: float = 0.1) -> Number:
 
 def row(label: str, style: str, value: float | None, kind: str = "method") -> Row:
     dash = Dash("It is <not> there.", "fetch it")
-    cells = {column.name: dash for column in COLUMNS}
+    cells = {column.name: dash for column in all_columns()}
     if value is not None:
         cells |= {"id": number(value), "dd_geo": number(value / 10)}
     return Row(kind, label, label.lower(), style, f"prompt of {style}", cells, {"path": "runs/x"})
@@ -119,7 +119,7 @@ def test_columns_without_a_number_are_left_out_and_explained(table: Table) -> No
 
 def test_csv_has_a_line_for_every_cell(table: Table) -> None:
     lines = list(csv.DictReader(io.StringIO(to_csv(table))))
-    assert len(lines) == len(table.rows) * len(COLUMNS)
+    assert len(lines) == len(table.rows) * len(all_columns())
     sds = next(line for line in lines if line["row"] == "SDS" and line["column"] == "id")
     assert (sds["value"], sds["low"], sds["high"]) == ("0.9", "0.8", "1")
     assert (sds["identities"], sds["pictures"], sds["encoder"]) == ("5", "15", "an encoder")
@@ -220,8 +220,8 @@ def test_rows_that_could_not_be_measured_say_why(table: Table) -> None:
 def test_pictures_best_and_worst_cases() -> None:
     case = random_case(random_encoders(), people=8)
     rows = [
-        Row("untouched", "untouched", "", "pixar", "Pixar", measure_row(case, COLUMNS), {}),
-        Row("method", "LD & co", "ld", "pixar", "Pixar", measure_row(case, COLUMNS), {}),
+        Row("untouched", "untouched", "", "pixar", "Pixar", measure_row(case, all_columns()), {}),
+        Row("method", "LD & co", "ld", "pixar", "Pixar", measure_row(case, all_columns()), {}),
     ]
     pictures = {0: case.untouched.portraits, 1: case.stylised.portraits}
     page = report_page(Table(rows, FACTS), pictures)

@@ -1,1 +1,1 @@
-"""One file a metric: a pure function of features, pictures, masks or depths; it loads and draws nothing."""
+"""One file a metric, named as its column: a pure function, and how a row of the table is measured by it."""

@@ -7,18 +7,18 @@ uses the biased estimator, which says 0.28 for 69 pictures of one and the same d
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.metrics.mmd import Kernels, unbiased_mmd2
+from stylehead.errors import MissingError
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.distributions import discrepancy_number, feature_sets
+from stylehead.evaluation.mmd import Kernels
+from stylehead.evaluation.numbers import Number
 
 PUBLISHED = "CLIP ViT-L/14-336"
 """The encoder of published numbers."""
 
 SIGMA = 10.0
 SCALE = 1000.0
-
-
-def cmmd(features: Tensor, reference: Tensor) -> float:
-    """Measure the discrepancy of unit features [n,D] and [m,D]."""
-    return SCALE * float(unbiased_mmd2(gaussian_kernels(features, reference)))
 
 
 def gaussian_kernels(features: Tensor, reference: Tensor) -> Kernels:
@@ -29,3 +29,26 @@ def gaussian_kernels(features: Tensor, reference: Tensor) -> Kernels:
         return torch.exp(-squared.square() / (2 * SIGMA**2))
 
     return Kernels(kernel(features, features), kernel(reference, reference), kernel(features, reference))
+
+
+def measure_cmmd(case: Case) -> Number:
+    """CMMD to the reference pictures; only with CLIP."""
+    network = case.encoders.need("image_text")
+    if not network.is_clip:
+        raise MissingError("CMMD needs CLIP.", "give a folder with --clip")
+    sets = feature_sets(case, "meanings", network.name)
+    if network.name != PUBLISHED:
+        note = f"{sets.provenance.note}; published numbers use {PUBLISHED}"
+        sets = sets._replace(provenance=sets.provenance._replace(note=note))
+    kernels = gaussian_kernels(sets.features.flatten(0, 1), sets.reference)
+    return discrepancy_number(kernels, sets, scale=SCALE)
+
+
+COLUMN = Column(
+    name="cmmd",
+    better="lower",
+    group="style",
+    digits=3,
+    about="1000 times the discrepancy of CLIP embeddings to the reference pictures, unbiased",
+    measure=measure_cmmd,
+)

@@ -1,29 +1,35 @@
-"""Does everybody get the same face? Distances between different people: after a collapse they are near 0."""
+"""Does everybody look the same? Perceptual distances between different people; near 0 after a collapse."""
 
+import torch
 from torch import Tensor
 
-
-def identity_distances(embeddings: Tensor) -> Tensor:
-    """1 minus the cosine of the face embeddings of every two people, a mean over views.
-
-    Args:
-        embeddings: Unit vectors [N,V,D].
-
-    Returns:
-        [N,N].
-    """
-    views = embeddings.transpose(0, 1)
-    return (1 - views @ views.transpose(1, 2)).mean(dim=0)
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.intervals import pair_statistic
+from stylehead.evaluation.numbers import Number, Provenance, number
 
 
 def squared_distances(vectors: Tensor) -> Tensor:
-    """Squared Euclidean distances [N,N] of every two vectors [N,F], as of `perceptual_vectors`."""
+    """Squared Euclidean distances [N, N] of every two vectors [N, F], as of `perceptual_vectors`."""
     gram = (vectors @ vectors.t()).double()
     lengths = gram.diagonal()
     return (lengths[:, None] + lengths[None, :] - 2 * gram).clamp(min=0)
 
 
-def mean_pair_distance(distances: Tensor) -> float:
-    """Mean over all pairs of different people of symmetric distances [N,N], N at least 2."""
-    count = len(distances)
-    return float((distances.sum() - distances.diagonal().sum()) / (count * (count - 1)))
+def measure_diversity(case: Case) -> Number:
+    """Perceptual distance of stylised pictures of different people, side by side."""
+    portraits = case.stylised.portraits
+    network = case.encoders.need("perceptual")
+    columns = range(len(portraits.yaws_deg))
+    distances = torch.stack([squared_distances(case.stylised.perceptual(column)) for column in columns])
+    return number(pair_statistic(distances.mean(dim=0)), Provenance.of(portraits, network.name))
+
+
+COLUMN = Column(
+    name="diversity",
+    better="higher",
+    group="people",
+    digits=3,
+    about="perceptual distance between different people, same side; near 0 after a collapse",
+    measure=measure_diversity,
+)

@@ -6,6 +6,11 @@ Immune to the offset that a style gives to everybody: only who is nearest counts
 import torch
 from torch import Tensor
 
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.face_pairs import face_pairs
+from stylehead.evaluation.numbers import Number, mean_over_people
+
 
 def rank1(queries: Tensor, gallery: Tensor, people: Tensor | None = None) -> float:
     """Part of the queries [N,D] whose nearest gallery vector [M,D] is of the same person (row by default)."""
@@ -22,3 +27,24 @@ def rank1_hits(queries: Tensor, gallery: Tensor, people: Tensor | None = None) -
     """
     people = torch.arange(len(queries)) if people is None else people
     return (queries @ gallery.t()).argmax(dim=1) == people
+
+
+def measure_id_rank1(case: Case) -> Number:
+    """Share of stylised faces that are nearest to their own untouched face, view by view."""
+    pairs = face_pairs(case)
+    views = range(pairs.after.shape[1])
+    hits = torch.stack([rank1_hits(pairs.after[:, v], pairs.before[:, v]) for v in views], dim=1)
+    present = pairs.found.double()
+    per_identity = (hits * present).sum(dim=1) / present.sum(dim=1)
+    note = f"chance is {1 / len(pairs.provenance.seeds):.3f}"
+    return mean_over_people(per_identity, pairs.provenance._replace(note=note))
+
+
+COLUMN = Column(
+    name="id_rank1",
+    better="higher",
+    group="people",
+    digits=2,
+    about="share of heads whose nearest untouched face is their own",
+    measure=measure_id_rank1,
+)

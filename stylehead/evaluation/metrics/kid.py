@@ -1,16 +1,12 @@
-"""Kernel Inception distance: the discrepancy of Inception features under a cubic kernel (arXiv 1801.01401).
-
-Over the features of another network it is the same formula and must have another name.
-"""
+"""Kernel Inception distance: discrepancy of Inception features under a cubic kernel (arXiv 1801.01401)."""
 
 from torch import Tensor
 
-from stylehead.evaluation.metrics.mmd import Kernels, unbiased_mmd2
-
-
-def kernel_distance(features: Tensor, reference: Tensor) -> float:
-    """Measure the unbiased discrepancy of features [n,D] and [m,D] over all pictures (no random subsets)."""
-    return float(unbiased_mmd2(cubic_kernels(features, reference)))
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.distributions import discrepancy_number, feature_sets
+from stylehead.evaluation.mmd import Kernels
+from stylehead.evaluation.numbers import Number
 
 
 def cubic_kernels(features: Tensor, reference: Tensor) -> Kernels:
@@ -20,3 +16,19 @@ def cubic_kernels(features: Tensor, reference: Tensor) -> Kernels:
         return (one.double() @ other.double().t() / one.shape[1] + 1) ** 3
 
     return Kernels(kernel(features, features), kernel(reference, reference), kernel(features, reference))
+
+
+def measure_kid(case: Case) -> Number:
+    """KID to the reference pictures, over all of them (no random subsets)."""
+    sets = feature_sets(case, "inception", case.encoders.need("inception").name)
+    return discrepancy_number(cubic_kernels(sets.features.flatten(0, 1), sets.reference), sets)
+
+
+COLUMN = Column(
+    name="kid",
+    better="lower",
+    group="style",
+    digits=4,
+    about="kernel Inception distance to the reference pictures, unbiased",
+    measure=measure_kid,
+)

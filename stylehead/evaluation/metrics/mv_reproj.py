@@ -6,11 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylehead.errors import MissingError
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
+from stylehead.evaluation.portraits import Portraits
 from stylehead.generator.renderer import camera_rays
-from stylehead.geometry import split_label
+from stylehead.geometry import camera_from_angles, split_label
+from stylehead.images import bytes_to_01, resize
 
 DEPTH_TOLERANCE = 0.03
 """Largest difference of distances, in world units, at which two views mean the same point of the surface."""
+
+NEIGHBOURS_DEG = 45.0
+"""Views at most so far apart are carried into each other."""
 
 _SOLID = 0.9
 
@@ -68,3 +77,43 @@ def _project(points: Tensor, camera_label: Tensor) -> tuple[Tensor, Tensor]:
     seen = offset @ cam2world[:, :3, :3]
     pixels = (seen / seen[..., 2:].clamp(min=1e-6)) @ intrinsics.transpose(1, 2)
     return pixels[..., :2] * 2 - 1, torch.linalg.vector_norm(offset, dim=-1)
+
+
+def measure_mv_reproj(case: Case) -> Number:
+    """Disagreement of neighbouring views about the surface that they share."""
+    portraits = case.stylised.portraits
+    if portraits.depths is None or portraits.masks is None:
+        raise MissingError("These are pictures without geometry.")
+    pairs = [
+        (here, there)
+        for here, yaw in enumerate(portraits.yaws_deg)
+        for there, other in enumerate(portraits.yaws_deg)
+        if here != there and abs((yaw - other + 180) % 360 - 180) <= NEIGHBOURS_DEG
+    ]
+    if not pairs:
+        raise MissingError(f"No two views are within {NEIGHBOURS_DEG:g} degrees of each other.", "--yaws")
+    views = [_view(portraits, column) for column in range(len(portraits.yaws_deg))]
+    errors = torch.stack([reprojection_error(views[here], views[there]) for here, there in pairs], dim=1)
+    yaws = [yaw for column, yaw in enumerate(portraits.yaws_deg) if any(column in pair for pair in pairs)]
+    note = f"{len(pairs)} ordered pairs of neighbouring views"
+    return mean_over_people(errors.nanmean(dim=1), Provenance(portraits.seeds, yaws, note=note))
+
+
+def _view(portraits: Portraits, column: int) -> View:
+    """One side of everybody, at the resolution of the depth."""
+    assert portraits.depths is not None
+    assert portraits.masks is not None
+    depth = portraits.depths[:, column]
+    image = resize(bytes_to_01(portraits.images[:, column]), depth.shape[-1])
+    label = camera_from_angles(torch.deg2rad(torch.tensor(portraits.yaws_deg[column])))
+    return View(image, depth, portraits.masks[:, column], label.expand(len(image), -1))
+
+
+COLUMN = Column(
+    name="mv_reproj",
+    better="lower",
+    group="shape",
+    digits=4,
+    about="colour difference of the surface that neighbouring views share",
+    measure=measure_mv_reproj,
+)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stylehead.evaluation.methods import PROMPTS
 from stylehead.evaluation.metrics.id_rank1 import rank1
-from stylehead.evaluation.metrics.style_share import style_share
+from stylehead.evaluation.metrics.style import style_share
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.images import outline_iou, perceptual_distance

@@ -6,24 +6,23 @@ from torch import Tensor
 from stylehead.errors import UsageError
 
 
-def frechet_distance(features: Tensor, reference: Tensor) -> float:
-    """Measure ``|m - m_r|^2 + tr(C + C_r - 2 (C C_r)^(1/2))`` of two sets of features; 0 for equal sets.
+def frechet_distances(features: Tensor, reference: Tensor, counts: Tensor) -> Tensor:
+    """Measure `|m - m_r|^2 + tr(C + C_r - 2 (C C_r)^(1/2))` of two sets of features; 0 for equal sets.
 
     Covariances are unbiased. The distance is biased upwards for few pictures, the more the fewer: compare
     only numbers of equally many, and have at least as many pictures as features.
 
     Args:
-        features: [n,D].
-        reference: [m,D].
+        features: [n, D].
+        reference: [m, D].
+        counts: How often each of the n pictures counts, whole numbers [R, n], R times over.
+
+    Returns:
+        [R], float64.
 
     Raises:
         UsageError: A set has fewer than two pictures.
     """
-    return float(frechet_distances(features, reference, torch.ones(1, len(features))))
-
-
-def frechet_distances(features: Tensor, reference: Tensor, counts: Tensor) -> Tensor:
-    """Measure the distance R times over, with every picture counted a whole number of times [R,n]; [R]."""
     if len(features) < 2 or len(reference) < 2:
         raise UsageError("A Frechet distance needs two pictures or more on both sides.")
     mean_r, covariance_r = _moments(reference.double(), torch.ones(len(reference), dtype=torch.float64))
@@ -35,11 +34,6 @@ def frechet_distances(features: Tensor, reference: Tensor, counts: Tensor) -> Te
         spread = covariance.trace() + covariance_r.trace() - 2 * overlap
         distances.append(((mean - mean_r).square().sum() + spread).clamp(min=0))
     return torch.stack(distances)
-
-
-def sane_count(features: int) -> int:
-    """Fewest pictures a side for which a Frechet distance means something: one for each feature."""
-    return features
 
 
 def _moments(features: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 from stylehead.mini.captions import STYLES
 from stylehead.perception.embedded import StyleClassifier
 
@@ -24,3 +27,19 @@ def named_style(named: Tensor, style: str) -> Tensor:
     if style not in STYLES:
         raise MissingError(f"The classifier knows no style {style!r}.")
     return (named == STYLES.index(style)).double()
+
+
+def measure_style(case: Case) -> Number:
+    """Share of pictures that the classifier recognises as the style of the target."""
+    named = named_style(case.stylised.styles, case.target.style)
+    return mean_over_people(named, Provenance.of(case.stylised.portraits, case.encoders.need("style").name))
+
+
+COLUMN = Column(
+    name="style",
+    better="higher",
+    group="style",
+    digits=2,
+    about="share of pictures that a separate classifier calls by the style",
+    measure=measure_style,
+)

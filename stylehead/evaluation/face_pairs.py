@@ -1,0 +1,37 @@
+"""Faces of the same people before and after stylising, view by view."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from stylehead.errors import MissingError
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.numbers import Provenance, shared
+
+
+class FacePairs(NamedTuple):
+    """Face embeddings of near-front views."""
+
+    after: Tensor
+    """Of the stylised heads, unit vectors [N, F, D]."""
+    before: Tensor
+    """Of the untouched heads, [N, F, D]."""
+    found: Tensor
+    """Where a face was found in both, bool [N, F]."""
+    provenance: Provenance
+    """What they were taken from."""
+
+
+def face_pairs(case: Case) -> FacePairs:
+    """Face embeddings of the near-front views that both sides of a row have.
+
+    Raises:
+        MissingError: There are none, or no face was found in any pair.
+    """
+    both = shared(case.stylised.near_front, case.untouched.near_front, "Near-front views")
+    after, before = case.stylised.faces, case.untouched.faces
+    found = both.first(after.found) & both.second(before.found)
+    if not found.any():
+        raise MissingError("No face was found in any pair of pictures.")
+    provenance = Provenance.of(both, case.encoders.need("face").name)
+    return FacePairs(both.first(after.vectors), both.second(before.vectors), found, provenance)

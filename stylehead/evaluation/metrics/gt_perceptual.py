@@ -1,0 +1,28 @@
+"""Perceptual distance to the true stylised pictures, where they are known."""
+
+import torch
+
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, shared
+
+
+def measure_gt_perceptual(case: Case) -> Number:
+    """Perceptual distance to the true stylised pictures."""
+    network, truth = case.encoders.need("perceptual"), case.target.need_truth()
+    both = shared(case.stylised.portraits, truth.portraits, "The true pictures")
+    values = []
+    for here, there in zip(*both.columns, strict=True):
+        vectors, true_vectors = case.stylised.perceptual(here), truth.perceptual(there)
+        values.append((vectors[both.rows[0]] - true_vectors[both.rows[1]]).square().sum(dim=1))
+    return mean_over_people(torch.stack(values, dim=1), Provenance.of(both, network.name))
+
+
+COLUMN = Column(
+    name="gt_perceptual",
+    better="lower",
+    group="shape",
+    digits=3,
+    about="perceptual distance to the true stylised picture",
+    measure=measure_gt_perceptual,
+)

@@ -1,0 +1,26 @@
+"""Peak signal-to-noise ratio to the true stylised pictures, where they are known."""
+
+from stylehead.evaluation.case import Case
+from stylehead.evaluation.columns import Column
+from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, shared
+from stylehead.images import bytes_to_01, psnr, resize
+
+
+def measure_gt_psnr(case: Case) -> Number:
+    """PSNR in dB to the true stylised pictures."""
+    truth = case.target.need_truth().portraits
+    both = shared(case.stylised.portraits, truth, "The true pictures")
+    ours = bytes_to_01(both.first(case.stylised.portraits.images)).flatten(0, 1)
+    theirs = bytes_to_01(both.second(truth.images)).flatten(0, 1)
+    values = psnr(resize(ours, theirs.shape[-1]), theirs).unflatten(0, (len(both.seeds), -1))
+    return mean_over_people(values, Provenance.of(both))
+
+
+COLUMN = Column(
+    name="gt_psnr",
+    better="higher",
+    group="shape",
+    digits=2,
+    about="PSNR in dB to the true stylised picture",
+    measure=measure_gt_psnr,
+)
