@@ -33,7 +33,7 @@ from stylehead.generator.renderer import (
 )
 from stylehead.mini.recipes.crops import Crops
 from stylehead.mini.recipes.data import Views, image_pm1, ray_depths
-from stylehead.mini.recipes.people import People, mostly_facing_columns
+from stylehead.mini.recipes.people import People, mostly_facing_columns, undecided
 from stylehead.mini.recipes.precision import in_bfloat16
 
 IDENTITY_TO_W = "identity_to_w.safetensors"
@@ -213,17 +213,16 @@ class GeneratorRecipe:
         edge = truth.depth.shape[-1]
         size = edge if whole else max(4 * _BORDER, round(self.crop * edge))
         crops = Crops.draw(truth.image, edge, size, rng)
-        ws, cameras = self.model.ws(batch.numbers, self._psi(batch)), batch.cameras.flatten(0, 1)
+        ws, cameras = self._ws(batch, rng), batch.cameras.flatten(0, 1)
         rendered = render_crops(self.model.generator, ws, cameras, crops, rng)
         border = 0 if whole else _BORDER
         return _loss(rendered.within(border), truth.cropped(crops).within(border))
 
-    def _psi(self, batch: Views) -> tuple[Tensor, Tensor] | None:
-        """How truncated each person [K] of a batch is, and whose mean truncation goes to."""
-        if batch.psi is None:
-            return None
-        self.crowd = self.crowd.to(batch.psi.device)
-        return batch.psi, self.crowd
+    def _ws(self, batch: Views, rng: torch.Generator) -> Tensor:
+        """Style vectors [K,num_ws,w_dim] of people, as truncated as drawn, some not quite decided."""
+        self.crowd = self.crowd.to(batch.numbers.device)
+        numbers = undecided(batch.numbers, self.crowd, rng)
+        return self.model.ws(numbers, None if batch.psi is None else (batch.psi, self.crowd))
 
     def _draw(self, identities: int, rng: torch.Generator) -> tuple[Views, Truth]:
         batch = self.people.draw(identities, rng)

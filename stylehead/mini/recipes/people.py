@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import JobError, StyleheadError
+from stylehead.mini.heads import VECTOR_FIELDS
 from stylehead.mini.recipes.data import Views, facing, joined_views
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Row = dict[str, np.ndarray]
 WHOLE_PART, LEAST_PSI = 0.5, 0.5
 """Part of the people drawn at psi 1; the others are truncated by anything between the least psi and 1."""
 
+_MOST_UNDECIDED = 0.45
 _SEEDS = 2**31
 _PSI_SEED_SHIFT = 555_000_000
 _PATIENCE = 5.0  # seconds between looks at whether the other side still lives
@@ -193,6 +195,30 @@ def _put(arriving: Any, what: Row | StyleheadError) -> bool:
             continue
         return True
     return False
+
+
+def undecided(numbers: Tensor, crowd: Tensor, rng: torch.Generator, *, part: float = 0.3) -> Tensor:
+    """Mix choices of some people with those of others, less than half: whose picture it is stays clear.
+
+    The mapping chooses by steps that have slopes, and people on a slope have a bit of two haircuts. What is
+    drawn there has to be the nearer of the two.
+
+    Args:
+        numbers: Identities [K,128].
+        crowd: Those whose choices are mixed in [N,128].
+        rng: Source of chance, on the CPU.
+        part: Of the people, for each kind of choice.
+    """
+    others = crowd[torch.randint(len(crowd), (len(numbers),), generator=rng).to(crowd.device)]
+    mixed, start = numbers.clone(), 0
+    for field in VECTOR_FIELDS:
+        chosen = slice(start, start + field.size)
+        start = chosen.stop
+        if field.categories:
+            share = torch.rand(2, len(numbers), 1, generator=rng).to(numbers.device)
+            share = _MOST_UNDECIDED * share[0] * (share[1] < part)
+            mixed[:, chosen] = numbers[:, chosen].lerp(others[:, chosen], share)
+    return mixed
 
 
 def mostly_facing_columns(cameras: Tensor, count: int, rng: torch.Generator) -> Tensor:

@@ -6,8 +6,15 @@ import pytest
 import torch
 
 from stylehead.errors import JobError, MissingError
-from stylehead.mini.heads import TRAINING_SEED_BASE, identity_from_z, latent_from_seed, truncated
+from stylehead.mini.heads import (
+    TRAINING_SEED_BASE,
+    VECTOR_FIELDS,
+    identity_from_z,
+    latent_from_seed,
+    truncated,
+)
 from stylehead.mini.recipes import people
+from stylehead.mini.recipes.mapping import numbers_from_z
 from stylehead.mini.recipes.people import LEAST_PSI, KeptPeople, PeopleStream, draw_person, training_psi
 
 
@@ -153,6 +160,23 @@ def test_training_people_are_drawn_truncated_and_described_whole(seed):
     assert pencil.identity.age == pytest.approx(wanted.age)
     assert pencil.identity.hair == wanted.hair
     assert pencil.cameras.shape == (6, 25)
+
+
+def test_the_nearer_choice_wins_and_measures_stay():
+    crowd = torch.from_numpy(numbers_from_z(np.random.RandomState(0).randn(40, 64)))
+    mixed = people.undecided(crowd, crowd.flip(0), rng(), part=1.0)
+    start = 0
+    for field in VECTOR_FIELDS:
+        chosen = slice(start, start + field.size)
+        start = chosen.stop
+        before, after = crowd[:, chosen], mixed[:, chosen]
+        if field.categories:
+            assert torch.equal(after.argmax(dim=1), before.argmax(dim=1))
+            assert torch.allclose(after.sum(dim=1), torch.ones(40))
+            assert (after.max(dim=1).values < 1).any()
+        else:
+            assert torch.equal(after, before)
+    assert torch.equal(people.undecided(crowd, crowd.flip(0), rng(), part=0.0), crowd)
 
 
 @pytest.mark.slow
