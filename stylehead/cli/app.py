@@ -71,4 +71,4 @@ app.add_typer(weights_command.commands(CONTEXT), name="weights")
 def main() -> None:
     """Run the command line; the entry point of the `stylehead` script."""
     keep_freed_memory()
-    app()
+    app(prog_name="stylehead")

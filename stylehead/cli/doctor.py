@@ -8,11 +8,12 @@ import typer
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
 from stylehead.jobs.report import Result
-from stylehead.weights.presets import PresetName
+from stylehead.weights.presets import PresetName, find_preset
 
 if TYPE_CHECKING:
     from stylehead.jobs.doctor import Check
-    from stylehead.jobs.plan import Forecast, Plan
+    from stylehead.jobs.forecast import Forecast
+    from stylehead.jobs.needs import Inventory
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -46,10 +47,10 @@ def doctor(
     """Look at this machine: packages, GPU, weights and licences; write a film, and train one step."""
     with reporting(as_json=as_json, quiet=quiet) as output:
         checks = list(_examine(smoke=smoke, output=output))
-        plan = _plan(preset, output) if preset != "auto" else None
-        forecasts = [] if plan is None else _forecasts(plan, device, output)
-        code = _exit_code(checks, plan)
-        _show(checks, plan, forecasts, output, code)
+        needs = _needs(preset, output) if preset != "auto" else None
+        forecasts = [] if needs is None else _forecasts(needs, device, output)
+        code = _exit_code(checks, needs)
+        _show(checks, needs, forecasts, output, code)
         if code:
             raise typer.Exit(code)
 
@@ -67,45 +68,48 @@ def _examine(*, smoke: bool, output: Output) -> Iterator["Check"]:
         yield checks.guarded("smoke", checks.smoke)
 
 
-def _plan(preset: str, output: Output) -> "Plan":
-    from stylehead.jobs.plan import choose_preset, plan_job
+def _needs(preset: str, output: Output) -> "Inventory":
+    from stylehead.jobs.needs import list_needs
     from stylehead.methods.config import StylizeConfig
 
-    chosen, why = choose_preset(preset)
+    chosen, why = find_preset(preset)
     output.note(why)
-    return plan_job(StylizeConfig.from_dict({"prompt": PROMPT, "preset": preset}), chosen)
+    needs = list_needs(StylizeConfig.from_dict({"prompt": PROMPT, "preset": preset}), chosen)
+    for problem in needs.problems:
+        output.warn(problem.message)
+    return needs
 
 
-def _forecasts(plan: "Plan", device: str, output: Output) -> "list[tuple[str, Forecast]]":
+def _forecasts(needs: "Inventory", device: str, output: Output) -> "list[tuple[str, Forecast]]":
     """Estimate every tier on a GPU, and on a machine without one what it would do itself."""
     from stylehead.cost import measure_rates
     from stylehead.jobs.environment import choose_device
-    from stylehead.jobs.plan import blueprint, forecast
+    from stylehead.jobs.forecast import blueprint, forecast
     from stylehead.memory import TIERS, choose_tier, device_memory
 
     output.note("Estimating memory and time from the shapes of the networks.")
     here = choose_device(device)
     found = []
     for place in dict.fromkeys(("cuda", here)):
-        networks = blueprint(plan, place)
+        networks = blueprint(needs, place)
         kinds = (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype)
         rates = measure_rates(place, kinds) if place == here else None
         largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
         own = choose_tier("auto", device_bytes=device_memory("cpu"), largest_image=largest)
         tiers = list(TIERS.values()) if place == "cuda" else [own]
-        found += [(place, forecast(networks, plan.config, tier, rates)) for tier in tiers]
+        found += [(place, forecast(networks, needs.config, tier, rates)) for tier in tiers]
     return found
 
 
-def _exit_code(checks: "list[Check]", plan: "Plan | None") -> int:
+def _exit_code(checks: "list[Check]", needs: "Inventory | None") -> int:
     if any(check.state == "failed" for check in checks):
         return 1
-    return 3 if plan is not None and plan.missing else 0
+    return 3 if needs is not None and needs.problems else 0
 
 
 def _show(
     checks: "list[Check]",
-    plan: "Plan | None",
+    needs: "Inventory | None",
     forecasts: "list[tuple[str, Forecast]]",
     output: Output,
     code: int,
@@ -117,17 +121,17 @@ def _show(
         "exit_code": code,
         "checks": [check._asdict() for check in checks],
     }
-    if plan is not None:
-        from stylehead.jobs.dry_run import forecast_rows, need_data, need_rows
+    if needs is not None:
+        from stylehead.jobs.dry_run import forecast_rows
 
-        rows += [(f"{plan.preset.name}: {name}", said) for name, said in need_rows(plan)]
+        rows += [(f"{needs.preset.name}: {name}", said) for name, said in needs.rows()]
         for place, found in forecasts:
             words = " | ".join(said for name, said in forecast_rows(found)[1:])
             rows.append((f"--memory {found.tier.name}, {place}", words))
         data["preset"] = {
-            "name": plan.preset.name,
-            "licence": plan.preset.licence,
-            "weights": need_data(plan),
+            "name": needs.preset.name,
+            "licence": needs.preset.licence,
+            "weights": [need.to_dict() for need in needs.every],
             "estimates": [{"device": place, **found.to_dict()} for place, found in forecasts],
         }
     verdict = "works" if code == 0 else "missing weights" if code == 3 else "does not work"
@@ -135,5 +139,5 @@ def _show(
     for check in checks:
         if check.state == "failed" and check.hint:
             output.next(check.hint)
-    for need in plan.missing if plan is not None else []:
-        output.next(need.fetch or f"bring {need.name} here")
+    for hint in () if needs is None else needs.hints():
+        output.next(hint)

@@ -6,17 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
-from stylehead.cli.output import reporting
-from stylehead.errors import UsageError
-from stylehead.evaluation.angles import wrap_yaw
-from stylehead.jobs.requests import Files, Measuring, Sample, Wishes
-from stylehead.weights.presets import PresetName, resolve_preset
+from stylehead.cli.output import command_line, reporting
+from stylehead.jobs.arguments import YAWS, EvaluateArguments
+from stylehead.jobs.checks import check_evaluate
+from stylehead.weights.presets import PresetName
 
 WHAT, TRAINED, SAMPLE, AGAINST = "What to measure", "What to train first", "On whom", "Measured by what"
 WRITTEN = "What is written"
-IDENTITIES = 40
-YAWS = "-90,-30,0,30,90,180"
-MOST_PEOPLE = 100_000
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -94,9 +90,7 @@ def evaluate(  # noqa: PLR0913
             rich_help_panel=TRAINED,
         ),
     ] = None,
-    identities: Annotated[
-        int, typer.Option(help="People, seeds 0, 1, 2, …", rich_help_panel=SAMPLE)
-    ] = IDENTITIES,
+    identities: Annotated[int, typer.Option(help="People, seeds 0, 1, 2, …", rich_help_panel=SAMPLE)] = 40,
     yaws: Annotated[
         str, typer.Option(help="Sides, in degrees.", rich_help_panel=SAMPLE, metavar="A,B,…")
     ] = YAWS,
@@ -185,86 +179,22 @@ def evaluate(  # noqa: PLR0913
 ) -> None:
     """Measure finished runs, or train and compare methods: identity, style, shape, each with its interval."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        sample = Sample(_checked_people(identities), parse_yaws(yaws), _checked_psi(psi), batch)
-        wishes = Wishes(
-            tuple(runs or ()), tuple(images or ()), methods, tuple(prompts or ()), ablation, iterations
-        )
-        _check_wishes(wishes)
-        measuring = Measuring(reference, clip, faces, depth_model, inception, force_fid)
-        files = Files(csv, report, tuple(fail_under or ()), tuple(fail_over or ()))
-        _check_files(files)
-        weights, why = resolve_preset(preset)
-        output.note(why)
-        weights.require_generator()
-        from stylehead.jobs.evaluate import Evaluation, check_limits
+        arguments = EvaluateArguments(
+            runs=tuple(runs or ()), images=tuple(images or ()), methods=methods,
+            prompts=tuple(prompts or ()), ablation=ablation, iterations=iterations, identities=identities,
+            yaws=yaws, psi=psi, batch=batch, preset=preset, device=device, reference=reference, clip=clip,
+            faces=faces, depth_model=depth_model, inception=inception, force_fid=force_fid, report=report,
+            csv=csv, fail_under=tuple(fail_under or ()), fail_over=tuple(fail_over or ()),
+        )  # fmt: skip
+        check_evaluate(arguments)
+        from stylehead.jobs import evaluate as job
 
-        check_limits(files)
-        evaluation = Evaluation(weights, preset, device, sample, measuring, output)
-        result, missed = evaluation.execute(wishes, files, dry_run=dry_run)
-        output.result(result)
-        for sentence in missed:
+        if dry_run:
+            output.result(job.foretell(arguments, output))
+            return
+        found = job.evaluate(arguments, output, command=command_line())
+        output.result(found.result)
+        for sentence in found.missed:
             output.warn(sentence)
-        if missed:
+        if found.missed:
             raise typer.Exit(1)
-
-
-def parse_yaws(text: str) -> tuple[float, ...]:
-    """Read "-90,0,90".
-
-    Raises:
-        UsageError: It is no list of angles, or one comes twice.
-    """
-    try:
-        yaws = tuple(float(part) for part in text.split(","))
-        if not all(-360 <= yaw <= 360 for yaw in yaws):
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            f"`--yaws` (={text}) must be a list of degrees from -360 to 360, like {YAWS}."
-        ) from None
-    turned = tuple(wrap_yaw(yaw) for yaw in yaws)
-    if len(set(turned)) < len(turned):
-        raise UsageError(f"`--yaws` (={text}) names a side twice.")
-    return turned
-
-
-def _checked_people(identities: int) -> int:
-    if not 2 <= identities <= MOST_PEOPLE:
-        raise UsageError(f"`--identities` (={identities}) must be between 2 and {MOST_PEOPLE}.")
-    return identities
-
-
-def _checked_psi(psi: float | None) -> float | None:
-    if psi is not None and not 0 < psi <= 1:
-        raise UsageError(f"`--psi` (={psi:g}) must be above 0 and at most 1.")
-    return psi
-
-
-def _check_wishes(wishes: Wishes) -> None:
-    """What does not go together."""
-    if wishes.ablation and wishes.methods is not None:
-        raise UsageError("`--ablation` and `--methods` exclude each other.")
-    if wishes.iterations is not None and not (wishes.ablation or wishes.methods or wishes.prompts):
-        raise UsageError(
-            "`--iterations` is for runs that are trained here.", "add --methods all, or --ablation"
-        )
-    for prompt in wishes.prompts:
-        if not prompt.strip():
-            raise UsageError("`--prompts` is empty.", "--prompts paper")
-
-
-def _check_files(files: Files) -> None:
-    """Whether what shall be written can be, before any work is done."""
-    from stylehead.files import check_parents
-
-    for option, path, suffixes in (
-        ("--csv", files.csv, (".csv",)),
-        ("--report", files.report, (".html", ".htm")),
-    ):
-        if path is None:
-            continue
-        if path.suffix.lower() not in suffixes:
-            raise UsageError(f"`{option}` (={path}) must end in {' or '.join(suffixes)}.")
-        if path.is_dir():
-            raise UsageError(f"`{option}` (={path}) is a folder, not a file.")
-        check_parents(path)

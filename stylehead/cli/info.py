@@ -158,7 +158,25 @@ def _run(path: Path) -> Facts:
         "files": ", ".join(manifest.get("files", {}).values()),
         "licence": manifest.get("licence"),
     }
-    return Facts("run", rows, {**manifest, "outcome": outcome, "steps": steps}, _after_run(path, outcome))
+    data = {**manifest, "outcome": outcome, "steps": steps}
+    if outcome in ("interrupted", "failed", "killed"):
+        lacks = _lacks(manifest)
+        rows["lacks"], data["lacks"] = "; ".join(lacks), lacks
+    return Facts("run", rows, data, _after_run(path, outcome))
+
+
+def _lacks(manifest: Mapping[str, Any]) -> list[str]:
+    """Why a run cannot go on here: the weights that it needs and that are missing or refused."""
+    from stylehead.jobs.needs import list_needs
+    from stylehead.methods.config import StylizeConfig
+    from stylehead.weights.presets import find_preset
+
+    try:
+        config = StylizeConfig.from_dict(manifest.get("config", {}))
+        preset = find_preset(manifest.get("preset", config.preset)).preset
+        return [problem.message for problem in list_needs(config, preset).problems]
+    except StyleheadError as error:
+        return [error.message]
 
 
 def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:

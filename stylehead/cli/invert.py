@@ -1,26 +1,22 @@
 """`stylehead invert`: from a photograph to a head that can be turned, styled and exported."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption
-from stylehead.cli.output import Output, reporting
+from stylehead.cli.output import Output, command_line, reporting
 from stylehead.errors import UsageError
+from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.report import Result
-from stylehead.jobs.requests import InvertRequest
-from stylehead.runs import RunDirectory, check_free, new_run_path
-from stylehead.weights.presets import PresetName, resolve_preset
+from stylehead.weights.presets import PresetName
 
 if TYPE_CHECKING:
-    from stylehead.jobs.invert import InvertFiles
+    from stylehead.jobs.projecting import InvertRun
 
-RUNS = Path("runs")
 PICTURE, SEARCH, TUNING = "Which picture", "How it is found", "Personal generator"
-MOST_STEPS = 10_000
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -41,7 +37,6 @@ The embedded preset knows procedural heads only: for a photograph it finds the n
 
 
 def invert(  # noqa: PLR0913
-    context: typer.Context,
     *,
     photo: Annotated[
         Path | None, typer.Argument(help="The picture.", metavar="PHOTO", show_default=False)
@@ -128,107 +123,43 @@ def invert(  # noqa: PLR0913
 ) -> None:
     """Find the head of a photograph: crop, camera, latent, and how good the likeness is."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        request = InvertRequest(
-            photo, face, aligned, camera, steps, starts, identity_weight, latent_weight, seed, pti, pti_steps,
-            preset, device, out, overwrite,
+        arguments = InvertArguments(
+            photo=photo, face=face, aligned=aligned, camera=camera, steps=steps, starts=starts,
+            identity_weight=identity_weight, latent_weight=latent_weight, seed=seed, pti=pti,
+            pti_steps=pti_steps, preset=preset, device=device, out=out, resume=resume, overwrite=overwrite,
         )  # fmt: skip
-        check(request)
-        if resume is not None:
-            _check_resume(context, resume)
-            _resume(request, resume, output)
-        else:
-            _start(request, output, dry_run=dry_run)
+        if resume is not None and dry_run:
+            hint = f"stylehead invert --resume {resume}"
+            raise UsageError("`--dry-run` does not go with `--resume`.", hint)
+        if dry_run:
+            from stylehead.jobs.invert_dry_run import foretell
+
+            output.result(foretell(arguments, output))
+            return
+        from stylehead.jobs import invert as job
+
+        _show(job.invert(arguments, output, command=command_line()), output)
 
 
-def check(request: InvertRequest) -> None:
-    """Check what needs no file.
-
-    Raises:
-        UsageError: Options exclude each other, or a number is out of range.
-    """
-    for name, value in (("--steps", request.steps), ("--pti-steps", request.pti_steps)):
-        if not 1 <= value <= MOST_STEPS:
-            raise UsageError(f"`{name}` (={value}) must be between 1 and {MOST_STEPS}.")
-    if request.camera is not None and not request.aligned:
-        raise UsageError("`--camera` is for pictures that are cropped already.", "add --aligned")
-    if request.face is not None and request.aligned:
-        raise UsageError("`--face` and `--aligned` exclude each other: an aligned picture shows one head.")
-
-
-def _start(request: InvertRequest, output: Output, *, dry_run: bool) -> None:
-    if request.photo is None:
-        raise UsageError("Which picture?", "stylehead invert photo.jpg")
-    from stylehead.inversion.pictures import read_photo
-
-    picture = read_photo(request.photo)
-    for note in picture.notes:
-        output.note(note)
-    path = request.out or new_run_path(RUNS, f"invert {request.photo.stem}")
-    check_free(path, overwrite=request.overwrite)
-    weights, why = resolve_preset(request.preset)
-    output.note(why)
-    weights.require_generator()
-    from stylehead.jobs.cropping import find_head
-    from stylehead.jobs.invert import Inversion, InvertJob, first_manifest
-
-    job = InvertJob.of(request, weights)
-    head = find_head(request, picture, job.resolution(), output)
-    if dry_run:
-        from stylehead.jobs.invert_dry_run import estimate_inversion
-
-        output.result(estimate_inversion(job, head, path, output))
-        return
-    command = shlex.join(["stylehead", *sys.argv[1:]])
-    manifest = first_manifest(job, head, request.photo, command)
-    run = RunDirectory.create(path, manifest, overwrite=request.overwrite)
-    with run.lock():
-        output.note(f"Run {run.path}: previews come to {run.path / 'previews'}.")
-        files = Inversion(job, head, run, output).execute()
-    report(run, files, output)
-
-
-def _check_resume(context: typer.Context, path: Path) -> None:
-    """A run that goes on has its picture and settings already."""
-    free = {"resume", "pti", "pti_steps", "device", "as_json", "quiet"}
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in free and source is not None and source.name != "DEFAULT":
-            shown = "PHOTO" if name == "photo" else "--" + name.replace("_", "-")
-            raise UsageError(f"`{shown}` does not go with `--resume`.", f"stylehead invert --resume {path}")
-
-
-def _resume(request: InvertRequest, path: Path, output: Output) -> None:
-    run = RunDirectory.open(path)
-    from stylehead.jobs.invert import Inversion, reopen
-
-    with run.lock():
-        job, head = reopen(run, request)
-        output.note(f"Run {run.path} goes on.")
-        files = Inversion(job, head, run, output).execute()
-    report(run, files, output)
-
-
-def report(run: RunDirectory, files: "InvertFiles", output: Output) -> None:
+def _show(run: "InvertRun", output: Output) -> None:
     """Say what was found, how good it is, and what to do with it."""
-    manifest = run.manifest()
-    quality: dict[str, Any] = manifest["quality"]
+    quality = run.quality
     for warning in quality["warnings"]:
         output.warn(f"A poor likeness: {warning}.")
     rows: list[tuple[str, Path | str]] = [
-        ("run", run.path),
-        ("latent", files.latent),
-        ("contact sheet", files.contact_sheet),
+        ("run", run.folder),
+        ("latent", run.latent),
+        ("contact sheet", run.contact_sheet),
         ("camera", f"yaw {quality['yaw_deg']:.1f}, pitch {quality['pitch_deg']:.1f} degrees"),
         ("likeness", likeness(quality)),
     ]
     styles = ""
-    if files.personal is not None:
-        rows.insert(2, ("personal style", files.personal))
-        styles = f" --style {shlex.quote(str(files.personal))}"
-    named = {name: path for name, path in files._asdict().items() if path is not None}
-    data = {"run": run.path, **named, "quality": quality, "manifest": manifest}
-    output.result(Result(primary=(files.latent,), rows=tuple(rows), data=data))
-    output.next(f"stylehead render --latent {shlex.quote(str(files.latent))}{styles} --yaw-steps 36")
+    if run.personal is not None:
+        rows.insert(2, ("personal style", run.personal))
+        styles = f" --style {shlex.quote(str(run.personal))}"
+    hint = f"stylehead render --latent {shlex.quote(str(run.latent))}{styles} --yaw-steps 36"
+    data = {"run": run.folder, **run.files(), "quality": quality, "manifest": run.manifest}
+    output.result(Result(primary=(run.latent,), rows=tuple(rows), data=data, next=(hint,)))
 
 
 def likeness(quality: dict[str, Any]) -> str:

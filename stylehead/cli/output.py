@@ -7,6 +7,7 @@ the primary paths, with only warnings and errors beside them).
 
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -82,6 +83,11 @@ class Output:
     def _document(self, data: Mapping[str, Any]) -> None:
         text = json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
         self._stdout.out(text, highlight=False)
+
+
+def command_line() -> str:
+    """Return the words that were typed, as a shell takes them."""
+    return shlex.join(["stylehead", *sys.argv[1:]])
 
 
 @contextmanager

@@ -1,26 +1,22 @@
 """`stylehead render`: heads from all sides, as films, frames, contact sheets and meshes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
-from stylehead.errors import UsageError
-from stylehead.jobs.requests import MeshRequest, Views
+from stylehead.jobs.arguments import RenderArguments
+from stylehead.jobs.checks import FORMATS, check_render
+from stylehead.jobs.report import Result
 from stylehead.methods.config import StylizeConfig
-from stylehead.weights.presets import PresetName, resolve_preset
+from stylehead.weights.presets import PresetName
 
 if TYPE_CHECKING:
-    from stylehead.generator import PanoHead
-    from stylehead.jobs.heads import Head
+    from stylehead.jobs.render import RenderFolder
 
 HEAD, STYLE, VIEW, FILES, MESH = "Which head", "Style", "Views", "Files", "Mesh"
-FORMATS = ("mp4", "frames", "sheet", "webp", "gif")
-MAX_YAW_STEPS = 720
-MAX_PITCH_DEG = 60.0
-MESH_RESOLUTION = (32, 512)
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -38,9 +34,11 @@ EPILOG = """
 
 
 def render(  # noqa: PLR0913
-    context: typer.Context,
     *,
-    seed: Annotated[int, typer.Option(min=0, help="Which head to draw.", rich_help_panel=HEAD)] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which head to draw.", show_default="0", rich_help_panel=HEAD),
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Several heads, such as 1,2,5-8.", rich_help_panel=HEAD)
     ] = None,
@@ -122,135 +120,28 @@ def render(  # noqa: PLR0913
 ) -> None:
     """Render heads from all sides: films, frames, contact sheets, meshes."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        views = check_views(Views(yaw_steps, pitch, background, side_by_side, fps))
-        wanted = parse_formats(formats)
-        request = None if mesh is None else MeshRequest(mesh, mesh_resolution, mesh_level)
-        if not 0 <= psi <= 1:
-            raise UsageError(f"`--psi` (={psi:g}) must be between 0 and 1.")
-        if side_by_side and not style:
-            raise UsageError("`--side-by-side` needs a `--style` to compare with.")
-        chosen = _chosen_seeds(context, seed, seeds, latent)
-        files = _latent_files(latent or [])
-        if request is not None:
-            check_mesh(request, heads=len(chosen) or len(files), overwrite=overwrite)
-        from stylehead.jobs.heads import check_styles, load_styles
-        from stylehead.jobs.render import Rendering, check_folder
+        arguments = RenderArguments(
+            seed=seed, seeds=seeds, latent=tuple(latent or ()), psi=psi, preset=preset, device=device,
+            style=tuple(style or ()), strength=tuple(strength or ()), side_by_side=side_by_side,
+            yaw_steps=yaw_steps, pitch=pitch, background=background, format=formats, fps=fps, out=out,
+            overwrite=overwrite, mesh=mesh, mesh_resolution=mesh_resolution, mesh_level=mesh_level,
+        )  # fmt: skip
+        check_render(arguments)
+        from stylehead.jobs import render as job
 
-        check_styles(style or [], strength or [])
-        if out is not None:
-            check_folder(out, overwrite=overwrite)
-        weights, why = resolve_preset(preset)
-        output.note(why)
-        weights.require_generator()
-        generator = _load(weights.generator, device)
-        styles = load_styles(generator, style or [], strength or [])
-        heads = _heads(generator, chosen, files, psi)
-        if request is not None:
-            check_mesh(request, heads=len(heads), overwrite=overwrite)
-        made_with = {"preset": weights.name, "psi": psi, "licence": weights.licence}
-        rendering = Rendering(generator, heads, styles, views, made_with)
-        result = rendering.execute(wanted, out, request, output, overwrite=overwrite)
-        output.result(result)
+        rendered = job.render(arguments, output)
+        output.result(_result(rendered.recipe(), rendered.write()))
 
 
-def check_views(views: Views) -> Views:
-    """Check what typer cannot; returns its argument.
-
-    Raises:
-        UsageError: A number is out of range; the message names the option.
-    """
-    if not 1 <= views.yaw_steps <= MAX_YAW_STEPS:
-        raise UsageError(f"`--yaw-steps` (={views.yaw_steps}) must be between 1 and {MAX_YAW_STEPS}.")
-    if not -MAX_PITCH_DEG <= views.pitch_deg <= MAX_PITCH_DEG:
-        raise UsageError(
-            f"`--pitch` (={views.pitch_deg:g}) must be between -{MAX_PITCH_DEG:g} and {MAX_PITCH_DEG:g}."
-        )
-    if views.background not in ("white", "learned"):
-        from stylehead.export.views import parse_colour
-
-        parse_colour(views.background)
-    return views
+def _result(recipe: dict[str, Any], written: "RenderFolder") -> Result:
+    folder, files, mesh = written
+    meshes = () if mesh is None else (mesh,)
+    rows = [("folder", folder), *((_label(path), path) for path in files), *(("mesh", m) for m in meshes)]
+    data = {**recipe, "folder": folder, "files": list(files), "mesh": mesh}
+    return Result(primary=(folder, *meshes), rows=tuple(rows), data=data)
 
 
-def parse_formats(text: str) -> list[str]:
-    """Read "mp4,sheet".
-
-    Raises:
-        UsageError: A format is unknown, or there is none.
-    """
-    wanted = [part.strip().lower() for part in text.split(",") if part.strip()]
-    for name in wanted:
-        if name not in FORMATS:
-            raise UsageError(f"`--format` (={name}) must be any of {', '.join(FORMATS)}, joined by commas.")
-    if not wanted:
-        raise UsageError(f"`--format` must name at least one of {', '.join(FORMATS)}.")
-    return list(dict.fromkeys(wanted))
-
-
-def check_mesh(request: MeshRequest, *, heads: int, overwrite: bool) -> None:
-    """Check that a mesh can be made, before any work.
-
-    Raises:
-        UsageError: Its path or numbers make no sense.
-        MissingError: A package is missing.
-    """
-    from stylehead.export.mesh import require_mesh_tools
-    from stylehead.export.mesh_files import check_mesh_path
-    from stylehead.files import check_parents
-
-    check_mesh_path(request.path)
-    check_parents(request.path)
-    low, high = MESH_RESOLUTION
-    if not low <= request.resolution <= high:
-        raise UsageError(f"`--mesh-resolution` (={request.resolution}) must be between {low} and {high}.")
-    if heads != 1:
-        raise UsageError("`--mesh` makes one head at a time.", "use --seed")
-    if request.path.is_dir():
-        raise UsageError(f"`--mesh` (={request.path}) is a folder, not a file.")
-    if request.path.exists() and not overwrite:
-        raise UsageError(f"{request.path} exists already.", "add --overwrite, or choose another name")
-    require_mesh_tools()
-
-
-def _chosen_seeds(
-    context: typer.Context, seed: int, seeds: str | None, latent: list[Path] | None
-) -> list[int]:
-    """The seeds to draw; none when the head comes from a file."""
-    from stylehead.jobs.heads import MAX_SEED, parse_seeds
-
-    source = context.get_parameter_source("seed")
-    given = {
-        "--seed": source is not None and source.name != "DEFAULT",
-        "--seeds": seeds is not None,
-        "--latent": bool(latent),
-    }
-    named = [name for name, used in given.items() if used]
-    if len(named) > 1:
-        raise UsageError(f"`{named[0]}` and `{named[1]}` exclude each other.")
-    if latent:
-        return []
-    if seed > MAX_SEED:
-        raise UsageError(f"`--seed` (={seed}) must be between 0 and {MAX_SEED}.")
-    return [seed] if seeds is None else parse_seeds(seeds)
-
-
-def _load(path: Path, device: str) -> "PanoHead":
-    from stylehead.generator import PanoHead
-    from stylehead.jobs.environment import choose_device
-
-    return PanoHead.load(path, choose_device(device))
-
-
-def _latent_files(paths: list[Path]) -> list[Path]:
-    """The latent files that paths mean, found before anything is loaded."""
-    if not paths:
-        return []
-    from stylehead.inversion.latent_files import find_latents
-
-    return [file for path in paths for file in find_latents(path)]
-
-
-def _heads(generator: "PanoHead", seeds: list[int], files: list[Path], psi: float) -> "list[Head]":
-    from stylehead.jobs.heads import latent_heads, seed_heads
-
-    return latent_heads(generator, files) if files else seed_heads(generator, seeds, psi=psi)
+def _label(path: Path) -> str:
+    if path.name == "contact_sheet.jpg":
+        return "contact sheet"
+    return path.suffix[1:] or "frames"

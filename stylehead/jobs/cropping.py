@@ -16,9 +16,9 @@ from stylehead.inversion.faces import FaceFinder, Points, choose_face, load_face
 from stylehead.inversion.invert import Camera
 from stylehead.inversion.pictures import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
-from stylehead.jobs.heads import check_file
+from stylehead.jobs.arguments import InvertArguments
+from stylehead.jobs.checks import check_file
 from stylehead.jobs.report import Report
-from stylehead.jobs.requests import InvertRequest
 
 _MOST_YAW_DEG, _MOST_PITCH_DEG = 180.0, 89.0
 _EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
@@ -42,11 +42,11 @@ class HeadCrop(NamedTuple):
     likeness: Callable[[Quality, Bytes], Quality] | None = None
 
 
-def find_head(request: InvertRequest, picture: Photo, resolution: int, report: Report) -> HeadCrop:
+def find_head(arguments: InvertArguments, picture: Photo, resolution: int, report: Report) -> HeadCrop:
     """Crop the head that was asked for.
 
     Args:
-        request: What was typed.
+        arguments: What was asked for.
         picture: The picture.
         resolution: Edge of the crop, pixels.
         report: For notes.
@@ -58,16 +58,16 @@ def find_head(request: InvertRequest, picture: Photo, resolution: int, report: R
         UsageError: There is no face of that number, or the camera cannot be read.
     """
     face, camera, likeness = None, None, None
-    if request.aligned:
+    if arguments.aligned:
         camera = (
             None
-            if request.camera is None
-            else Camera(parse_camera(request.camera, _name(request)), fixed=True)
+            if arguments.camera is None
+            else Camera(parse_camera(arguments.camera, _name(arguments)), fixed=True)
         )
         square, note = whole_square(picture.pixels)
     else:
         finder = load_face_finder()
-        choice = choose_face(finder.find(picture.pixels), request.face, str(request.photo))
+        choice = choose_face(finder.find(picture.pixels), arguments.face, str(arguments.photo))
         aligned = align_face(choice.face)
         if choice.face.embedding is not None:
             likeness = functools.partial(_with_face, finder, choice.face.embedding)
@@ -118,5 +118,5 @@ def parse_camera(text: str, picture: str = "") -> Tensor:
     return read_camera_file(path, picture)
 
 
-def _name(request: InvertRequest) -> str:
-    return "" if request.photo is None else request.photo.name
+def _name(arguments: InvertArguments) -> str:
+    return "" if arguments.photo is None else arguments.photo.name

@@ -161,7 +161,8 @@ def smoke() -> Check:
 
     from stylehead.export.views import latent_from_seed, render_views
     from stylehead.generator import PanoHead, load_style, save_style
-    from stylehead.jobs.stylize import Job, load_stylizer
+    from stylehead.jobs.stylize import load_stylizer
+    from stylehead.jobs.training import Job
     from stylehead.methods.config import StylizeConfig
     from stylehead.weights.presets import mini_preset
 

@@ -10,15 +10,19 @@ from typing import NamedTuple
 
 from stylehead.cost import knows, measure_rates
 from stylehead.jobs import environment
-from stylehead.jobs.plan import Forecast, Need, Plan, blueprint, forecast
+from stylehead.jobs.arguments import StylizeArguments
+from stylehead.jobs.forecast import Forecast, blueprint, forecast
+from stylehead.jobs.needs import Inventory, list_needs
 from stylehead.jobs.report import Report, Result
-from stylehead.jobs.stylize import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job, load_stylizer
+from stylehead.jobs.stylize import configure, load_stylizer
+from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 from stylehead.settings import flag
 from stylehead.units import format_bytes, format_duration
+from stylehead.weights.presets import find_preset
 
 WARM_UP_STEPS = 1
 MEASURED_STEPS = 2
@@ -35,12 +39,33 @@ class Cost(NamedTuple):
     checkpoint_bytes: int
 
 
-def measure_job(plan: Plan, job: Job, path: Path, report: Report) -> Result:
+def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Result:
+    """Say what a job needs, would write and would cost: measured where that is quick, else estimated.
+
+    Args:
+        arguments: What was asked for.
+        report: For notes, and a warning for everything that is missing.
+        probe: Measure large models as well.
+
+    Raises:
+        StyleheadError: The job is refused; or its weights are missing, where they are needed to measure.
+    """
+    config, path = configure(arguments)
+    preset, why = find_preset(config.preset)
+    report.note(why)
+    needs, device = list_needs(config, preset), environment.choose_device(arguments.device)
+    if probe or (preset.teacher_entry is None and config.source("diffusion") is None):
+        return measure_job(Job(config, preset, device, arguments.keep_checkpoints), path, report)
+    for problem in needs.problems:
+        report.warn(problem.message)
+    return estimate_job(needs, device, path, arguments.keep_checkpoints)
+
+
+def measure_job(job: Job, path: Path, report: Report) -> Result:
     """Time a few steps and say what the whole job would cost and write.
 
     Args:
-        plan: Its weights, all of which are here.
-        job: What would be trained.
+        job: What would be trained; its weights are here.
         path: Where the run would be.
         report: For notes.
     """
@@ -54,23 +79,23 @@ def measure_job(plan: Plan, job: Job, path: Path, report: Report) -> Result:
         ("peak memory", f"{memory}, measured"),
         ("disk", _disk(cost.style_bytes, job.keep_checkpoints)),
     )
-    return _result(plan, job.device, path, rows, {"measured": True, **cost._asdict()})
+    return _result(job.needs, job.device, path, rows, {"measured": True, **cost._asdict()})
 
 
-def estimate_job(plan: Plan, device: str, path: Path, keep_checkpoints: int) -> Result:
+def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: int) -> Result:
     """Say what a job would cost and write, from the shapes of its networks alone.
 
     Args:
-        plan: Its weights, here or not.
+        needs: Its weights, here or not.
         device: Where it would run.
         path: Where the run would be.
         keep_checkpoints: How many checkpoints would stay.
     """
-    config = plan.config
+    config = needs.config
     if not knows(config):
         why = f"not known for --method {config.method}; --probe measures it"
-        return _result(plan, device, path, (("cost", why),), {"measured": False})
-    networks = blueprint(plan, device)
+        return _result(needs, device, path, (("cost", why),), {"measured": False})
+    networks = blueprint(needs, device)
     largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
     tier = choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
     rates = measure_rates(device, (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype))
@@ -83,7 +108,7 @@ def estimate_job(plan: Plan, device: str, path: Path, keep_checkpoints: int) -> 
         ("disk", _disk(style_bytes, keep_checkpoints)),
     )
     data = {"measured": False, "style_bytes": style_bytes, "checkpoint_bytes": 3 * style_bytes}
-    return _result(plan, device, path, rows, data | {"estimate": found.to_dict()})
+    return _result(needs, device, path, rows, data | {"estimate": found.to_dict()})
 
 
 def forecast_rows(found: Forecast) -> tuple[tuple[str, str], ...]:
@@ -107,33 +132,16 @@ def forecast_rows(found: Forecast) -> tuple[tuple[str, str], ...]:
     )
 
 
-def need_rows(plan: Plan) -> list[tuple[str, str]]:
-    """Say for people which weights are needed, and which are here."""
-    return [(need.role.replace("_", " "), _said(need)) for need in plan.needs.values()]
-
-
-def _said(need: Need) -> str:
-    size = "size not known" if need.bytes is None else format_bytes(need.bytes)
-    if need.folder is not None:
-        return f"{need.name}  {size}, here"
-    return f"{need.name}  {size} to fetch: {need.fetch}" if need.fetch else f"{need.name}  {size}, not here"
-
-
-def need_data(plan: Plan) -> list[dict[str, object]]:
-    """Return the same for programs."""
-    return [{**need._asdict(), "here": need.folder is not None} for need in plan.needs.values()]
-
-
 def _result(
-    plan: Plan, device: str, path: Path, rows: tuple[tuple[str, str], ...], data: dict[str, object]
+    needs: Inventory, device: str, path: Path, rows: tuple[tuple[str, str], ...], data: dict[str, object]
 ) -> Result:
-    config, preset = plan.config, plan.preset
+    config, preset = needs.config, needs.preset
     common = [
         ("would write", f"{path}/"),
         ("files", " ".join(FILES)),
         ("prompt", config.prompt),
         ("preset", f"{preset.name}  {preset.licence}"),
-        *need_rows(plan),
+        *needs.rows(),
         ("device", environment.device_name(device)),
         *rows,
         ("settings", f"{config.method}, {_changes(config) or 'all at their defaults'}"),
@@ -146,10 +154,10 @@ def _result(
         "device": environment.device_name(device),
         "config": config.to_dict(),
         "files": list(FILES),
-        "weights": need_data(plan),
+        "weights": [need.to_dict() for need in needs.every],
         **data,
     }
-    return Result(primary=(path,), rows=tuple(common), data=document)
+    return Result(primary=(path,), rows=tuple(common), data=document, next=needs.hints())
 
 
 def _disk(style_bytes: int, keep: int) -> str:

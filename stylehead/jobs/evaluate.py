@@ -1,8 +1,6 @@
-"""What `stylehead eval` does once it knows what is wanted: train what is missing, measure, print, write."""
+"""An evaluation: train what is missing, measure, compare with limits, write."""
 
 import dataclasses
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +10,7 @@ from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder
 from stylehead.evaluation.methods import method_order, row_of
 from stylehead.evaluation.numbers import Number
+from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report import report_page
 from stylehead.evaluation.table import (
     Line,
@@ -26,16 +25,22 @@ from stylehead.evaluation.table import (
 from stylehead.files import atomic_write
 from stylehead.generator import PanoHead
 from stylehead.jobs import environment
-from stylehead.jobs.eval_plan import RUNS, Discovery, Wanted, find_runs, label_runs, plan
-from stylehead.jobs.eval_rows import Scene, Source, measure_table
-from stylehead.jobs.eval_train import train
+from stylehead.jobs.arguments import EvaluateArguments
+from stylehead.jobs.checks import check_evaluate
+from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
+from stylehead.jobs.failures import StoppedError
+from stylehead.jobs.job import RUNS
+from stylehead.jobs.measuring import RowSource, Setting, measure_table
 from stylehead.jobs.report import Report, Result
-from stylehead.jobs.requests import Files, Measuring, Sample, Wishes
+from stylehead.jobs.stylize import first_manifest, load_stylizer
+from stylehead.jobs.training import Job, Training
 from stylehead.mini.captions import place_prompt
 from stylehead.perception.loading import EncoderFiles, load_encoders
+from stylehead.runs import MANIFEST, RunDirectory, check_free
 from stylehead.teacher.sources import local_folder
-from stylehead.weights.presets import Preset
+from stylehead.weights.presets import resolve_preset
 
+KEEP_CHECKPOINTS = 1
 FIRST_RUN = 'stylehead stylize --prompt "Pixar character"'
 
 
@@ -48,65 +53,98 @@ class Limit(NamedTuple):
     """Numbers below it fail; else numbers above."""
 
 
-class Evaluation:
-    """One call of `stylehead eval`.
+class Evaluated(NamedTuple):
+    """What was measured."""
+
+    table: Table
+    """Rows and columns, every number with its interval."""
+    missed: list[str]
+    """A sentence for every limit that was missed."""
+    files: dict[str, Path]
+    """What was written, by kind."""
+    result: Result
+    """What the command line prints."""
+
+
+def evaluate(arguments: EvaluateArguments, report: Report, *, command: str) -> Evaluated:
+    """Train what is missing, measure everything, and write what was asked for.
 
     Args:
-        weights: The preset.
-        preset_name: As it was typed; runs that are trained get it.
-        device: `auto`, `cpu` or `cuda`.
-        sample: On whom.
-        measuring: By what.
-        report: Where everything is said.
+        arguments: What was asked for.
+        report: Where progress goes.
+        command: How it was asked for, for pages and manifests.
+
+    Raises:
+        UsageError: The arguments do not go together.
+        StoppedError: The user pressed Ctrl-C while a run was trained.
+        StyleheadError: Weights or pictures cannot be used.
+    """
+    return Evaluation(arguments, report, command).execute()
+
+
+def foretell(arguments: EvaluateArguments, report: Report) -> Result:
+    """Say what would be done.
+
+    Raises:
+        UsageError: The arguments do not go together.
+    """
+    return Evaluation(arguments, report, "").foretell()
+
+
+class Evaluation:
+    """One evaluation.
+
+    Args:
+        arguments: What was asked for.
+        report: Where progress goes.
+        command: How it was asked for.
     """
 
-    def __init__(
-        self,
-        weights: Preset,
-        preset_name: str,
-        device: str,
-        sample: Sample,
-        measuring: Measuring,
-        report: Report,
-    ) -> None:
-        self._weights, self._preset_name, self._sample = weights, preset_name, sample
-        self._measuring, self._report = measuring, report
-        self._device = environment.choose_device(device)
-        self._generator = PanoHead.load(weights.require_generator(), self._device)
+    def __init__(self, arguments: EvaluateArguments, report: Report, command: str) -> None:
+        check_evaluate(arguments)
+        self._limits = limits_of(arguments)
+        self._arguments, self._report, self._command = arguments, report, command
+        self._weights, why = resolve_preset(arguments.preset)
+        report.note(why)
+        self._device = environment.choose_device(arguments.device)
+        self._generator = PanoHead.load(self._weights.require_generator(), self._device)
         self._base = self._generator.fingerprint()
 
-    def execute(self, wishes: Wishes, files: Files, *, dry_run: bool) -> tuple[Result, list[str]]:
-        """Do it; returns what there is to show, and a sentence for every limit that was missed."""
-        folders = [open_folder(path) for path in wishes.images]
-        wanted, discovery = self._wanted(wishes)
-        if dry_run:
-            return _plan_result(wanted, discovery), []
-        scene = Scene.open(
-            self._generator,
-            self._weights,
-            load_encoders(self._weights, self._encoder_files(), device=self._device),
-            self._sample,
-            self._measuring,
-        )
+    def foretell(self) -> Result:
+        """Say what `execute` would do."""
+        for path in self._arguments.images:
+            open_folder(path)
+        return _plan_result(*self._wanted())
+
+    def execute(self) -> Evaluated:
+        """Do it."""
+        arguments = self._arguments
+        folders = [open_folder(path) for path in arguments.images]
+        wanted, discovery = self._wanted()
+        encoders = load_encoders(self._weights, self._encoder_files(), device=self._device)
+        setting = Setting.open(self._generator, self._weights, encoders, arguments)
         self._train(wanted)
-        sources = [*self._sources(wanted, discovery), *(Source.of_folder(folder) for folder in folders)]
-        measured = measure_table(scene, sources, self._report, keep=files.report is not None)
+        sources = [*self._sources(wanted, discovery), *(RowSource.of_folder(folder) for folder in folders)]
+        measured = measure_table(setting, sources, self._report, keep=arguments.report is not None)
         self._say_what_is_missing(measured.table)
-        missed = missed_limits(measured.table, limits_of(files))
-        written = self._write(files, measured.table, measured.pictures)
-        asked = bool(wishes.methods or wishes.prompts)
-        result = _result(measured.table, written, missed, paper=asked)
-        return dataclasses.replace(result, next=() if sources else (FIRST_RUN,)), missed
+        missed = missed_limits(measured.table, self._limits)
+        files = self._write(measured.table, measured.pictures)
+        paper = bool(arguments.methods or arguments.prompts)
+        result = _result(measured.table, files, missed, paper=paper)
+        result = dataclasses.replace(result, next=() if sources else (FIRST_RUN,))
+        return Evaluated(measured.table, missed, files, result)
 
     # ---------------------------------------------------------------------------------------------- planning
 
-    def _wanted(self, wishes: Wishes) -> tuple[list[Wanted] | None, Discovery]:
+    def _wanted(self) -> tuple[list[Wanted] | None, Discovery]:
         """Rows that were asked for by their settings (None: whatever there is), and the finished runs."""
-        asked = bool(wishes.ablation or wishes.methods or wishes.prompts)
-        roots = [*wishes.runs, RUNS] if asked and wishes.runs else list(wishes.runs)
+        arguments = self._arguments
+        asked, roots = arguments.trains, list(arguments.runs)
+        if asked and roots:
+            roots.append(RUNS)
         if asked and RUNS in roots and not RUNS.exists():
             roots.remove(RUNS)
-        if not roots and wishes.images and not asked:
+        if not roots and arguments.images and not asked:
             discovery = Discovery([], [])  # only the folders of pictures were asked for
         else:
             discovery = find_runs(roots, self._base)
@@ -114,38 +152,41 @@ class Evaluation:
             for path, why in discovery.skipped:
                 self._report.note(f"not measured: {path}, {why}")
             return None, discovery
-        changes: dict[str, object] = {"preset": self._preset_name}
-        if wishes.iterations is not None:
-            changes["iterations"] = wishes.iterations
+        changes: dict[str, object] = {"preset": arguments.preset}
+        if arguments.iterations is not None:
+            changes["iterations"] = arguments.iterations
         rows = plan(
-            wishes.methods,
-            wishes.prompts,
-            ablation=wishes.ablation,
+            arguments.methods,
+            arguments.prompts,
+            ablation=arguments.ablation,
             changes=changes,
             found=discovery.runs,
             generator=self._base,
             weights=self._weights,
         )
-        if self._weights.knows_few_styles:
+        if self._weights.vocabulary is not None:
             for row in rows:
                 place_prompt(row.prompt)
         return rows, discovery
 
     def _train(self, wanted: Sequence[Wanted] | None) -> None:
         jobs = [row for row in wanted or () if row.state in ("stopped", "missing")]
-        for number, job in enumerate(jobs, start=1):
-            self._report.note(f"Run {number} of {len(jobs)}: {job.label}, {job.prompt!r}, in {job.path}.")
-            train(job, self._weights, self._device, self._report)
+        for number, row in enumerate(jobs, start=1):
+            self._report.note(f"Run {number} of {len(jobs)}: {row.label}, {row.prompt!r}, in {row.path}.")
+            assert row.config is not None
+            job = Job(row.config, self._weights, self._device, KEEP_CHECKPOINTS)
+            assert row.path is not None
+            train(job, row.path, self._report, command=self._command)
 
-    def _sources(self, wanted: Sequence[Wanted] | None, discovery: Discovery) -> list[Source]:
+    def _sources(self, wanted: Sequence[Wanted] | None, discovery: Discovery) -> list[RowSource]:
         if wanted is not None:
-            return [Source.of_wanted(row) for row in wanted]
+            return [RowSource.of_wanted(row) for row in wanted]
         labels = label_runs(discovery.runs)
         ordered = sorted(discovery.runs, key=lambda run: method_order(row_of(run.config)))
-        return [Source.of_run(run, labels[run.path]) for run in ordered]
+        return [RowSource.of_run(run, labels[run.path]) for run in ordered]
 
     def _encoder_files(self) -> EncoderFiles:
-        asked = self._measuring
+        asked = self._arguments
 
         def folder(source: str | None, flag: str) -> Path | None:
             return None if source is None else local_folder(source, flag)
@@ -153,7 +194,7 @@ class Evaluation:
         return EncoderFiles(
             folder(asked.clip, "--clip"),
             folder(asked.faces, "--faces"),
-            folder(asked.depth, "--depth-model"),
+            folder(asked.depth_model, "--depth-model"),
             asked.inception,
         )
 
@@ -167,36 +208,56 @@ class Evaluation:
             if problem := row.facts.get("problem"):
                 self._report.warn(f"{row.style}, {row.label}: {problem}")
 
-    def _write(self, files: Files, table: Table, pictures: Any) -> list[tuple[str, Path]]:
-        written = []
-        if files.csv is not None:
-            files.csv.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(files.csv, to_csv(table))
-            written.append(("csv", files.csv))
-        if files.report is not None:
-            command = shlex.join(["stylehead", *sys.argv[1:]])
-            files.report.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(files.report, report_page(table, pictures, command=command))
-            written.append(("report", files.report))
+    def _write(self, table: Table, pictures: dict[int, Portraits]) -> dict[str, Path]:
+        csv, report, written = self._arguments.csv, self._arguments.report, {}
+        if csv is not None:
+            csv.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(csv, to_csv(table))
+            written["csv"] = csv
+        if report is not None:
+            report.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(report, report_page(table, pictures, command=self._command))
+            written["report"] = report
         return written
+
+
+def train(job: Job, path: Path, report: Report, *, command: str) -> None:
+    """Train a row of the table to its end: a missing run is made, a stopped one goes on.
+
+    Raises:
+        StoppedError: The user pressed Ctrl-C; the same command goes on.
+        StyleheadError: The job failed.
+    """
+    stopped = (path / MANIFEST).is_file()
+    if not stopped:
+        check_free(path, overwrite=False)
+    stylizer = load_stylizer(job)
+    run = (
+        RunDirectory.open(path)
+        if stopped
+        else RunDirectory.create(path, first_manifest(job, stylizer, command))
+    )
+    with run.lock():
+        training = Training(job, stylizer, run, report)
+        if stopped:
+            report.note(f"It goes on from step {training.resume()}.")
+        try:
+            training.execute()
+        except StoppedError as error:
+            raise StoppedError(error.message, f"{command}   (goes on from here)") from error
 
 
 # ---------------------------------------------------------------------------------------------------- limits
 
 
-def check_limits(files: Files) -> None:
-    """Read the limits before any work is done.
+def limits_of(arguments: EvaluateArguments) -> list[Limit]:
+    """Read the limits.
 
     Raises:
         UsageError: A limit is no `column=number`, or makes no sense for its column.
     """
-    limits_of(files)
-
-
-def limits_of(files: Files) -> list[Limit]:
-    """Read the limits; see `check_limits`."""
-    under = [_limit(text, "--fail-under", lowest=True) for text in files.fail_under]
-    return under + [_limit(text, "--fail-over", lowest=False) for text in files.fail_over]
+    under = [_limit(text, "--fail-under", lowest=True) for text in arguments.fail_under]
+    return under + [_limit(text, "--fail-over", lowest=False) for text in arguments.fail_over]
 
 
 def missed_limits(table: Table, limits: Sequence[Limit]) -> list[str]:
@@ -238,13 +299,13 @@ def _limit(text: str, option: str, *, lowest: bool) -> Limit:
 # -------------------------------------------------------------------------------------------------- printing
 
 
-def _result(table: Table, written: list[tuple[str, Path]], missed: list[str], *, paper: bool) -> Result:
+def _result(table: Table, written: dict[str, Path], missed: list[str], *, paper: bool) -> Result:
     lines = paper_lines(table) if paper and fits_the_paper(table) else run_lines(table)
-    data = {**to_json(table), "missed": missed, "files": {name: path for name, path in written}}
-    primary: tuple[Path | str, ...] = tuple(path for _, path in written)
+    data = {**to_json(table), "missed": missed, "files": written}
+    primary: tuple[Path | str, ...] = tuple(written.values())
     return Result(
         primary=primary or tuple(to_csv(table).splitlines()),
-        rows=(*lines, Line("", ""), *sample_lines(table), *written),
+        rows=(*lines, Line("", ""), *sample_lines(table), *written.items()),
         data=data,
     )
 

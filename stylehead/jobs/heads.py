@@ -1,6 +1,5 @@
 """Heads and styles named on the command line: read, or refused with one clear sentence."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +11,12 @@ from stylehead.errors import JobError, UsageError
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, Style, StyleMix, load_style, remove_styles
 from stylehead.inversion.latent_files import MOST_HEADS, find_latents, read_heads, read_latent
+from stylehead.jobs.checks import check_file
 
-MAX_SEED = 2**32 - 1
-MAX_STRENGTH = 2.0
 _PUBLISHED = (14, 512)
 
 
-class Head(NamedTuple):
+class NamedHead(NamedTuple):
     """A head: a name for files and labels, and its style vectors [1,num_ws,w_dim]."""
 
     name: str
@@ -42,32 +40,12 @@ class StyleChoice(NamedTuple):
         return {"prompt": self.prompt, "strength": self.strength, "base": self.style.base[:12]}
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Read "1,2,5-8".
-
-    Raises:
-        UsageError: It is no such list.
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if match is None:
-            raise UsageError(f"`--seeds` (={text}) must be a list like 1,2,5-8.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first >= 1000 or last > MAX_SEED:
-            raise UsageError(
-                f"`--seeds` (={text}) must name up to 1000 seeds from 0 to {MAX_SEED}, in order."
-            )
-        seeds += range(first, last + 1)
-    return list(dict.fromkeys(seeds))
-
-
-def seed_heads(generator: PanoHead, seeds: Sequence[int], *, psi: float) -> list[Head]:
+def seed_heads(generator: PanoHead, seeds: Sequence[int], *, psi: float) -> list[NamedHead]:
     """Draw a head for every seed."""
-    return [Head(f"seed-{seed}", latent_from_seed(generator, seed, psi=psi)) for seed in seeds]
+    return [NamedHead(f"seed-{seed}", latent_from_seed(generator, seed, psi=psi)) for seed in seeds]
 
 
-def latent_heads(generator: PanoHead, paths: Sequence[Path]) -> list[Head]:
+def latent_heads(generator: PanoHead, paths: Sequence[Path]) -> list[NamedHead]:
     """Read the heads of latent files, and of folders of them; heads of one name are numbered.
 
     Raises:
@@ -76,17 +54,17 @@ def latent_heads(generator: PanoHead, paths: Sequence[Path]) -> list[Head]:
     """
     num_ws, w_dim = generator.num_ws, generator.config.w_dim
     device = next(generator.parameters()).device
-    found: list[Head] = []
+    found: list[NamedHead] = []
     for path in (file for each in paths for file in find_latents(each)):
         hint = "--preset panohead, whose latents have this shape" if _is_published(path, w_dim) else None
         for head in read_heads(path, num_ws=num_ws, w_dim=w_dim, hint=hint):
-            found.append(Head(_unused(head.name, found), torch.from_numpy(head.ws[None]).to(device)))
+            found.append(NamedHead(_unused(head.name, found), torch.from_numpy(head.ws[None]).to(device)))
     if len(found) > MOST_HEADS:
         raise UsageError(f"`--latent` names {len(found)} heads; at most {MOST_HEADS} can be drawn at once.")
     return found
 
 
-def latent_head(generator: PanoHead, path: Path) -> Head:
+def latent_head(generator: PanoHead, path: Path) -> NamedHead:
     """Read the first head of a latent file; see `latent_heads`."""
     check_file(path, "--latent")
     return latent_heads(generator, [path])[0]
@@ -97,34 +75,10 @@ def _is_published(path: Path, w_dim: int) -> bool:
     return w_dim != _PUBLISHED[-1] and read_latent(path).shape[-2:] == _PUBLISHED
 
 
-def _unused(name: str, heads: Sequence[Head]) -> str:
+def _unused(name: str, heads: Sequence[NamedHead]) -> str:
     names = {head.name for head in heads}
     numbered = (f"{name}-{index}" for index in range(2, len(heads) + 2))
     return name if name not in names else next(each for each in numbered if each not in names)
-
-
-def check_styles(paths: Sequence[Path], strengths: Sequence[float]) -> None:
-    """Check what can be checked without reading the files.
-
-    Args:
-        paths: Any number.
-        strengths: None, or one for each path.
-
-    Raises:
-        UsageError: The numbers differ, a strength is out of range, or a path is no file.
-    """
-    if strengths and not paths:
-        raise UsageError("`--strength` needs a `--style`.")
-    if strengths and len(strengths) != len(paths):
-        raise UsageError(
-            f"`--strength` was given {len(strengths)} times, `--style` {len(paths)} times.",
-            "give one strength for each style, in the same order, or none",
-        )
-    for strength in strengths:
-        if not 0 <= strength <= MAX_STRENGTH:
-            raise UsageError(f"`--strength` (={strength:g}) must be between 0 and {MAX_STRENGTH:g}.")
-    for path in paths:
-        check_file(path, "--style")
 
 
 def load_styles(generator: PanoHead, paths: Sequence[Path], strengths: Sequence[float]) -> list[StyleChoice]:
@@ -145,13 +99,3 @@ def load_styles(generator: PanoHead, paths: Sequence[Path], strengths: Sequence[
         StyleMix(((style, 1.0),)).apply(generator)  # finds tensors that do not fit
     remove_styles(generator)
     return choices
-
-
-def check_file(path: Path, option: str) -> None:
-    """Raise UsageError unless a path is a file; says what is there instead."""
-    if path.is_dir():
-        inside = path / "style.safetensors"
-        hint = f"{option} {inside}" if option == "--style" and inside.is_file() else None
-        raise UsageError(f"`{option}` (={path}) is a folder, not a file.", hint)
-    if not path.exists():
-        raise UsageError(f"`{option}` (={path}) does not exist.")

@@ -2,27 +2,32 @@
 
 import dataclasses
 import time
-from pathlib import Path
 
 import numpy as np
 
 from stylehead.jobs import environment
+from stylehead.jobs.arguments import InvertArguments
+from stylehead.jobs.checks import check_invert
 from stylehead.jobs.cropping import HeadCrop
-from stylehead.jobs.invert import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET, InvertJob
+from stylehead.jobs.invert import prepare
+from stylehead.jobs.projecting import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET, InvertJob
 from stylehead.jobs.report import Report, Result
 from stylehead.runs import EVENTS, MANIFEST
 from stylehead.units import format_duration
 
 
-def estimate_inversion(job: InvertJob, head: HeadCrop, path: Path, report: Report) -> Result:
+def foretell(arguments: InvertArguments, report: Report) -> Result:
     """Time one step of every stage and say what the whole job would cost and write.
 
     Args:
-        job: What would be done.
-        head: The aligned picture.
-        path: Where the run would be.
+        arguments: What was asked for.
         report: For notes.
+
+    Raises:
+        StyleheadError: The job is refused.
     """
+    check_invert(arguments)
+    job, head, path = prepare(arguments, report)
     report.note("Timing a few steps.")
     source, seconds = _measure(job, head)
     files = [MANIFEST, EVENTS, LATENT, SHEET, ALIGNED, f"{PREVIEWS}/", *([PERSONAL] if job.pivotal else [])]

@@ -1,4 +1,4 @@
-"""What `stylehead render` does once all is loaded: frames, files, and a folder that appears as a whole."""
+"""A render job: heads from all sides in memory, as single files, or in a folder that appears as a whole."""
 
 import functools
 import os
@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +23,17 @@ from stylehead.export.views import render_views, turntable_yaws
 from stylehead.files import check_parents, write_json
 from stylehead.generator import PanoHead, mix_styles, remove_styles
 from stylehead.images import Pixels
-from stylehead.jobs.heads import Head, StyleChoice
-from stylehead.jobs.report import Progress, Report, Result
-from stylehead.jobs.requests import MeshRequest, Views
+from stylehead.jobs import environment
+from stylehead.jobs.arguments import RenderArguments
+from stylehead.jobs.checks import check_mesh, check_render, chosen_seeds, latent_files, parse_formats
+from stylehead.jobs.heads import NamedHead, StyleChoice, latent_heads, load_styles, seed_heads
+from stylehead.jobs.report import Progress, Report
 from stylehead.runs import slugify
+from stylehead.weights.presets import resolve_preset
 
 RENDERS = Path("renders")
+FILMS = {"mp4": write_mp4, "webp": write_webp, "gif": write_gif}
+"""Kinds of films, and what writes them."""
 MANIFEST = "render.json"
 SHEET = "contact_sheet.jpg"
 SHEET_COLUMNS = 9
@@ -38,71 +44,69 @@ SHEET_VIEWS_OF_MANY = 8
 class Film(NamedTuple):
     """The frames of one head: stylised (or plain), and the source when it is compared."""
 
-    head: Head
+    head: NamedHead
     frames: Pixels
     source: Pixels | None
 
     def shown(self) -> Pixels:
-        """What films and frames show."""
+        """Return what films and frames show."""
         return self.frames if self.source is None else side_by_side(self.source, self.frames)
 
 
-class Rendering:
-    """Renders heads and writes what was asked for.
+def render(arguments: RenderArguments, report: Report) -> "Rendered":
+    """Render heads from all sides; nothing is written.
 
     Args:
-        generator: Without style.
-        heads: At least one.
-        styles: Applied together.
-        views: Cameras and ground.
-        facts: Further entries of the recipe.
+        arguments: What was asked for.
+        report: Where progress goes.
+
+    Raises:
+        UsageError: The arguments do not go together.
+        StyleheadError: Weights, heads or styles cannot be used.
     """
+    check_render(arguments)
+    if arguments.out is not None:
+        check_folder(arguments.out, overwrite=arguments.overwrite)
+    weights, why = resolve_preset(arguments.preset)
+    report.note(why)
+    generator = PanoHead.load(weights.require_generator(), environment.choose_device(arguments.device))
+    styles = load_styles(generator, arguments.style, arguments.strength)
+    files = latent_files(arguments)
+    seeds = chosen_seeds(arguments)
+    heads = latent_heads(generator, files) if files else seed_heads(generator, seeds, psi=arguments.psi)
+    if arguments.mesh is not None:
+        check_mesh(arguments, arguments.mesh, heads=len(heads))
+    facts = {"preset": weights.name, "psi": arguments.psi, "licence": weights.licence}
+    return _Studio(generator, heads, styles, arguments, report).render(facts)
+
+
+class _Studio:
+    """Renders heads, first without the styles where that is compared, then with them."""
 
     def __init__(
         self,
         generator: PanoHead,
-        heads: Sequence[Head],
+        heads: Sequence[NamedHead],
         styles: Sequence[StyleChoice],
-        views: Views,
-        facts: dict[str, Any],
-    ) -> None:
-        self._generator, self._heads, self._styles, self._views = generator, heads, styles, views
-        self._yaws_deg = turntable_yaws(views.yaw_steps)
-        self._facts = facts
-
-    def execute(
-        self,
-        formats: Sequence[str],
-        out: Path | None,
-        mesh: MeshRequest | None,
+        arguments: RenderArguments,
         report: Report,
-        *,
-        overwrite: bool,
-    ) -> Result:
-        """Render, write, and say what there is."""
-        folder = out or _free(RENDERS / self._name())
-        films = self._films(report)
-        surface = None if mesh is None else self._surface(mesh, report)
-        with whole_folder(folder, overwrite=overwrite) as part:
-            written = [path for film in films for path in self._write_film(part, film, formats)]
-            if "sheet" in formats:
-                save_image(part / SHEET, self._sheet(films), self._recipe())
-                written.append(part / SHEET)
-            names = [str(path.relative_to(part)) for path in written]
-            write_json(part / MANIFEST, {**self._recipe(), "files": names})
-        if mesh is not None and surface is not None:
-            recipe = {**self._recipe(), "head": self._heads[0].name, "level": mesh.level}
-            mesh.path.parent.mkdir(parents=True, exist_ok=True)
-            save_mesh(mesh.path, surface, recipe)
-        return self._result(folder, [folder / path.relative_to(part) for path in written], mesh)
+    ) -> None:
+        self._generator, self._heads, self._styles = generator, heads, styles
+        self._arguments, self._report = arguments, report
+        self._yaws_deg = turntable_yaws(arguments.yaw_steps)
 
-    # ---------------------------------------------------------------------------------------------- rendering
+    def render(self, facts: dict[str, Any]) -> "Rendered":
+        films = self._films()
+        mesh = self._surface() if self._arguments.mesh is not None else None
+        return Rendered(tuple(films), tuple(self._styles), mesh, self._arguments, facts)
 
-    def _films(self, report: Report) -> list[Film]:
+    def _films(self) -> list[Film]:
         """Render all heads: the sources first, then everything with the style on."""
-        compare = self._views.side_by_side
+        compare = self._arguments.side_by_side
         passes = len(self._heads) * (2 if compare else 1)
-        with report.progress(total=passes * len(self._yaws_deg), label="Rendering", unit="view") as shown:
+        with self._report.progress(
+            total=passes * len(self._yaws_deg), label="Rendering", unit="view"
+        ) as shown:
             sources = self._pass(shown, 0) if compare else [None] * len(self._heads)
             self._style_on()
             frames = self._pass(shown, len(self._heads) if compare else 0)
@@ -118,8 +122,8 @@ class Rendering:
                     self._generator,
                     head.ws,
                     self._yaws_deg,
-                    pitch_deg=self._views.pitch_deg,
-                    backdrop=self._views.background,
+                    pitch_deg=self._arguments.pitch,
+                    backdrop=self._arguments.background,
                     done=functools.partial(_show, shown, before),
                 )
             )
@@ -132,78 +136,146 @@ class Rendering:
         else:
             remove_styles(self._generator)
 
-    # ------------------------------------------------------------------------------------------------- files
+    def _surface(self) -> Mesh:
+        resolution = self._arguments.mesh_resolution
+        self._report.note(f"Finding the surface on a grid of {resolution} points a side.")
+        level = self._arguments.mesh_level
+        return extract_mesh(self._generator, self._heads[0].ws, resolution=resolution, level=level)
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Heads from all sides, in memory; see `save` and `write`."""
+
+    films: tuple[Film, ...]
+    """One film a head."""
+    styles: tuple[StyleChoice, ...]
+    """What acted on all of them."""
+    mesh: Mesh | None
+    """The surface of the first head, if it was asked for."""
+    arguments: RenderArguments
+    """What was asked for."""
+    facts: dict[str, Any]
+    """Further entries of the recipe."""
+
+    @property
+    def images(self) -> Pixels:
+        """Return the pictures of the first head, uint8 [V, H, W, 3]."""
+        return self.films[0].shown()
+
+    @property
+    def yaws_deg(self) -> tuple[float, ...]:
+        """Return the direction of every picture."""
+        return tuple(turntable_yaws(self.arguments.yaw_steps))
+
+    def save(self, path: Path | str) -> Path:
+        """Write the first head as one file, of the kind that its name says; returns its path.
+
+        Args:
+            path: Ends in .mp4, .webp or .gif (a film), .jpg or .png (a sheet), or as a mesh, if one was made.
+
+        Raises:
+            UsageError: It ends in something else.
+        """
+        path = Path(path)
+        suffix, recipe = path.suffix.lower(), self._recipe(self.films[0])
+        check_parents(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix[1:] in FILMS:
+            FILMS[suffix[1:]](path, self.images, recipe, fps=self.arguments.fps)
+        elif suffix in (".jpg", ".jpeg", ".png"):
+            save_image(path, self.sheet(), self.recipe())
+        elif self.mesh is not None:
+            save_mesh(path, self.mesh, {**recipe, "level": self.arguments.mesh_level})
+        else:
+            raise UsageError(f"{path} must end in .mp4, .webp, .gif, .jpg or .png.")
+        return path
+
+    def write(self) -> "RenderFolder":
+        """Write the kinds of files that were asked for into a folder, which appears as a whole.
+
+        Raises:
+            UsageError: The folder holds something else.
+            OSError: As the file system says; the folder is then as it was before.
+        """
+        folder = self.arguments.out or _free(RENDERS / self._name())
+        with whole_folder(folder, overwrite=self.arguments.overwrite) as part:
+            written = self._write_into(part)
+            names = [str(path.relative_to(part)) for path in written]
+            write_json(part / MANIFEST, {**self.recipe(), "files": names})
+        mesh = None if self.arguments.mesh is None else self.save(self.arguments.mesh)
+        return RenderFolder(folder, tuple(folder / name for name in names), mesh)
+
+    def _write_into(self, folder: Path) -> list[Path]:
+        formats = parse_formats(self.arguments.format)
+        written = [path for film in self.films for path in self._write_film(folder, film, formats)]
+        if "sheet" in formats:
+            save_image(folder / SHEET, self.sheet(), self.recipe())
+            written.append(folder / SHEET)
+        return written
 
     def _write_film(self, folder: Path, film: Film, formats: Sequence[str]) -> list[Path]:
         """Write one head; with several heads every file carries the head's name."""
-        name = "turntable" if len(self._heads) == 1 else film.head.name
-        recipe = {**self._recipe(), "head": film.head.name}
+        alone = len(self.films) == 1
+        name = "turntable" if alone else film.head.name
+        recipe = self._recipe(film)
         written = []
-        for suffix, write in (("mp4", write_mp4), ("webp", write_webp), ("gif", write_gif)):
+        for suffix, write in FILMS.items():
             if suffix in formats:
                 written.append(folder / f"{name}.{suffix}")
-                write(written[-1], film.shown(), recipe, fps=self._views.fps)
+                write(written[-1], film.shown(), recipe, fps=self.arguments.fps)
         if "frames" in formats:
             (folder / "frames").mkdir(exist_ok=True)
-            inside = folder / "frames" if len(self._heads) == 1 else folder / "frames" / film.head.name
-            write_frames(inside, film.shown(), recipe, yaws_deg=self._yaws_deg)
+            inside = folder / "frames" if alone else folder / "frames" / film.head.name
+            write_frames(inside, film.shown(), recipe, yaws_deg=self.yaws_deg)
             written.append(inside)
         return written
 
-    def _sheet(self, films: Sequence[Film]) -> Pixels:
-        title = " + ".join(choice.prompt for choice in self._styles)
-        if len(films) == 1 and films[0].source is None:
-            return _sheet_of_one(films[0], self._yaws_deg, title)
-        picked = _evenly(len(self._yaws_deg), SHEET_VIEWS_OF_MANY)
+    def sheet(self) -> Pixels:
+        """Draw all heads on one sheet, uint8 [H, W, 3]."""
+        title = " + ".join(choice.prompt for choice in self.styles)
+        if len(self.films) == 1 and self.films[0].source is None:
+            return _sheet_of_one(self.films[0], self.yaws_deg, title)
+        picked = _evenly(len(self.yaws_deg), SHEET_VIEWS_OF_MANY)
         rows = []
-        for film in films:
+        for film in self.films:
             label = film.head.name.replace("-", " ")
             if film.source is not None:
                 rows.append(SheetRow(label, film.source[picked]))
                 label = "stylised"
             rows.append(SheetRow(label, film.frames[picked], joined=film.source is not None))
-        headings = angle_headings([self._yaws_deg[index] for index in picked])
+        headings = angle_headings([self.yaws_deg[index] for index in picked])
         return contact_sheet(rows, title=title, headings=headings)
 
-    def _surface(self, request: MeshRequest, report: Report) -> Mesh:
-        report.note(f"Finding the surface on a grid of {request.resolution} points a side.")
-        ws = self._heads[0].ws
-        return extract_mesh(self._generator, ws, resolution=request.resolution, level=request.level)
-
-    # ------------------------------------------------------------------------------------------------ words
-
     def _name(self) -> str:
-        heads = self._heads[0].name
-        if len(self._heads) > 1:
-            heads += f"-and-{len(self._heads) - 1}-more"
-        return "-".join([heads, *(slugify(choice.prompt, limit=24) for choice in self._styles)])
+        heads = self.films[0].head.name
+        if len(self.films) > 1:
+            heads += f"-and-{len(self.films) - 1}-more"
+        return "-".join([heads, *(slugify(choice.prompt, limit=24) for choice in self.styles)])
 
-    def _recipe(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, Any]:
+        """Return what files remember of how they were made."""
         return {
             "command": "render",
-            "prompt": " + ".join(choice.prompt for choice in self._styles),
-            "heads": [head.name for head in self._heads],
-            "styles": [choice.recipe() for choice in self._styles],
-            "yaw_steps": self._views.yaw_steps,
-            "pitch_deg": self._views.pitch_deg,
-            "background": self._views.background,
-            **self._facts,
+            "prompt": " + ".join(choice.prompt for choice in self.styles),
+            "heads": [film.head.name for film in self.films],
+            "styles": [choice.recipe() for choice in self.styles],
+            "yaw_steps": self.arguments.yaw_steps,
+            "pitch_deg": self.arguments.pitch,
+            "background": self.arguments.background,
+            **self.facts,
         }
 
-    def _result(self, folder: Path, written: Sequence[Path], mesh: MeshRequest | None) -> Result:
-        meshes = () if mesh is None else (mesh.path,)
-        rows = [
-            ("folder", folder),
-            *((_label(path), path) for path in written),
-            *(("mesh", m) for m in meshes),
-        ]
-        data = {
-            **self._recipe(),
-            "folder": folder,
-            "files": list(written),
-            "mesh": meshes[0] if meshes else None,
-        }
-        return Result(primary=(folder, *meshes), rows=tuple(rows), data=data)
+    def _recipe(self, film: Film) -> dict[str, Any]:
+        return {**self.recipe(), "head": film.head.name}
+
+
+class RenderFolder(NamedTuple):
+    """What was written."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    mesh: Path | None
 
 
 def _show(shown: Progress, before: int, count: int) -> None:
@@ -284,9 +356,3 @@ def _free(path: Path) -> Path:
         number += 1
         candidate = path.with_name(f"{path.name}-{number}")
     return candidate
-
-
-def _label(path: Path) -> str:
-    if path.name == SHEET:
-        return "contact sheet"
-    return path.suffix[1:] or "frames"

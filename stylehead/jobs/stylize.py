@@ -1,283 +1,177 @@
-"""A stylise job on the disk: models in, a run directory out, and everything needed to go on after a stop."""
+"""A stylise job: settings in, a run directory out, and going on after a stop."""
 
-import contextlib
-import functools
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from stylehead.errors import JobError
-from stylehead.export.card import model_card
-from stylehead.export.showcase import Showcase
-from stylehead.export.stills import save_image
-from stylehead.export.video import write_mp4
-from stylehead.files import atomic_write, write_json
-from stylehead.generator import save_style
+from stylehead.errors import JobError, UsageError
 from stylehead.jobs import environment, models
-from stylehead.jobs.failures import StoppedError, explain
+from stylehead.jobs.arguments import StylizeArguments, given, option
+from stylehead.jobs.job import RUNS, first_facts, generator_file
+from stylehead.jobs.needs import Inventory
 from stylehead.jobs.report import Report
-from stylehead.jobs.signals import StopRequest
-from stylehead.methods import StepRecord, Stylizer
-from stylehead.methods.config import StylizeConfig
-from stylehead.runs import RunDirectory
-from stylehead.weights import catalogue
-from stylehead.weights.presets import Preset
+from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
+from stylehead.methods import Stylizer
+from stylehead.methods.config import StylizeConfig, profile
+from stylehead.methods.registry import DEFAULT, method_class
+from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
+from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
+from stylehead.settings import flag
+from stylehead.weights import WeightFile
+from stylehead.weights.presets import find_preset
+from stylehead.weights.store import hash_file
 
-STYLE = "style.safetensors"
-CONFIG = "config.json"
-SHEET = "contact_sheet.jpg"
-TURNTABLE = "turntable.mp4"
-CARD = "README.md"
-PREVIEWS = "previews"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to train, on what, and how many checkpoints to keep."""
-
-    config: StylizeConfig
-    preset: Preset
-    device: str
-    keep_checkpoints: int
-
-    @functools.cached_property
-    def sources(self) -> models.Sources:
-        """Where the teacher comes from; raises MissingError or LicenseError where it cannot."""
-        return models.find_sources(self.config, self.preset)
-
-    @functools.cached_property
-    def licence(self) -> str:
-        """The terms of what the job makes."""
-        return models.licence_of(self.preset, self.sources)
+EXAMPLE = 'stylehead stylize --prompt "Pixar character"'
 
 
-class RunFiles(NamedTuple):
-    """What a finished run holds for its user."""
+def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> StylizeRun:
+    """Train a style, or go on with a stopped run.
 
-    style: Path
-    contact_sheet: Path
-    turntable: Path
-    card: Path
+    Args:
+        arguments: What was asked for.
+        report: Where progress goes.
+        command: How it was asked for, for the manifest.
+
+    Raises:
+        UsageError: The arguments do not go together, or the folder holds something else.
+        StoppedError: The user pressed Ctrl-C; a checkpoint is there.
+        StyleheadError: The job failed; `run.json` says so.
+    """
+    if arguments.resume is not None:
+        return _resume(arguments, arguments.resume, report)
+    config, path = configure(arguments)
+    job = open_job(config, arguments, report, preset=config.preset)
+    stylizer = load_stylizer(job)
+    if config.memory != "auto" or stylizer.memory.name != "24":
+        report.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
+    run = RunDirectory.create(path, first_manifest(job, stylizer, command), overwrite=arguments.overwrite)
+    with run.lock():
+        report.note(f"Run {run.path}: previews come to {run.path / PREVIEWS}.")
+        return Training(job, stylizer, run, report).execute()
+
+
+def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
+    """Return the settings of a new run, and its folder, which is free.
+
+    Raises:
+        UsageError: A setting is out of range or says nothing to the method, or the folder is taken.
+    """
+    given = dict(arguments.settings)
+    if "prompt" not in given:
+        raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
+    method = given.get("method", DEFAULT)
+    config = StylizeConfig.from_dict(profile(arguments.profile, method=method) | given)
+    path = arguments.out or new_run_path(RUNS, config.prompt)
+    check_free(path, overwrite=arguments.overwrite)
+    return config, path
+
+
+def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report, *, preset: str) -> Job:
+    """Choose weights and device.
+
+    Raises:
+        StyleheadError: Weights are missing or refused, or there is no such device.
+    """
+    weights, why = find_preset(preset)
+    report.note(why)
+    job = Job(config, weights, environment.choose_device(arguments.device), arguments.keep_checkpoints)
+    estimator = job.needs.find("depth_estimator")
+    optional = method_class(config.method).needed(config).depth_estimator == "optional"
+    if optional and estimator is not None:
+        report.note(f"depth: {estimator.name} (--depth rendered uses the renderer's own)")
+    return job
+
+
+def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeRun:
+    for name in given(arguments):
+        if name not in ("settings", "resume", "device", "keep_checkpoints"):
+            hint = f"stylehead stylize --resume {path}"
+            raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
+    run = RunDirectory.open(path)
+    manifest = run.manifest()
+    stored = _stored_config(manifest, path)
+    _check_unchanged(arguments.settings, stored, path)
+    config = stored.replace(**arguments.settings)
+    done = manifest.get("steps", 0)
+    if manifest.get("outcome") == "finished" and config.iterations <= done:
+        raise UsageError(
+            f"{path} is finished: {done} of {config.iterations} steps are done.",
+            f"stylehead stylize --resume {path} --iterations {2 * done}",
+        )
+    with run.lock():
+        job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
+        training = Training(job, load_stylizer(job), run, report)
+        report.note(f"Run {run.path} goes on from step {training.resume()}.")
+        return training.execute()
+
+
+def _stored_config(manifest: Mapping[str, Any], path: Path) -> StylizeConfig:
+    try:
+        return StylizeConfig.from_dict(manifest.get("config", {}))
+    except UsageError as error:
+        raise JobError(f"The settings in {path / MANIFEST} cannot be used: {error.message}") from error
+
+
+def _check_unchanged(settings: Mapping[str, Any], stored: StylizeConfig, path: Path) -> None:
+    stored_values = stored.to_dict()
+    for name, given_value in settings.items():
+        value = list(given_value) if isinstance(given_value, tuple) else given_value
+        earlier = stored_values.get(name, value)
+        if value != earlier and name not in MAY_CHANGE_ON_RESUME:
+            raise UsageError(
+                f"`{flag(name)}` (={value}) cannot change on resume: {path} was started with {earlier}.",
+                f"stylehead stylize --resume {path}",
+            )
 
 
 def load_stylizer(job: Job) -> Stylizer:
     """Load the models of a job."""
-    return models.load_stylizer(job.config, job.preset, job.sources, job.device)
+    return models.load_stylizer(job.needs, job.device)
 
 
 def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]:
-    """The facts of `run.json` that are known before the first step."""
+    """Return the facts of `run.json` that are known before the first step."""
+    networks = job.needs.networks
     return {
-        "command": command,
+        **first_facts(
+            command,
+            job.preset,
+            job.device,
+            licence=job.licence,
+            weights=weight_files(job.needs),
+            used=[need.name for need in networks],
+        ),
         "prompt": job.config.prompt,
         "seed": job.config.seed,
-        "preset": job.preset.name,
-        "licence": job.licence,
-        "device": environment.device_name(job.device),
         "keep_checkpoints": job.keep_checkpoints,
         "generator": stylizer.reference.fingerprint(),
-        "teacher": {source.role: source.name for source in job.sources.listed()},
+        "teacher": {need.role: need.name for need in networks},
         "precision": _precision(stylizer),
         "memory": stylizer.memory.name,
-        "weights": [file._asdict() for file in models.weight_facts(job.preset, job.sources)],
-        "licences_accepted": _licences_accepted(job),
-        "versions": environment.versions(),
         "config": job.config.to_dict(),
-        "started": _now(),
         "steps": 0,
     }
 
 
+def weight_files(needs: Inventory) -> list[WeightFile]:
+    """Hash every file that a stylise job reads, for the run manifest; ids hold no local path."""
+    by_role = {need.role: need for need in needs.networks}
+    paths = needs.teacher_paths()
+    files: dict[str, Path] = {} if paths is None else paths.weight_files()
+    for role in ("depth_estimator", "clip", "faces", "features"):
+        if (path := needs.path(role)) is not None:
+            found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+            files |= {f"{role}/{file.name}": file for file in found}
+    facts = [generator_file(needs.preset)]
+    for place, path in files.items():
+        role, _, name = place.partition("/")
+        need = by_role.get(role)
+        own = f"{need.name}/{name}" if need is not None else f"{by_role['diffusion'].name}/{place}"
+        facts.append(WeightFile(own, hash_file(path).sha256, (need or by_role["diffusion"]).licence))
+    return facts
+
+
 def _precision(stylizer: Stylizer) -> str | None:
-    """The numbers that the teacher computes with, if there is one."""
+    """Return the numbers that the teacher computes with, if there is one."""
     teacher = stylizer.teacher
     return None if teacher is None else str(teacher.parts.unet.dtype).removeprefix("torch.")
-
-
-def _licences_accepted(job: Job) -> dict[str, str]:
-    """When the user accepted the licences of what the job uses, by id; others need no acceptance."""
-    used = [job.preset.name, *(source.name for source in job.sources.listed())]
-    dates = {name: catalogue.acceptance(name) for name in used if name in catalogue.CATALOGUE}
-    return {name: date for name, date in dates.items() if date is not None}
-
-
-class Training:
-    """Runs a job in its directory.
-
-    Args:
-        job: What to train.
-        stylizer: Its models.
-        run: Its directory, locked by the caller.
-        report: Where progress goes.
-    """
-
-    def __init__(self, job: Job, stylizer: Stylizer, run: RunDirectory, report: Report) -> None:
-        self._job, self._stylizer, self._run, self._report = job, stylizer, run, report
-        self._showcase = Showcase(stylizer.reference, psi=job.config.psi, title=job.config.prompt)
-        self._saved: int | None = None
-        self._seconds: float = run.manifest().get("seconds", 0.0)
-
-    def resume(self) -> int:
-        """Load the last complete checkpoint, if there is one, and drop the events after it.
-
-        Returns:
-            The step from which the run goes on.
-
-        Raises:
-            UsageError: The run was started with other settings.
-            JobError: The run was started from another generator.
-        """
-        if self._run.manifest().get("generator") != self._stylizer.reference.fingerprint():
-            raise JobError(f"{self._run.path} was started from another generator than this one.")
-        found = self._run.checkpoints()
-        if found:
-            weights, state = found[-1].load()
-            self._stylizer.load_state_dict({**state, "weights": weights})
-            self._saved = found[-1].step
-        self._run.rewind_events(self._stylizer.iteration)
-        return self._stylizer.iteration
-
-    def execute(self) -> RunFiles:
-        """Train to the end and write the results.
-
-        Raises:
-            StoppedError: The user pressed Ctrl-C; a checkpoint is there.
-            StyleheadError: The job failed; `run.json` says so.
-        """
-        self._run.update({"outcome": "running", "config": self._job.config.to_dict()})
-        try:
-            self._train()
-            with self._stylizer.averaged():
-                files = self._write_results()
-        except BaseException as error:
-            self._note_end(error)
-            raise
-        names = {role: path.name for role, path in files._asdict().items()}
-        self._run.update({"outcome": "finished", "finished": _now(), "files": names, **self._measured()})
-        return files
-
-    # ---------------------------------------------------------------------------------------------- training
-
-    def _train(self) -> None:
-        total, done = self._job.config.iterations, self._stylizer.iteration
-        (self._run.path / PREVIEWS).mkdir(exist_ok=True)
-        stop = StopRequest(lambda: self._report.note("Stopping after this step; Ctrl-C again stops at once."))
-        with stop, self._report.progress(total=total, done=done, label=self._job.config.prompt) as shown:
-            preview = self._preview() if done == 0 else None
-            for record in self._stylizer:
-                self._run.log(_event(record))
-                preview = self._after(record) or preview
-                shown.update(record.iteration, values=_headline(record), preview=preview)
-                if stop.asked:
-                    break
-        if self._stylizer.iteration > done:
-            self._checkpoint()
-        if stop.asked and self._stylizer.iteration < total:
-            raise StoppedError(
-                f"Stopped after step {self._stylizer.iteration} of {total}; the checkpoint is saved.",
-                f"stylehead stylize --resume {self._run.path}",
-            )
-
-    def _after(self, record: StepRecord) -> Path | None:
-        """Write what is due after a step; the path of a new preview."""
-        config, step = self._job.config, record.iteration
-        self._seconds = record.elapsed_s
-        if config.checkpoint_every and step % config.checkpoint_every == 0:
-            self._checkpoint()
-        if config.preview_every and (step % config.preview_every == 0 or step == config.iterations):
-            return self._preview()
-        return None
-
-    def _checkpoint(self) -> None:
-        step = self._stylizer.iteration
-        if step == self._saved:
-            return
-        state = self._stylizer.state_dict()
-        weights = state.pop("weights")
-        self._run.save_checkpoint(step, weights, state, keep=self._job.keep_checkpoints)
-        self._run.update({"steps": step, **self._measured()})
-        self._saved = step
-
-    def _preview(self) -> Path:
-        step = self._stylizer.iteration
-        path = self._run.path / PREVIEWS / f"step_{step:06d}.jpg"
-        with self._stylizer.averaged():
-            picture = self._showcase.preview(self._stylizer.generator, step=step)
-        save_image(path, picture, {**self._recipe(), "step": step})
-        return path.relative_to(self._run.path)
-
-    # ----------------------------------------------------------------------------------------------- results
-
-    def _write_results(self) -> RunFiles:
-        self._report.note("Drawing the contact sheet and the turntable.")
-        folder, generator = self._run.path, self._stylizer.generator
-        files = RunFiles(folder / STYLE, folder / SHEET, folder / TURNTABLE, folder / CARD)
-        save_style(files.style, generator, self._stylizer.reference, self._style_metadata())
-        self._write_config(folder / CONFIG)
-        save_image(files.contact_sheet, self._showcase.contact_sheet(generator), self._recipe())
-        write_mp4(files.turntable, self._showcase.turntable(generator), self._recipe())
-        atomic_write(files.card, self._card())
-        return files
-
-    def _write_config(self, path: Path) -> None:
-        generator = self._stylizer.generator.config.to_dict()
-        preset = self._job.preset.name
-        write_json(path, {"preset": preset, "stylize": self._job.config.to_dict(), "generator": generator})
-
-    def _card(self) -> str:
-        return model_card(
-            self._job.config,
-            name=str(self._run.path),
-            steps=self._stylizer.iteration,
-            preset=self._job.preset.name,
-            licence=self._job.licence,
-        )
-
-    def _recipe(self) -> dict[str, Any]:
-        config = self._job.config
-        return {
-            "command": "stylize",
-            "prompt": config.prompt,
-            "method": config.method,
-            "seed": config.seed,
-            "iterations": self._stylizer.iteration,
-            "preset": self._job.preset.name,
-        }
-
-    def _style_metadata(self) -> dict[str, str]:
-        config = self._job.config
-        facts = {
-            "prompt": config.prompt,
-            "method": config.method,
-            "iterations": self._stylizer.iteration,
-            "seed": config.seed,
-            "preset": self._job.preset.name,
-            "licence": self._job.licence,
-        }
-        return {f"stylehead.{key}": str(value) for key, value in facts.items()}
-
-    def _measured(self) -> dict[str, Any]:
-        memory = environment.peak_memory(self._job.device)
-        return {"seconds": round(self._seconds, 1), "peak_memory_bytes": memory}
-
-    def _note_end(self, error: BaseException) -> None:
-        stopped = isinstance(error, StoppedError | KeyboardInterrupt)
-        failure = None if stopped else explain(error).message
-        with contextlib.suppress(OSError):  # a full disk must not hide the first error
-            self._run.update({"outcome": "interrupted" if stopped else "failed", "error": failure})
-
-
-def _event(record: StepRecord) -> dict[str, Any]:
-    fields = record.to_dict()
-    return {"step": fields.pop("iteration"), **fields}
-
-
-def _headline(record: StepRecord) -> dict[str, float]:
-    """The numbers worth watching: the sum of the regularisers, and the size of the score's gradient."""
-    shown = {"loss": sum(record.losses.values())} if record.losses else {}
-    return shown | {"score": max(record.gradient_rms.values())} if record.gradient_rms else shown
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

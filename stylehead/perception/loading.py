@@ -42,7 +42,7 @@ def load_encoders(preset: Preset, files: EncoderFiles | None = None, *, device: 
     why: dict[str, MissingError] = {
         "inception": MissingError("FID and KID need Inception.", "--inception FILE")
     }
-    if preset.name == "mini":
+    if preset.companions:
         found |= _embedded(preset, device, why)
     else:
         found |= _catalogued(device, why)
@@ -60,23 +60,23 @@ def load_encoders(preset: Preset, files: EncoderFiles | None = None, *, device: 
 
 def _embedded(preset: Preset, device: str, why: dict[str, MissingError]) -> dict[str, Any]:
     builders: dict[str, tuple[str, Callable[[Path], Any]]] = {
-        "face": ("identity.safetensors", lambda path: MiniFaces(path, device)),
+        "face": ("faces", lambda path: MiniFaces(path, device)),
         "image_text": (
-            "image_text.safetensors",
+            "image_text",
             lambda path: MiniImageText(path, preset.teacher / "tokenizer", device),
         ),
-        "style": ("style_classifier.safetensors", lambda path: MiniStyles(path, device)),
+        "style": ("recogniser", lambda path: MiniStyles(path, device)),
     }
     found = {}
-    for role, (name, build) in builders.items():
-        path = preset.companion(name)
+    for measured, (role, build) in builders.items():
+        path = preset.companion(role)
         if path is None:
-            why[role] = MissingError(f"The mini preset has no {name} here.", preset.repair)
+            why[measured] = preset.lacks(role)
         else:
-            found[role] = build(path)
+            found[measured] = build(path)
     if "style" in found:
         found["perceptual"] = found["style"]
-    why["depth"] = MissingError("The mini preset has no depth estimator.", "--depth-model FOLDER")
+    why["depth"] = MissingError(f"The {preset.name} preset has no depth estimator.", "--depth-model FOLDER")
     return found
 
 

@@ -289,12 +289,16 @@ def accepted(entry_id: str) -> bool:
 def check_accepted(entry_id: str) -> None:
     """Raise LicenseError, with the terms and the next command, unless a licence was accepted."""
     if not accepted(entry_id):
-        entry = find(entry_id)
-        licence = f"{entry.licence}. {entry.terms} {entry.licence_url}"
-        raise LicenseError(
-            f"The licence of {entry.title} is not accepted: {licence}",
-            f"stylehead weights fetch {entry_id} --accept-license {entry_id}",
-        )
+        raise not_accepted(entry_id)
+
+
+def not_accepted(entry_id: str) -> LicenseError:
+    """Return the error of a licence that is not accepted, with the terms and the next command."""
+    entry = find(entry_id)
+    return LicenseError(
+        f"The licence of {entry.title} is not accepted: {entry.licence}. {entry.terms} {entry.licence_url}",
+        f"stylehead weights fetch {entry_id} --accept-license {entry_id}",
+    )
 
 
 def acceptance(entry_id: str) -> str | None:

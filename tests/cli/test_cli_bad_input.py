@@ -12,7 +12,7 @@ import pytest
 from cli_helpers import FAST, Run
 from syrupy.assertion import SnapshotAssertion
 
-from stylehead.export import images
+from stylehead import images
 from stylehead.generator import PanoHead, save_style
 from stylehead.runs import RunDirectory
 from stylehead.weights import presets

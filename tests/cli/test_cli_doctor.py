@@ -12,8 +12,9 @@ from stylehead.export import video
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
 from stylehead.jobs import doctor as checks
-from stylehead.jobs import plan
-from stylehead.jobs.plan import LIBRARIES
+from stylehead.jobs import forecast
+from stylehead.jobs.forecast import LIBRARIES
+from stylehead.jobs.needs import Inventory
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import teacher_on_paper
 from stylehead.weights import presets
@@ -128,14 +129,14 @@ def panohead_report(run: Run) -> dict:
 def small(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the networks that are missing be estimated at a size where that takes no time."""
 
-    def blueprint(_plan: plan.Plan, device: str) -> Blueprint:
+    def blueprint(_needs: Inventory, device: str) -> Blueprint:
         config = read_config(world / "generator.safetensors")
         with torch.device("meta"):
             generator = PanoHead(config)
         folders = TeacherPaths(world / "teacher").networks()
         return Blueprint(generator, teacher_on_paper(folders, torch.float32), device=device)
 
-    monkeypatch.setattr(plan, "blueprint", blueprint)
+    monkeypatch.setattr(forecast, "blueprint", blueprint)
 
 
 @pytest.mark.usefixtures("small")

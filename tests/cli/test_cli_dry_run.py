@@ -7,7 +7,7 @@ import pytest
 from cli_helpers import LIGHT, Run
 from full_scale import stylehead
 
-from stylehead.jobs import models
+from stylehead.jobs import needs
 from stylehead.teacher import Teacher
 from stylehead.weights import presets
 
@@ -80,15 +80,19 @@ def test_missing_weights_cannot_be_probed(run: Run) -> None:
 
 
 def test_a_depth_estimator_counts_when_it_is_asked_for(run: Run) -> None:
-    from stylehead.jobs.plan import choose_preset, plan_job
     from stylehead.methods.config import StylizeConfig
+    from stylehead.weights.presets import find_preset
 
     def roles(**settings: object) -> list[str]:
         config = StylizeConfig.from_dict({"prompt": "x", "preset": "panohead", **settings})
-        return [need.name for need in plan_job(config, choose_preset("panohead")[0]).missing]
+        return [
+            need.name
+            for need in needs.list_needs(config, find_preset("panohead").preset).every
+            if need.problem is not None
+        ]
 
-    assert models.ESTIMATORS[0] not in roles()
-    assert models.ESTIMATORS[0] in roles(depth="estimated")
+    assert needs.ESTIMATORS[0] not in roles()
+    assert needs.ESTIMATORS[0] in roles(depth="estimated")
     assert "some/where" in roles(depth_estimator="some/where")
     assert "controlnet-depth" not in roles(depth="none")
     assert roles(vae="some/vae")[-1] == "some/vae"

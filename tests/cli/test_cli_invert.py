@@ -24,7 +24,7 @@ from stylehead.inversion import FaceFinder
 from stylehead.inversion import invert as invert_module
 from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.search import GridConfig
-from stylehead.jobs import invert as inverting
+from stylehead.jobs import projecting
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.runs import RunDirectory
 from stylehead.weights import presets
@@ -261,7 +261,7 @@ def test_a_dry_run_writes_nothing(run: Run, head: Path, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on(run: Run, head: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Asked(inverting.StopRequest):
+    class Asked(projecting.StopRequest):
         def __enter__(self) -> "Asked":
             self.asked = True
             return self
@@ -270,7 +270,7 @@ def test_a_stopped_run_goes_on(run: Run, head: Path, monkeypatch: pytest.MonkeyP
             pass
 
     with monkeypatch.context() as patch:
-        patch.setattr(inverting, "StopRequest", Asked)
+        patch.setattr(projecting, "StopRequest", Asked)
         stopped = run("invert", head, "--aligned", *FAST)
     path = only_run()
     assert stopped.code == 130

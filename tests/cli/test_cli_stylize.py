@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead, load_style
-from stylehead.jobs import stylize as training
+from stylehead.jobs import training
 from stylehead.methods import Stylizer
 from stylehead.runs import RunDirectory
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from stylehead.cli.app import app
 from stylehead.export import showcase
 from stylehead.jobs import models
+from stylehead.jobs.needs import list_needs
 from stylehead.methods.config import StylizeConfig
 from stylehead.weights import presets
 
@@ -124,8 +125,8 @@ def test_what_is_in_the_catalogue_completes_a_teacher(
     mini = presets.mini_preset()
 
     def found(**settings: object) -> dict[str, str]:
-        config = StylizeConfig.from_dict({"prompt": "x", "diffusion": str(bare), **settings})
-        return {source.role: source.name for source in models.find_sources(config, mini).listed()}
+        config = StylizeConfig.from_dict({"prompt": "joker", "diffusion": str(bare), **settings})
+        return {need.role: need.name for need in list_needs(config, mini).require().networks}
 
     assert found() == {"diffusion": "bare", "controlnet_canny": "controlnet-canny"}
     assert found(canny=False) == {"diffusion": "bare"}

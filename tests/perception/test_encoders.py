@@ -235,7 +235,7 @@ def test_other_presets_take_what_the_catalogue_has(
     paths = {"clip-vit-b32": clip_folder}
     monkeypatch.setattr(loading, "local_path", lambda entry_id: paths.get(entry_id))
     monkeypatch.setattr(loading, "accepted", lambda _entry_id: True)
-    preset = Preset("panohead", Path("g"), Path("t"), "terms", knows_few_styles=False, repair="fetch")
+    preset = Preset("panohead", Path("g"), Path("t"), "terms", repair="fetch")
     encoders = load_encoders(preset)
     assert set(encoders.names()) == {"image_text"}
     with pytest.raises(MissingError, match="InsightFace") as caught:
@@ -250,7 +250,7 @@ def test_a_licence_that_is_not_accepted_leaves_a_dash(
 ) -> None:
     monkeypatch.setattr(loading, "local_path", lambda _entry_id: tmp_path)
     monkeypatch.setattr(loading, "accepted", lambda entry_id: False)
-    preset = Preset("panohead", Path("g"), Path("t"), "terms", knows_few_styles=False, repair="fetch")
+    preset = Preset("panohead", Path("g"), Path("t"), "terms", repair="fetch")
     with pytest.raises(MissingError, match="licence of InsightFace") as caught:
         load_encoders(preset).need("face")
     assert "--accept-license" in str(caught.value.hint)

@@ -57,7 +57,7 @@ def test_the_preset_is_where_the_catalogue_says(tmp_path: Path) -> None:
     assert preset.require_generator() == catalogue.local_path("panohead") == path
     assert "as asked" in why
     assert "CC BY-NC-SA 4.0" in preset.licence
-    assert not preset.knows_few_styles
+    assert preset.vocabulary is None
     with pytest.raises(MissingError, match="teacher of the panohead preset") as caught:
         preset.require_teacher()
     assert caught.value.hint == "stylehead weights fetch"
@@ -93,6 +93,7 @@ def test_missing_files_name_the_path_and_the_repair(root: Path) -> None:
 
 def test_companions_are_there_or_none(root: Path) -> None:
     preset = resolve_preset("mini").preset
-    assert preset.companion("identity.safetensors") is None
+    assert preset.companion("faces") is None
+    assert preset.lacks("faces").message == "The mini preset has no identity.safetensors here."
     (root / "identity.safetensors").write_bytes(b"x")
-    assert preset.companion("identity.safetensors") == root / "identity.safetensors"
+    assert preset.companion("faces") == root / "identity.safetensors"

@@ -20,13 +20,14 @@ def why_no_editor(name: str, weights: Preset) -> MissingError | None:
 
         why = why_no_preset_editor(weights)
         return None if why is None else MissingError(str(why), f"{why.hint}, {_FOLDER}")
-    if weights.name != "mini":
+    if name not in weights.companions:
         return MissingError(
             "This version of stylehead has InstantID at the embedded size only, not on SDXL.",
             "give a folder of its pictures with --images",
         )
     if weights.companion(name) is None:
-        return MissingError(f"The mini preset has no {name} here.", f"{weights.repair}, {_FOLDER}")
+        lacks = weights.lacks(name)
+        return MissingError(lacks.message, f"{lacks.hint}, {_FOLDER}")
     return None
 
 
@@ -57,10 +58,8 @@ def _open_ip2p(weights: Preset, device: str) -> PortraitEditor:
 def _open_instantid(weights: Preset, device: str) -> PortraitEditor:
     from stylehead.evaluation.editing.instantid import InstantID
 
-    beside = weights.generator.with_name
-    return InstantID.embedded(
-        weights.require_teacher(), beside("instantid"), beside("identity.safetensors"), device=device
-    )
+    own = weights.companions
+    return InstantID.embedded(weights.require_teacher(), own["instantid"], own["faces"], device=device)
 
 
 _OPENERS = {"ip2p": _open_ip2p, "instantid": _open_instantid}

@@ -38,8 +38,8 @@ def why_no_preset_editor(weights: Preset) -> MissingError | None:
     """Why a preset has no InstructPix2Pix on this machine, or None when it has."""
     if weights.companion(_COMPANION) is not None:
         return None
-    if weights.name == "mini":
-        return MissingError(f"The mini preset has no {_COMPANION} here.", weights.repair)
+    if _COMPANION in weights.companions:
+        return weights.lacks(_COMPANION)
     if local_path(IP2P) is None:
         return MissingError(f"{find(IP2P).title} is not here.", f"stylehead weights fetch {IP2P}")
     return None

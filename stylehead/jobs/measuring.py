@@ -20,9 +20,9 @@ from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet, open_truth
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
-from stylehead.jobs.eval_plan import STYLE_FILE, FoundRun, Wanted
+from stylehead.jobs.arguments import EvaluateArguments
+from stylehead.jobs.experiments import STYLE_FILE, FoundRun, Wanted
 from stylehead.jobs.report import Progress, Report
-from stylehead.jobs.requests import Measuring, Sample
 from stylehead.methods.config import StylizeConfig
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
 from stylehead.perception.encoders import Encoders
@@ -34,7 +34,7 @@ _THE_TRUTH = MissingError("This row is what the others are compared with.")
 
 
 @dataclass(frozen=True)
-class Source:
+class RowSource:
     """Where the pictures of a row come from: a run, a folder of pictures, an editor, or nothing at all."""
 
     label: str
@@ -52,7 +52,7 @@ class Source:
         return self.run is not None or self.edits
 
     @classmethod
-    def of_run(cls, run: FoundRun, label: str) -> "Source":
+    def of_run(cls, run: FoundRun, label: str) -> "RowSource":
         """A finished run."""
         facts = {
             "path": run.path,
@@ -62,7 +62,7 @@ class Source:
         return cls(label, row_of(run.config), run.config.prompt, run=run.path, facts=facts)
 
     @classmethod
-    def of_wanted(cls, wanted: Wanted) -> "Source":
+    def of_wanted(cls, wanted: Wanted) -> "RowSource":
         """A row that was asked for; trained by now, edited soon, or not possible here."""
         facts: dict[str, Any] = {"path": wanted.path}
         if wanted.config is not None:
@@ -78,7 +78,7 @@ class Source:
         )
 
     @classmethod
-    def of_folder(cls, folder: PictureFolder) -> "Source":
+    def of_folder(cls, folder: PictureFolder) -> "RowSource":
         """Pictures that something else made."""
         label = f"{method_title(folder.method)} (pictures)"
         return cls(label, folder.method, folder.prompt, folder=folder, facts={"path": folder.path})
@@ -92,37 +92,35 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """What all rows share; see `Scene.open`."""
+class Setting:
+    """What all rows share; see `Setting.open`."""
 
     generator: PanoHead
     weights: Preset
     encoders: Encoders
-    sample: Sample
-    measuring: Measuring
+    arguments: EvaluateArguments
     psi: float
     truth: TruthSet | None
     why_no_truth: MissingError | None
 
     @classmethod
     def open(
-        cls, generator: PanoHead, weights: Preset, encoders: Encoders, sample: Sample, measuring: Measuring
-    ) -> "Scene":
+        cls, generator: PanoHead, weights: Preset, encoders: Encoders, arguments: EvaluateArguments
+    ) -> "Setting":
         """Find out whether the truth is known.
 
         Raises:
             UsageError: `--reference` asks for something that is not there.
         """
-        truth, why = _find_truth(weights, sample.psi)
-        psi = (
-            sample.psi if sample.psi is not None else (truth.psi if truth is not None else StylizeConfig.psi)
-        )
-        asked = measuring.reference
+        truth, why = _find_truth(weights, arguments.psi)
+        usual = StylizeConfig.psi if truth is None else truth.psi
+        psi = usual if arguments.psi is None else arguments.psi
+        asked = arguments.reference
         if asked == "truth" and truth is None:
             raise UsageError(f"`--reference` (=truth): {why.message if why else 'it is not known'}")
         if asked not in ("auto", "truth", "teacher") and not Path(asked).is_dir():
             raise UsageError(f"`--reference` (={asked}) must be truth, teacher or a folder of pictures.")
-        return cls(generator, weights, encoders, sample, measuring, psi, truth, why)
+        return cls(generator, weights, encoders, arguments, psi, truth, why)
 
     @property
     def device(self) -> str:
@@ -132,7 +130,7 @@ class Scene:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Who is measured."""
-        return tuple(range(self.sample.identities))
+        return tuple(range(self.arguments.identities))
 
     def latents(self) -> dict[int, Tensor]:
         """Their style vectors."""
@@ -140,11 +138,11 @@ class Scene:
 
     def looks(self, portraits: Portraits) -> Looks:
         """Pictures in front of the encoders."""
-        return Looks(portraits, self.encoders, batch=self.sample.batch)
+        return Looks(portraits, self.encoders, batch=self.arguments.batch)
 
     def style_of(self, prompt: str) -> str:
         """The name by which rows are grouped: a style of the embedded world, or else the prompt."""
-        if self.weights.knows_few_styles:
+        if self.weights.vocabulary is not None:
             with contextlib.suppress(UsageError):
                 return place_prompt(prompt)
         return prompt.strip().lower()
@@ -154,45 +152,47 @@ class Scene:
         return {
             "preset": self.weights.name,
             "generator": self.generator.fingerprint(),
-            "identities": self.sample.identities,
-            "yaws_deg": list(self.sample.yaws_deg),
+            "identities": self.arguments.identities,
+            "yaws_deg": list(self.arguments.yaws_deg),
             "psi": self.psi,
             "interval": "95 % percentile bootstrap over identities",
             "encoders": self.encoders.names(),
-            "reference": self.measuring.reference,
+            "reference": self.arguments.reference,
         }
 
 
-def measure_table(scene: Scene, sources: Sequence[Source], report: Report, *, keep: bool) -> Measured:
+def measure_table(setting: Setting, sources: Sequence[RowSource], report: Report, *, keep: bool) -> Measured:
     """Render and measure all rows.
 
     Args:
-        scene: What they share.
+        setting: What they share.
         sources: Rows beside the untouched generator and the true pictures.
         report: For progress and warnings.
         keep: Keep the pictures, for the report.
     """
-    people = scene.sample.identities
+    people = setting.arguments.identities
     rendered = sum(source.draws for source in sources)
     with report.progress(total=people * (1 + rendered), label="Measuring", unit="head") as shown:
-        builder = _Builder(scene, shown, keep=keep)
-        untouched = scene.looks(builder.render(scene.generator))
-        for style, group in _by_style(scene, sources):
+        builder = _Builder(setting, shown, keep=keep)
+        untouched = setting.looks(builder.render(setting.generator))
+        for style, group in _by_style(setting, sources):
             builder.add_style(style, group, untouched)
-    return Measured(Table(builder.rows, scene.facts()), builder.pictures)
+    return Measured(Table(builder.rows, setting.facts()), builder.pictures)
 
 
 class _Builder:
     """Collects rows; counts rendered heads for the progress."""
 
-    def __init__(self, scene: Scene, shown: Progress, *, keep: bool) -> None:
-        self.scene, self.rows, self.pictures = scene, list[Row](), dict[int, Portraits]()
+    def __init__(self, setting: Setting, shown: Progress, *, keep: bool) -> None:
+        self.setting, self.rows, self.pictures = setting, list[Row](), dict[int, Portraits]()
         self._shown, self._keep, self._heads = shown, keep, 0
-        self._latents = scene.latents()
+        self._latents = setting.latents()
 
     def render(self, generator: PanoHead) -> Portraits:
         """Render everybody."""
-        return render_portraits(generator, self._latents, self.scene.sample.yaws_deg, done=self._counter())
+        return render_portraits(
+            generator, self._latents, self.setting.arguments.yaws_deg, done=self._counter()
+        )
 
     def _counter(self) -> Callable[[int], None]:
         before = self._heads
@@ -203,50 +203,50 @@ class _Builder:
 
         return done
 
-    def add_style(self, style: str, group: Sequence[Source], untouched: Looks) -> None:
+    def add_style(self, style: str, group: Sequence[RowSource], untouched: Looks) -> None:
         """The rows of a style: untouched, the methods, and the truth where it is known."""
-        scene = self.scene
+        setting = self.setting
         prompt = group[0].prompt if group else PHOTO_PROMPT
-        target = _target(scene, style, prompt, untouched.portraits)
-        force = scene.measuring.force_fid
+        target = _target(setting, style, prompt, untouched.portraits)
+        force = setting.arguments.force_fid
         self._add("untouched", _source(UNTOUCHED, prompt), style, Case(untouched, untouched, target, force))
         for source in group:
             self._add_source(source, style, untouched, target)
-        if scene.truth is not None and target.truth is not None and style != PHOTO:
-            photo = scene.looks(_true_portraits(scene, scene.truth, PHOTO))
+        if setting.truth is not None and target.truth is not None and style != PHOTO:
+            photo = setting.looks(_true_portraits(setting, setting.truth, PHOTO))
             alone = Target(prompt, style, why={"truth": _THE_TRUTH, "reference": _THE_TRUTH})
             self._add("true", _source(TRUE, prompt), style, Case(target.truth, photo, alone, force))
 
-    def _add_source(self, source: Source, style: str, untouched: Looks, target: Target) -> None:
+    def _add_source(self, source: RowSource, style: str, untouched: Looks, target: Target) -> None:
         heads = self._heads
         try:
             if source.problem is not None:
                 raise source.problem
-            looks = self.scene.looks(self._portraits(source, untouched.portraits))
+            looks = self.setting.looks(self._portraits(source, untouched.portraits))
             own = Target(source.prompt, style, target.truth, target.reference, target.why)
-            self._add("method", source, style, Case(looks, untouched, own, self.scene.measuring.force_fid))
+            self._add("method", source, style, Case(looks, untouched, own, self.setting.arguments.force_fid))
         except StyleheadError as error:
             cells = {column.name: Dash(error.message, error.hint) for column in all_columns()}
             facts = {**source.facts, "problem": error.message}
             self.rows.append(Row("method", source.label, source.method, style, source.prompt, cells, facts))
             if source.draws:
-                self._heads = heads + self.scene.sample.identities
+                self._heads = heads + self.setting.arguments.identities
                 self._shown.update(self._heads)
 
-    def _portraits(self, source: Source, untouched: Portraits) -> Portraits:
+    def _portraits(self, source: RowSource, untouched: Portraits) -> Portraits:
         if source.folder is not None:
-            return read_folder(source.folder, self.scene.seeds, self.scene.sample.yaws_deg)
+            return read_folder(source.folder, self.setting.seeds, self.setting.arguments.yaws_deg)
         if source.edits:
-            editor = open_editor(source.method, self.scene.weights, self.scene.device)
+            editor = open_editor(source.method, self.setting.weights, self.setting.device)
             return edit_portraits(editor, untouched, source.prompt, done=self._counter())
         assert source.run is not None
         try:
-            load_style(source.run / STYLE_FILE).apply(self.scene.generator)
-            return self.render(self.scene.generator)
+            load_style(source.run / STYLE_FILE).apply(self.setting.generator)
+            return self.render(self.setting.generator)
         finally:
-            remove_styles(self.scene.generator)
+            remove_styles(self.setting.generator)
 
-    def _add(self, kind: Any, source: Source, style: str, case: Case) -> None:
+    def _add(self, kind: Any, source: RowSource, style: str, case: Case) -> None:
         if self._keep:
             self.pictures[len(self.rows)] = case.stylised.portraits
         cells = measure_row(case, all_columns())
@@ -257,7 +257,7 @@ class _Builder:
 
 
 def _find_truth(weights: Preset, psi: float | None) -> tuple[TruthSet | None, MissingError | None]:
-    if weights.name != "mini":
+    if weights.vocabulary is None:
         return None, MissingError("Only the embedded world knows what everybody truly looks like.")
     try:
         truth = open_truth()
@@ -270,18 +270,18 @@ def _find_truth(weights: Preset, psi: float | None) -> tuple[TruthSet | None, Mi
     return truth, None
 
 
-def _target(scene: Scene, style: str, prompt: str, untouched: Portraits) -> Target:
+def _target(setting: Setting, style: str, prompt: str, untouched: Portraits) -> Target:
     why: dict[str, MissingError] = {}
-    if scene.why_no_truth is not None:
-        why["truth"] = scene.why_no_truth
+    if setting.why_no_truth is not None:
+        why["truth"] = setting.why_no_truth
     truth = None
-    if scene.truth is not None and style not in scene.truth.styles:
+    if setting.truth is not None and style not in setting.truth.styles:
         why["truth"] = MissingError("The embedded world has no such style.")
-    elif scene.truth is not None:
-        truth = scene.looks(_true_portraits(scene, scene.truth, style))
+    elif setting.truth is not None:
+        truth = setting.looks(_true_portraits(setting, setting.truth, style))
         if not truth.portraits.seeds or not truth.portraits.yaws_deg:
             truth, why["truth"] = None, MissingError("The true pictures show none of these people and sides.")
-    reference = _reference(scene, style, prompt, untouched, truth)
+    reference = _reference(setting, style, prompt, untouched, truth)
     if reference is None:
         why["reference"] = MissingError(
             "There are no reference pictures.", "--reference teacher, or a folder of pictures"
@@ -289,44 +289,44 @@ def _target(scene: Scene, style: str, prompt: str, untouched: Portraits) -> Targ
     return Target(prompt, style, truth, reference, why)
 
 
-def _true_portraits(scene: Scene, truth: TruthSet, style: str) -> Portraits:
-    return truth.portraits(style, seeds=scene.seeds, yaws_deg=scene.sample.yaws_deg)
+def _true_portraits(setting: Setting, truth: TruthSet, style: str) -> Portraits:
+    return truth.portraits(style, seeds=setting.seeds, yaws_deg=setting.arguments.yaws_deg)
 
 
 def _reference(
-    scene: Scene, style: str, prompt: str, untouched: Portraits, truth: Looks | None
+    setting: Setting, style: str, prompt: str, untouched: Portraits, truth: Looks | None
 ) -> Reference | None:
-    asked = scene.measuring.reference
+    asked = setting.arguments.reference
     if asked in ("auto", "truth"):
         return None if truth is None else Reference(truth, paired=True, name="the true pictures")
     if asked == "teacher":
         return Reference(
-            scene.looks(_teacher_pictures(scene, prompt, untouched)), True, "the teacher's pictures"
+            setting.looks(_teacher_pictures(setting, prompt, untouched)), True, "the teacher's pictures"
         )
     folder = Path(asked)
     inside = folder / slugify(style)
     chosen = inside if inside.is_dir() else folder
-    return Reference(scene.looks(read_set(chosen)), paired=False, name=str(chosen))
+    return Reference(setting.looks(read_set(chosen)), paired=False, name=str(chosen))
 
 
-def _teacher_pictures(scene: Scene, prompt: str, untouched: Portraits) -> Portraits:
+def _teacher_pictures(setting: Setting, prompt: str, untouched: Portraits) -> Portraits:
     import torch
 
     from stylehead.evaluation import reference
     from stylehead.teacher import Teacher
 
-    half = torch.float16 if scene.device == "cuda" else torch.float32
-    teacher = Teacher.load(scene.weights.require_teacher(), device=scene.device, dtype=half)
+    half = torch.float16 if setting.device == "cuda" else torch.float32
+    teacher = Teacher.load(setting.weights.require_teacher(), device=setting.device, dtype=half)
     return reference.teacher_pictures(teacher, untouched, prompt, steps=reference.STEPS)
 
 
-def _by_style(scene: Scene, sources: Sequence[Source]) -> Iterator[tuple[str, list[Source]]]:
+def _by_style(setting: Setting, sources: Sequence[RowSource]) -> Iterator[tuple[str, list[RowSource]]]:
     """Sources by style: the embedded world's in its own order, others as they come; a photograph if none."""
-    groups: dict[str, list[Source]] = {}
+    groups: dict[str, list[RowSource]] = {}
     for source in sources:
-        groups.setdefault(scene.style_of(source.prompt), []).append(source)
+        groups.setdefault(setting.style_of(source.prompt), []).append(source)
     if not groups:
-        groups[PHOTO if scene.weights.knows_few_styles else UNTOUCHED] = []
+        groups[PHOTO if setting.weights.vocabulary is not None else UNTOUCHED] = []
 
     def place(style: str) -> int:
         return STYLES.index(style) if style in STYLES else len(STYLES)
@@ -335,5 +335,5 @@ def _by_style(scene: Scene, sources: Sequence[Source]) -> Iterator[tuple[str, li
         yield style, groups[style]
 
 
-def _source(label: str, prompt: str) -> Source:
-    return Source(label, "", prompt)
+def _source(label: str, prompt: str) -> RowSource:
+    return RowSource(label, "", prompt)

@@ -1,0 +1,384 @@
+"""The public door: what the commands do, from Python, with the same names and defaults.
+
+Errors are `StyleheadError`s with a message and, often, a hint. What a command would print as a warning is a
+`UserWarning`; its notes go to the logger `stylehead`.
+"""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from stylehead.jobs import evaluate as evaluate_job
+from stylehead.jobs import invert as invert_job
+from stylehead.jobs import render as render_job
+from stylehead.jobs import stylize as stylize_job
+from stylehead.jobs.arguments import (
+    YAWS,
+    Device,
+    EvaluateArguments,
+    InvertArguments,
+    RenderArguments,
+    StylizeArguments,
+)
+from stylehead.jobs.evaluate import Evaluated
+from stylehead.jobs.projecting import InvertRun
+from stylehead.jobs.render import Rendered
+from stylehead.jobs.report import NONE, Progress, Values
+from stylehead.jobs.training import StylizeRun
+from stylehead.methods.config import ProfileName, StylizeConfig
+from stylehead.methods.registry import BUILT_IN, DEFAULT, settings_class
+from stylehead.weights.presets import PresetName
+
+__all__ = [
+    "Evaluated", "InvertRun", "Rendered", "Step", "StylizeRun", "evaluate", "invert", "render", "stylize",
+]  # fmt: skip
+
+AnyPath = str | PathLike[str]
+_LOG = logging.getLogger("stylehead")
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a job comes along, as a progress callback gets it; `str` of it is a line for people."""
+
+    step: int
+    """Steps done."""
+    total: int
+    """Steps of the whole job."""
+    label: str
+    """What is going on."""
+    unit: str = "step"
+    """What is counted."""
+    values: Values = field(default_factory=dict)
+    """Numbers worth watching, by name."""
+    preview: Path | None = None
+    """Newest preview picture, relative to the run's folder."""
+
+    def __str__(self) -> str:
+        facts = [f"{name} {value:.3g}" for name, value in self.values.items()]
+        return "  ".join((f"{self.label}: {self.unit} {self.step}/{self.total}", *facts))
+
+
+OnStep = Callable[[Step], object]
+
+
+class _Steps(Progress):
+    """Calls back at every step."""
+
+    def __init__(self, call: OnStep, *, total: int, label: str, unit: str) -> None:
+        self._call, self._total, self._label, self._unit = call, total, label, unit
+
+    def update(self, step: int, *, values: Values = NONE, preview: Path | None = None) -> None:
+        self._call(Step(step, self._total, self._label, self._unit, dict(values), preview))
+
+
+class _Caller:
+    """The report of a call from Python."""
+
+    def __init__(self, on_step: OnStep | None) -> None:
+        self._on_step = on_step
+
+    def note(self, text: str) -> None:
+        _LOG.info(text)
+
+    def warn(self, text: str) -> None:
+        warnings.warn(text, stacklevel=2)
+
+    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+        del done
+        return (
+            Progress()
+            if self._on_step is None
+            else _Steps(self._on_step, total=total, label=label, unit=unit)
+        )
+
+
+def stylize(
+    prompt: str | None = None,
+    *,
+    profile: ProfileName = "default",
+    device: Device = "auto",
+    out: AnyPath | None = None,
+    resume: AnyPath | None = None,
+    overwrite: bool = False,
+    keep_checkpoints: int = 2,
+    progress: OnStep | None = None,
+    **settings: Any,
+) -> StylizeRun:
+    """Train the generator towards a prompt; `stylehead stylize`.
+
+    Args:
+        prompt: What every head shall become, in words; needed unless a run is resumed.
+        profile: Settings to start from: default, paper (its equations) or release (the published script).
+        device: Where to compute.
+        out: Folder of the run; a new one under `runs` when not given.
+        resume: Go on with this stopped run.
+        overwrite: Replace the run in `out`.
+        keep_checkpoints: Checkpoints that stay on the disk.
+        progress: Called after every step, for example `print`.
+        **settings: Fields of `StylizeConfig`, such as `iterations`.
+
+    Returns:
+        The finished run: its style file, its folder and what every step logged.
+
+    Raises:
+        UsageError: An argument is out of range, or arguments do not go together.
+        MissingError: Weights are missing; the hint says how to get them.
+        StoppedError: The user pressed Ctrl-C; a checkpoint is there.
+    """
+    given = {**({} if prompt is None else {"prompt": prompt}), **settings}
+    arguments = StylizeArguments(
+        settings={name: tuple(v) if isinstance(v, list) else v for name, v in given.items()},
+        profile=profile, device=device, out=_path(out), resume=_path(resume), overwrite=overwrite,
+        keep_checkpoints=keep_checkpoints,
+    )  # fmt: skip
+    return stylize_job.stylize(arguments, _Caller(progress), command=_call("stylize", arguments))
+
+
+def render(  # noqa: PLR0913
+    *,
+    seed: int | None = None,
+    seeds: str | Sequence[int] | None = None,
+    latent: AnyPath | Sequence[AnyPath] = (),
+    psi: float = StylizeConfig.psi,
+    preset: PresetName = "auto",
+    device: Device = "auto",
+    style: AnyPath | Sequence[AnyPath] = (),
+    strength: float | Sequence[float] = (),
+    side_by_side: bool = False,
+    yaw_steps: int = 36,
+    pitch: float = 0.0,
+    background: str = "white",
+    format: str = "mp4,frames,sheet",
+    fps: int = 18,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    mesh: AnyPath | None = None,
+    mesh_resolution: int = 192,
+    mesh_level: float | None = None,
+    progress: OnStep | None = None,
+) -> Rendered:
+    """Render heads from all sides; `stylehead render`, but written only where `out` or `mesh` say.
+
+    Args:
+        seed: Which head to draw; 0 when neither `seeds` nor `latent` are given.
+        seeds: Several heads, such as "1,2,5-8", or numbers.
+        latent: A head from a latent file, or several.
+        psi: Truncation: 1 draws every head, 0 the average one.
+        preset: Which weights to use.
+        device: Where to compute.
+        style: A style file, or several that act together.
+        strength: How strongly each acts, 0 to 2; 1 when none are given.
+        side_by_side: Source left, stylised right.
+        yaw_steps: Views once around the head.
+        pitch: Nominal pitch in degrees; above 0 looks from below.
+        background: white, learned, a colour name or #rrggbb.
+        format: Kinds of files in `out`: mp4, webp, gif, frames, sheet.
+        fps: Frames a second of films.
+        out: Folder for the files.
+        overwrite: Replace earlier files.
+        mesh: Also write the surface: out.glb, out.ply or out.obj.
+        mesh_resolution: Grid points along an edge of the box.
+        mesh_level: Density on the surface; where renders see it when not given.
+        progress: Called after every view, for example `print`.
+
+    Returns:
+        The pictures of the first head, uint8 [V, H, W, 3], and all films.
+
+    Raises:
+        UsageError: An argument is out of range, or arguments do not go together.
+        MissingError: Weights are missing; the hint says how to get them.
+    """
+    arguments = RenderArguments(
+        seed=seed, seeds=seeds if seeds is None or isinstance(seeds, str) else ",".join(map(str, seeds)),
+        latent=_paths(latent), psi=psi, preset=preset, device=device, style=_paths(style),
+        strength=tuple(strength) if isinstance(strength, Sequence) else (strength,),
+        side_by_side=side_by_side, yaw_steps=yaw_steps, pitch=pitch, background=background, format=format,
+        fps=fps, out=_path(out), overwrite=overwrite, mesh=_path(mesh), mesh_resolution=mesh_resolution,
+        mesh_level=mesh_level,
+    )  # fmt: skip
+    rendered = render_job.render(arguments, _Caller(progress))
+    if arguments.out is not None:
+        rendered.write()
+    elif arguments.mesh is not None:
+        rendered.save(arguments.mesh)
+    return rendered
+
+
+def invert(  # noqa: PLR0913
+    photo: AnyPath | None = None,
+    *,
+    face: int | None = None,
+    aligned: bool = False,
+    camera: str | None = None,
+    steps: int = 80,
+    starts: int = 4,
+    identity_weight: float = 0.1,
+    latent_weight: float = 0.03,
+    seed: int = 0,
+    pti: bool = False,
+    pti_steps: int = 100,
+    preset: PresetName = "auto",
+    device: Device = "auto",
+    out: AnyPath | None = None,
+    resume: AnyPath | None = None,
+    overwrite: bool = False,
+    progress: OnStep | None = None,
+) -> InvertRun:
+    """Find the head of a photograph; `stylehead invert`.
+
+    Args:
+        photo: The picture; needed unless a run is resumed.
+        face: Which face: 1 is the largest.
+        aligned: The picture is cropped to the head already.
+        camera: Camera of an aligned picture: "YAW,PITCH" in degrees, or a file; found when not given.
+        steps: Steps of the head that is kept.
+        starts: Starts that are tried.
+        identity_weight: Weight of the face's identity.
+        latent_weight: How strongly the head is held near the mean one.
+        seed: Of the noise.
+        pti: Then tune a copy of the generator, and save what changed as a style file.
+        pti_steps: Steps of the tuning.
+        preset: Which weights to use.
+        device: Where to compute.
+        out: Folder of the run; a new one under `runs` when not given.
+        resume: Go on with this stopped run, or add the tuning to it.
+        overwrite: Replace the run in `out`.
+        progress: Called after every step, for example `print`.
+
+    Returns:
+        The finished run: its latent file, its folder, and how good the likeness is.
+
+    Raises:
+        UsageError: An argument is out of range, or arguments do not go together.
+        MissingError: Weights are missing; the hint says how to get them.
+        JobError: There is no face.
+    """
+    arguments = InvertArguments(
+        photo=_path(photo), face=face, aligned=aligned, camera=camera, steps=steps, starts=starts,
+        identity_weight=identity_weight, latent_weight=latent_weight, seed=seed, pti=pti,
+        pti_steps=pti_steps, preset=preset, device=device, out=_path(out), resume=_path(resume),
+        overwrite=overwrite,
+    )  # fmt: skip
+    return invert_job.invert(arguments, _Caller(progress), command=_call("invert", arguments))
+
+
+def evaluate(  # noqa: PLR0913
+    *,
+    runs: AnyPath | Sequence[AnyPath] = (),
+    images: AnyPath | Sequence[AnyPath] = (),
+    methods: str | None = None,
+    prompts: str | Sequence[str] = (),
+    ablation: bool = False,
+    iterations: int | None = None,
+    identities: int = 40,
+    yaws: str | Sequence[float] = YAWS,
+    psi: float | None = None,
+    batch: int = 16,
+    preset: PresetName = "auto",
+    device: Device = "auto",
+    reference: str = "auto",
+    clip: str | None = None,
+    faces: str | None = None,
+    depth_model: str | None = None,
+    inception: AnyPath | None = None,
+    force_fid: bool = False,
+    report: AnyPath | None = None,
+    csv: AnyPath | None = None,
+    fail_under: str | Sequence[str] = (),
+    fail_over: str | Sequence[str] = (),
+    progress: OnStep | None = None,
+) -> Evaluated:
+    """Measure finished runs, or train and compare methods; `stylehead eval`.
+
+    Args:
+        runs: A run, or a folder of runs, or several; `runs` when not given.
+        images: A folder of pictures in place of a run, or several.
+        methods: Methods to compare: all, or names like "ld,sds".
+        prompts: A prompt, or several; or paper, its five styles; or all, the embedded world's six.
+        ablation: The paper's ladder, SDS to ours, at equal budget.
+        iterations: Budget of every run that is trained; that of `stylize` when not given.
+        identities: People, seeds 0, 1, 2, ...
+        yaws: Sides, in degrees.
+        psi: Truncation of the heads; 1 where true pictures are known, else 0.75, when not given.
+        batch: Pictures that encoders see at once.
+        preset: Which weights to use.
+        device: Where to compute.
+        reference: What distributions are compared with: truth, teacher or a folder.
+        clip: CLIP model, a folder or hub id.
+        faces: InsightFace models, a folder.
+        depth_model: Monocular depth network, a folder or hub id.
+        inception: Inception weights of torch-fidelity.
+        force_fid: Frechet distances over too few pictures as well.
+        report: Page with tables, pictures, best and worst cases.
+        csv: File with one line for each number.
+        fail_under: Limits below which a run counts as failed, such as "id=0.6".
+        fail_over: Limits above which it does, such as "dd_geo=0.1".
+        progress: Called after every step and every head, for example `print`.
+
+    Returns:
+        The table, and a sentence for every limit that was missed.
+
+    Raises:
+        UsageError: An argument is out of range, or arguments do not go together.
+        MissingError: Weights are missing; the hint says how to get them.
+    """
+    arguments = EvaluateArguments(
+        runs=_paths(runs), images=_paths(images), methods=methods, prompts=_texts(prompts),
+        ablation=ablation, iterations=iterations, identities=identities,
+        yaws=yaws if isinstance(yaws, str) else ",".join(f"{yaw:g}" for yaw in yaws), psi=psi, batch=batch,
+        preset=preset, device=device, reference=reference, clip=clip, faces=faces, depth_model=depth_model,
+        inception=_path(inception), force_fid=force_fid, report=_path(report), csv=_path(csv),
+        fail_under=_texts(fail_under), fail_over=_texts(fail_over),
+    )  # fmt: skip
+    return evaluate_job.evaluate(arguments, _Caller(progress), command=_call("evaluate", arguments))
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _paths(paths: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
+    return (Path(paths),) if isinstance(paths, str | PathLike) else tuple(map(Path, paths))
+
+
+def _texts(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+def _call(function: str, arguments: Any) -> str:
+    """Write the call as a manifest remembers it: what differs from the defaults."""
+    usual = type(arguments)()
+    changed = {
+        item.name: value
+        for item in fields(arguments)
+        if (value := getattr(arguments, item.name)) != getattr(usual, item.name)
+    }
+    settings = changed.pop("settings", {})
+    words = [
+        f"{name}={str(v) if isinstance(v, Path) else v!r}" for name, v in {**settings, **changed}.items()
+    ]
+    return f"stylehead.{function}({', '.join(words)})"
+
+
+def _whole_signature() -> inspect.Signature:
+    """The signature of `stylize` with the settings of all methods in it, those of the default one first."""
+    signature = inspect.signature(stylize)
+    found = {name: item for name, item in signature.parameters.items() if item.kind is not item.VAR_KEYWORD}
+    named = inspect.Parameter("method", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT, annotation=str)
+    found["method"] = named
+    for method in BUILT_IN:
+        for item in fields(settings_class(method)):
+            kind = inspect.Parameter.KEYWORD_ONLY
+            found.setdefault(
+                item.name, inspect.Parameter(item.name, kind, default=item.default, annotation=item.type)
+            )
+    return signature.replace(parameters=list(found.values()))
+
+
+stylize.__signature__ = _whole_signature()  # type: ignore[attr-defined]

@@ -1,0 +1,233 @@
+"""What can be refused before anything heavy is imported or any work is done."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from stylehead.errors import UsageError
+from stylehead.files import check_parents
+from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, given, option
+
+FORMATS = ("mp4", "frames", "sheet", "webp", "gif")
+MAX_SEED = 2**32 - 1
+MAX_STRENGTH = 2.0
+MAX_YAW_STEPS = 720
+MAX_PITCH_DEG = 60.0
+MESH_RESOLUTION = (32, 512)
+MOST_STEPS = 10_000
+MOST_PEOPLE = 100_000
+
+# ---------------------------------------------------------------------------------------------------- render
+
+
+def check_render(arguments: RenderArguments) -> None:
+    """Check what was asked of `render`.
+
+    Raises:
+        UsageError: Arguments exclude each other, or one is out of range; the message names the option.
+        MissingError: A package is missing.
+    """
+    _check_between("yaw_steps", arguments.yaw_steps, 1, MAX_YAW_STEPS)
+    _check_between("pitch", arguments.pitch, -MAX_PITCH_DEG, MAX_PITCH_DEG)
+    _check_between("psi", arguments.psi, 0, 1)
+    parse_formats(arguments.format)
+    if arguments.background not in ("white", "learned"):
+        from stylehead.export.views import parse_colour
+
+        parse_colour(arguments.background)
+    if arguments.side_by_side and not arguments.style:
+        raise UsageError("`--side-by-side` needs a `--style` to compare with.")
+    heads = len(chosen_seeds(arguments)) or len(latent_files(arguments))
+    if arguments.mesh is not None:
+        check_mesh(arguments, arguments.mesh, heads=heads)
+    check_styles(arguments.style, arguments.strength)
+
+
+def _check_between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        shown = value if isinstance(value, int) else f"{value:g}"
+        raise UsageError(f"`{option(name)}` (={shown}) must be between {low:.9g} and {high:.9g}.")
+
+
+def chosen_seeds(arguments: RenderArguments) -> list[int]:
+    """Return the seeds to draw; none when heads come from files.
+
+    Raises:
+        UsageError: Heads were chosen in two ways, or a seed is out of range.
+    """
+    ways = {
+        "--seed": arguments.seed is not None,
+        "--seeds": arguments.seeds is not None,
+        "--latent": bool(arguments.latent),
+    }
+    used = [name for name, was in ways.items() if was]
+    if len(used) > 1:
+        raise UsageError(f"`{used[0]}` and `{used[1]}` exclude each other.")
+    if arguments.latent:
+        return []
+    if arguments.seeds is not None:
+        return parse_seeds(arguments.seeds)
+    seed = arguments.seed or 0
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"`--seed` (={seed}) must be between 0 and {MAX_SEED}.")
+    return [seed]
+
+
+def latent_files(arguments: RenderArguments) -> list[Path]:
+    """Return the latent files that are meant, those of folders in order."""
+    if not arguments.latent:
+        return []
+    from stylehead.inversion.latent_files import find_latents
+
+    return [file for path in arguments.latent for file in find_latents(path)]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "1,2,5-8".
+
+    Raises:
+        UsageError: It is no such list.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise UsageError(f"`--seeds` (={text}) must be a list like 1,2,5-8.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= 1000 or last > MAX_SEED:
+            raise UsageError(
+                f"`--seeds` (={text}) must name up to 1000 seeds from 0 to {MAX_SEED}, in order."
+            )
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def parse_formats(text: str) -> list[str]:
+    """Read "mp4,sheet".
+
+    Raises:
+        UsageError: A format is unknown, or there is none.
+    """
+    wanted = [part.strip().lower() for part in text.split(",") if part.strip()]
+    for name in wanted:
+        if name not in FORMATS:
+            raise UsageError(f"`--format` (={name}) must be any of {', '.join(FORMATS)}, joined by commas.")
+    if not wanted:
+        raise UsageError(f"`--format` must name at least one of {', '.join(FORMATS)}.")
+    return list(dict.fromkeys(wanted))
+
+
+def check_mesh(arguments: RenderArguments, path: Path, *, heads: int) -> None:
+    """Check that a mesh can be made.
+
+    Raises:
+        UsageError: Its path or numbers make no sense.
+        MissingError: A package is missing.
+    """
+    from stylehead.export.mesh import require_mesh_tools
+    from stylehead.export.mesh_files import check_mesh_path
+
+    check_mesh_path(path)
+    check_parents(path)
+    _check_between("mesh_resolution", arguments.mesh_resolution, *MESH_RESOLUTION)
+    if heads != 1:
+        raise UsageError("`--mesh` makes one head at a time.", "use --seed")
+    if path.is_dir():
+        raise UsageError(f"`--mesh` (={path}) is a folder, not a file.")
+    if path.exists() and not arguments.overwrite:
+        raise UsageError(f"{path} exists already.", "add --overwrite, or choose another name")
+    require_mesh_tools()
+
+
+def check_styles(paths: Sequence[Path], strengths: Sequence[float]) -> None:
+    """Check what can be checked without reading the files.
+
+    Args:
+        paths: Any number.
+        strengths: None, or one for each path.
+
+    Raises:
+        UsageError: The numbers differ, a strength is out of range, or a path is no file.
+    """
+    if strengths and not paths:
+        raise UsageError("`--strength` needs a `--style`.")
+    if strengths and len(strengths) != len(paths):
+        raise UsageError(
+            f"`--strength` was given {len(strengths)} times, `--style` {len(paths)} times.",
+            "give one strength for each style, in the same order, or none",
+        )
+    for strength in strengths:
+        if not 0 <= strength <= MAX_STRENGTH:
+            raise UsageError(f"`--strength` (={strength:g}) must be between 0 and {MAX_STRENGTH:g}.")
+    for path in paths:
+        check_file(path, "--style")
+
+
+def check_file(path: Path, option: str) -> None:
+    """Raise UsageError unless a path is a file; says what is there instead."""
+    if path.is_dir():
+        inside = path / "style.safetensors"
+        hint = f"{option} {inside}" if option == "--style" and inside.is_file() else None
+        raise UsageError(f"`{option}` (={path}) is a folder, not a file.", hint)
+    if not path.exists():
+        raise UsageError(f"`{option}` (={path}) does not exist.")
+
+
+# ---------------------------------------------------------------------------------------------------- invert
+
+
+def check_invert(arguments: InvertArguments) -> None:
+    """Check what needs no file.
+
+    Raises:
+        UsageError: Arguments exclude each other, or a number is out of range.
+    """
+    for name in ("steps", "pti_steps"):
+        value = getattr(arguments, name)
+        if not 1 <= value <= MOST_STEPS:
+            raise UsageError(f"`{option(name)}` (={value}) must be between 1 and {MOST_STEPS}.")
+    if arguments.camera is not None and not arguments.aligned:
+        raise UsageError("`--camera` is for pictures that are cropped already.", "add --aligned")
+    if arguments.face is not None and arguments.aligned:
+        raise UsageError("`--face` and `--aligned` exclude each other: an aligned picture shows one head.")
+    if arguments.resume is None:
+        return
+    for name in given(arguments):
+        if name not in ("resume", "pti", "pti_steps", "device"):
+            hint = f"stylehead invert --resume {arguments.resume}"
+            raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
+
+
+# -------------------------------------------------------------------------------------------------- evaluate
+
+
+def check_evaluate(arguments: EvaluateArguments) -> None:
+    """Check what was asked of `eval`.
+
+    Raises:
+        UsageError: Arguments exclude each other, or one is out of range; the message names the option.
+    """
+    _check_between("identities", arguments.identities, 2, MOST_PEOPLE)
+    if arguments.psi is not None and not 0 < arguments.psi <= 1:
+        raise UsageError(f"`--psi` (={arguments.psi:g}) must be above 0 and at most 1.")
+    _ = arguments.yaws_deg
+    if arguments.ablation and arguments.methods is not None:
+        raise UsageError("`--ablation` and `--methods` exclude each other.")
+    if arguments.iterations is not None and not arguments.trains:
+        hint = "add --methods all, or --ablation"
+        raise UsageError("`--iterations` is for runs that are trained here.", hint)
+    if any(not prompt.strip() for prompt in arguments.prompts):
+        raise UsageError("`--prompts` is empty.", "--prompts paper")
+    _check_output("--csv", arguments.csv, (".csv",))
+    _check_output("--report", arguments.report, (".html", ".htm"))
+
+
+def _check_output(name: str, path: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Whether a file can be written, before any work is done."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"`{name}` (={path}) must end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise UsageError(f"`{name}` (={path}) is a folder, not a file.")
+    check_parents(path)

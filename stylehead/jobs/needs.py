@@ -1,0 +1,338 @@
+"""The one tree of needs: which weights a job reads, where they are, and why one is missing or refused.
+
+A run asks `require`, which raises the first problem; `--dry-run`, `doctor` and `info` list them all. Both see
+the same `Need`s, so they never disagree, and say it in the same words.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylehead.errors import LicenseError, MissingError, StyleheadError
+from stylehead.methods.config import StylizeConfig
+from stylehead.methods.registry import method_class
+from stylehead.mini.captions import place_prompt
+from stylehead.teacher.sources import catalogue_entry, local_folder
+from stylehead.units import format_bytes
+from stylehead.weights import Preset, catalogue
+
+if TYPE_CHECKING:
+    from stylehead.methods import Needs
+    from stylehead.teacher import TeacherPaths
+
+ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
+"""Catalogue entries that can estimate depth, the one that anybody may use first."""
+CLIP = "clip-vit-b32"
+"""Catalogue entry of the image-text network of presets that have none of their own."""
+CONTROLNETS = {"canny": "controlnet-canny", "depth": "controlnet-depth"}
+"""Catalogue entries that complete a teacher which brings no ControlNet along."""
+WITHOUT = {"canny": "--no-canny", "depth": "--depth none"}
+"""How a job does without one."""
+UNKNOWN_LICENCE = "not known to stylehead: see where it comes from"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Weights that a job needs."""
+
+    role: str
+    """What for: `generator`, `diffusion`, `controlnet_canny`, `controlnet_depth`, `vae`, `depth_estimator`,
+    `clip`, `faces` or `features`."""
+    name: str
+    """As in the catalogue, or as the user named them."""
+    folder: Path | None
+    """Folder or file, or None when they are not here."""
+    licence: str
+    """Terms, as far as they are known."""
+    problem: StyleheadError | None = None
+    """Why they are missing or refused; None when the job can read them."""
+    size: int | None = None
+    """Bytes on the disk, or to download; None when nobody knows."""
+
+    @property
+    def path(self) -> Path:
+        """Return where they are.
+
+        Raises:
+            StyleheadError: They are missing or refused.
+        """
+        if self.problem is not None:
+            raise self.problem
+        assert self.folder is not None, "what has no problem is somewhere"
+        return self.folder
+
+    @property
+    def state(self) -> str:
+        """Say for people what there is, or what to do."""
+        size = "size not known" if self.size is None else format_bytes(self.size)
+        if self.problem is None:
+            return f"{self.name}  {size}, here"
+        if self.folder is not None:
+            return f"{self.name}  {self.problem.message}"
+        hint = self.problem.hint
+        return f"{self.name}  {size} to fetch: {hint}" if hint else f"{self.name}  {size}, not here"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same for programs."""
+        problem = self.problem
+        return {
+            "role": self.role,
+            "name": self.name,
+            "folder": self.folder,
+            "bytes": self.size,
+            "licence": self.licence,
+            "fetch": None if problem is None else problem.hint,
+            "problem": None if problem is None else problem.message,
+            "here": problem is None,
+        }
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All that a job needs, the generator first; see `list_needs`."""
+
+    config: StylizeConfig
+    preset: Preset
+    every: tuple[Need, ...]
+
+    def find(self, role: str) -> Need | None:
+        """Return the need of a role, or None when the job has none."""
+        return next((need for need in self.every if need.role == role), None)
+
+    def path(self, role: str) -> Path | None:
+        """Return where the weights of a role are, or None when the job needs none.
+
+        Raises:
+            StyleheadError: They are missing or refused.
+        """
+        need = self.find(role)
+        return None if need is None else need.path
+
+    @property
+    def networks(self) -> tuple[Need, ...]:
+        """Return the frozen networks beside the generator."""
+        return tuple(need for need in self.every if need.role != "generator")
+
+    @property
+    def problems(self) -> tuple[StyleheadError, ...]:
+        """Return what is missing or refused, in the order in which a run would meet it."""
+        return tuple(need.problem for need in self.every if need.problem is not None)
+
+    def require(self) -> "Inventory":
+        """Return this, if everything is here and may be used.
+
+        Raises:
+            MissingError: Weights are not here.
+            LicenseError: Their licence is not accepted.
+            JobError: They are not what their place says.
+        """
+        for problem in self.problems:
+            raise problem
+        return self
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Say for people which weights are needed, and which are here."""
+        return [(need.role.replace("_", " "), need.state) for need in self.every]
+
+    def hints(self) -> tuple[str, ...]:
+        """Say what to type to bring what is missing."""
+        return tuple(
+            dict.fromkeys(
+                need.problem.hint or f"bring {need.name} here"
+                for need in self.every
+                if need.problem is not None
+            )
+        )
+
+    def teacher_paths(self) -> "TeacherPaths | None":
+        """Return the folders as the teacher's loader wants them, or None for a job without a teacher."""
+        return _teacher_paths(self.every)
+
+    def licence(self) -> str:
+        """Say under which licences a job's result stands: the preset's, and those of what is not its own."""
+        own = self.preset.licence
+        others = [f"{need.name}: {need.licence}" for need in self.networks if need.licence != own]
+        return "; ".join([own, *others])
+
+
+def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
+    """List the weights that a job needs, here or not.
+
+    What the settings name comes first, then what the diffusion model's folder or the preset brings along; a
+    teacher that is not whole is completed from the catalogue with what is on this machine.
+
+    Raises:
+        UsageError: The preset's own teacher cannot place the prompt, or a setting names a file where a folder
+            belongs.
+    """
+    if preset.vocabulary is not None and config.source("diffusion") is None:
+        place_prompt(config.prompt)
+    needs = [_generator(preset)]
+    asked = method_class(config.method).needed(config)
+    if asked.teacher:
+        needs += _checked(list(_teacher(config, asked, preset)))
+    if asked.image_text:
+        needs.append(_image_text(config, preset))
+    if asked.faces:
+        needs.append(_companion("faces", "faces", preset, without="--identity-weight 0"))
+    if asked.features:
+        needs.append(_companion("features", "image_text", preset, without="--perceptual-weight 0"))
+    return Inventory(config, preset, tuple(needs))
+
+
+def _generator(preset: Preset) -> Need:
+    problem, entry = preset.problem(), catalogue.CATALOGUE.get(preset.name)
+    if preset.generator.is_file():
+        size: int | None = preset.generator.stat().st_size
+        return Need("generator", f"{preset.name}/generator", preset.generator, preset.licence, problem, size)
+    size = None if entry is None else entry.bytes
+    return Need("generator", preset.name, None, preset.licence, problem, size)
+
+
+# --------------------------------------------------------------------------------------------------- teacher
+
+
+def _teacher(config: StylizeConfig, asked: "Needs", preset: Preset) -> Iterator[Need]:
+    source = config.source("diffusion") or preset.teacher_entry
+    base = _own_teacher(preset) if source is None else _named("diffusion", source)
+    whole = source is None
+    yield base
+    for kind in CONTROLNETS:
+        role = f"controlnet_{kind}"
+        named = config.source(role)
+        if named is not None:
+            yield _named(role, named)
+        elif kind in asked.controls and not (base.folder is not None and (base.folder / role).is_dir()):
+            yield _controlnet(kind, None if whole else CONTROLNETS[kind], preset)
+    if (vae := config.source("vae")) is not None:
+        yield _named("vae", vae)
+    yield from _estimator(config, asked, whole=whole)
+
+
+def _controlnet(kind: str, entry_id: str | None, preset: Preset) -> Need:
+    """A ControlNet that the teacher does not bring along."""
+    role, message = f"controlnet_{kind}", f"This teacher has no `{kind}` ControlNet."
+    if entry_id is None:
+        return Need(role, role, None, preset.licence, MissingError(message, WITHOUT[kind]))
+    need = _named(role, entry_id)
+    if need.problem is None:
+        return need
+    hint = f"{need.problem.hint}, or {WITHOUT[kind]}"
+    return replace(need, problem=type(need.problem)(message, hint))
+
+
+def _estimator(config: StylizeConfig, asked: "Needs", *, whole: bool) -> Iterator[Need]:
+    named = config.source("depth_estimator")
+    if asked.depth_estimator == "no" or (asked.depth_estimator == "optional" and whole and named is None):
+        return
+    if named is not None:
+        yield _named("depth_estimator", named)
+        return
+    found = [_named("depth_estimator", entry_id) for entry_id in ESTIMATORS]
+    here = next((need for need in found if need.problem is None), None)
+    if here is not None:
+        yield here
+    elif asked.depth_estimator == "required":
+        hint = f"stylehead weights fetch {ESTIMATORS[0]}, or --depth rendered"
+        yield replace(found[0], problem=MissingError("There is no depth estimator on this machine.", hint))
+
+
+def _checked(needs: list[Need]) -> list[Need]:
+    """Look into the teacher's folders as its loader does, as far as they are here."""
+    here = tuple(need for need in needs if need.problem is None)
+    paths = _teacher_paths(here)
+    if paths is None:
+        return needs
+    from stylehead.teacher.check import check_teacher
+
+    try:
+        check_teacher(paths)
+    except StyleheadError as error:
+        return [replace(need, problem=error) if need.role == "diffusion" else need for need in needs]
+    return needs
+
+
+def _teacher_paths(needs: tuple[Need, ...]) -> "TeacherPaths | None":
+    from stylehead.teacher import TeacherPaths
+
+    places = {need.role: need.path for need in needs}
+    base = places.get("diffusion")
+    canny, depth, vae = (places.get(role) for role in ("controlnet_canny", "controlnet_depth", "vae"))
+    return None if base is None else TeacherPaths(base, canny, depth, vae)
+
+
+# ------------------------------------------------------------------------------------------ other networks
+
+
+def _image_text(config: StylizeConfig, preset: Preset) -> Need:
+    """The image-text network: what the settings name, else the preset's own or that of the catalogue."""
+    named = config.source("clip")
+    if named is None and "image_text" in preset.companions:
+        return _companion("clip", "image_text", preset)
+    return _named("clip", named or CLIP)
+
+
+def _companion(role: str, companion: str, preset: Preset, *, without: str | None = None) -> Need:
+    """A model that belongs to the preset; some presets have none, and `without` is how a job does without."""
+    path = preset.companion(companion)
+    name = f"{preset.name}/{_SHOWN.get(companion, companion)}"
+    if path is not None:
+        return _of_preset(role, name, path, preset)
+    lacks = preset.lacks(companion)
+    hint = " or ".join(filter(None, (lacks.hint if companion in preset.companions else None, without)))
+    return Need(role, name, None, preset.licence, MissingError(lacks.message, hint or None))
+
+
+_SHOWN = {"faces": "identity"}
+"""What manifests call a companion, where that is not its role."""
+
+
+def _named(role: str, name: str) -> Need:
+    """Weights by the name that a user, a preset or the catalogue gave them."""
+    entry = catalogue_entry(name)
+    try:
+        folder = local_folder(name, "--" + role.replace("_", "-"))
+    except (MissingError, LicenseError) as error:
+        size, licence = (None, "") if entry is None else (entry.bytes, entry.licence)
+        return Need(role, name, None, licence, error, size)
+    shown = folder.name if Path(name).expanduser().is_dir() else name
+    licence = _licence_in(folder) if entry is None else entry.licence
+    return Need(role, shown, folder, licence, size=_weights_size(role, folder))
+
+
+def _own_teacher(preset: Preset) -> Need:
+    """The teacher that is embedded with a preset."""
+    name = f"{preset.name}/teacher"
+    if preset.teacher.is_dir():
+        return _of_preset("diffusion", name, preset.teacher, preset)
+    return Need("diffusion", name, None, preset.licence, preset.misses("teacher", preset.teacher))
+
+
+def _of_preset(role: str, name: str, path: Path, preset: Preset) -> Need:
+    return Need(role, name, path, preset.licence, size=_weights_size(role, path))
+
+
+def _weights_size(role: str, path: Path) -> int:
+    """Bytes of the weight files that are read."""
+    if path.is_file():
+        return path.stat().st_size
+    from stylehead.teacher import TeacherPaths
+    from stylehead.weights.pretrained import weight_files
+
+    files = TeacherPaths(path).weight_files().values() if role == "diffusion" else weight_files(path)
+    return sum(file.stat().st_size for file in files)
+
+
+def _licence_in(folder: Path) -> str:
+    """The licence that a model's card declares in its front matter, as the Hub's cards do."""
+    card = folder / "README.md"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        _, fence, rest = card.read_text(encoding="utf-8").partition("---\n")
+        lines = rest.partition("\n---")[0].splitlines() if fence else []
+        for line in lines:
+            key, _, value = line.partition(":")
+            if key.strip() in ("license", "licence") and value.strip():
+                return value.strip()
+    return UNKNOWN_LICENCE

@@ -1,0 +1,249 @@
+"""Training in a run directory: events, checkpoints and previews on the way, the results at the end."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stylehead.errors import JobError
+from stylehead.export.card import model_card
+from stylehead.export.showcase import Showcase
+from stylehead.export.stills import save_image
+from stylehead.export.video import write_mp4
+from stylehead.files import atomic_write, write_json
+from stylehead.generator import save_style
+from stylehead.jobs import environment
+from stylehead.jobs.failures import StoppedError
+from stylehead.jobs.job import followed, named, style_header
+from stylehead.jobs.needs import Inventory, list_needs
+from stylehead.jobs.report import Report
+from stylehead.jobs.signals import StopRequest
+from stylehead.methods import StepRecord, Stylizer
+from stylehead.methods.config import StylizeConfig
+from stylehead.runs import RunDirectory
+from stylehead.weights.presets import Preset
+
+STYLE = "style.safetensors"
+CONFIG = "config.json"
+SHEET = "contact_sheet.jpg"
+TURNTABLE = "turntable.mp4"
+CARD = "README.md"
+PREVIEWS = "previews"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, and how many checkpoints to keep."""
+
+    config: StylizeConfig
+    preset: Preset
+    device: str
+    keep_checkpoints: int
+
+    @functools.cached_property
+    def needs(self) -> Inventory:
+        """Return the weights that it reads, all of which are here.
+
+        Raises:
+            StyleheadError: They are not: the first problem.
+        """
+        return list_needs(self.config, self.preset).require()
+
+    @functools.cached_property
+    def licence(self) -> str:
+        """Return the terms of what the job makes."""
+        return self.needs.licence()
+
+
+@dataclass(frozen=True)
+class StylizeRun:
+    """A finished run."""
+
+    folder: Path
+    """Its folder."""
+    style: Path
+    """The style file."""
+    contact_sheet: Path
+    """Heads from several sides, before and after."""
+    turntable: Path
+    """A film."""
+    card: Path
+    """The model card."""
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Return what every step logged, the first step first."""
+        return RunDirectory(self.folder).events()
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Return everything that is known of the run."""
+        return RunDirectory(self.folder).manifest()
+
+    @classmethod
+    def at(cls, folder: Path) -> "StylizeRun":
+        """Return the run in a folder."""
+        return cls(folder, folder / STYLE, folder / SHEET, folder / TURNTABLE, folder / CARD)
+
+    def files(self) -> dict[str, Path]:
+        """Return its results by role."""
+        return {name: getattr(self, name) for name in ("style", "contact_sheet", "turntable", "card")}
+
+
+class Training:
+    """Runs a job in its directory.
+
+    Args:
+        job: What to train.
+        stylizer: Its models.
+        run: Its directory, locked by the caller.
+        report: Where progress goes.
+    """
+
+    def __init__(self, job: Job, stylizer: Stylizer, run: RunDirectory, report: Report) -> None:
+        self._job, self._stylizer, self._run, self._report = job, stylizer, run, report
+        self._showcase = Showcase(stylizer.reference, psi=job.config.psi, title=job.config.prompt)
+        self._saved: int | None = None
+        self._seconds: float = run.manifest().get("seconds", 0.0)
+
+    def resume(self) -> int:
+        """Load the last complete checkpoint, if there is one, and drop the events after it.
+
+        Returns:
+            The step from which the run goes on.
+
+        Raises:
+            UsageError: The run was started with other settings.
+            JobError: The run was started from another generator.
+        """
+        if self._run.manifest().get("generator") != self._stylizer.reference.fingerprint():
+            raise JobError(f"{self._run.path} was started from another generator than this one.")
+        found = self._run.checkpoints()
+        if found:
+            weights, state = found[-1].load()
+            self._stylizer.load_state_dict({**state, "weights": weights})
+            self._saved = found[-1].step
+        self._run.rewind_events(self._stylizer.iteration)
+        return self._stylizer.iteration
+
+    def execute(self) -> StylizeRun:
+        """Train to the end and write the results.
+
+        Raises:
+            StoppedError: The user pressed Ctrl-C; a checkpoint is there.
+            StyleheadError: The job failed; `run.json` says so.
+        """
+        with followed(self._run, {"config": self._job.config.to_dict()}, self._job.device) as end:
+            self._train()
+            with self._stylizer.averaged():
+                results = self._write_results()
+            end |= {"files": named(results.files()), "seconds": round(self._seconds, 1)}
+        return results
+
+    # ---------------------------------------------------------------------------------------------- training
+
+    def _train(self) -> None:
+        total, done = self._job.config.iterations, self._stylizer.iteration
+        (self._run.path / PREVIEWS).mkdir(exist_ok=True)
+        stop = StopRequest(lambda: self._report.note("Stopping after this step; Ctrl-C again stops at once."))
+        with stop, self._report.progress(total=total, done=done, label=self._job.config.prompt) as shown:
+            preview = self._preview() if done == 0 else None
+            for record in self._stylizer:
+                self._run.log(_event(record))
+                preview = self._after(record) or preview
+                shown.update(record.iteration, values=_headline(record), preview=preview)
+                if stop.asked:
+                    break
+        if self._stylizer.iteration > done:
+            self._checkpoint()
+        if stop.asked and self._stylizer.iteration < total:
+            raise StoppedError(
+                f"Stopped after step {self._stylizer.iteration} of {total}; the checkpoint is saved.",
+                f"stylehead stylize --resume {self._run.path}",
+            )
+
+    def _after(self, record: StepRecord) -> Path | None:
+        """Write what is due after a step; the path of a new preview."""
+        config, step = self._job.config, record.iteration
+        self._seconds = record.elapsed_s
+        if config.checkpoint_every and step % config.checkpoint_every == 0:
+            self._checkpoint()
+        if config.preview_every and (step % config.preview_every == 0 or step == config.iterations):
+            return self._preview()
+        return None
+
+    def _checkpoint(self) -> None:
+        step = self._stylizer.iteration
+        if step == self._saved:
+            return
+        state = self._stylizer.state_dict()
+        weights = state.pop("weights")
+        self._run.save_checkpoint(step, weights, state, keep=self._job.keep_checkpoints)
+        self._run.update({"steps": step, **self._measured()})
+        self._saved = step
+
+    def _preview(self) -> Path:
+        step = self._stylizer.iteration
+        path = self._run.path / PREVIEWS / f"step_{step:06d}.jpg"
+        with self._stylizer.averaged():
+            picture = self._showcase.preview(self._stylizer.generator, step=step)
+        save_image(path, picture, {**self._recipe(), "step": step})
+        return path.relative_to(self._run.path)
+
+    # ----------------------------------------------------------------------------------------------- results
+
+    def _write_results(self) -> StylizeRun:
+        self._report.note("Drawing the contact sheet and the turntable.")
+        results, generator = StylizeRun.at(self._run.path), self._stylizer.generator
+        save_style(results.style, generator, self._stylizer.reference, self._style_metadata())
+        self._write_config(self._run.path / CONFIG)
+        save_image(results.contact_sheet, self._showcase.contact_sheet(generator), self._recipe())
+        write_mp4(results.turntable, self._showcase.turntable(generator), self._recipe())
+        atomic_write(results.card, self._card())
+        return results
+
+    def _write_config(self, path: Path) -> None:
+        generator = self._stylizer.generator.config.to_dict()
+        preset = self._job.preset.name
+        write_json(path, {"preset": preset, "stylize": self._job.config.to_dict(), "generator": generator})
+
+    def _card(self) -> str:
+        return model_card(
+            self._job.config,
+            name=str(self._run.path),
+            steps=self._stylizer.iteration,
+            preset=self._job.preset.name,
+            licence=self._job.licence,
+        )
+
+    def _recipe(self) -> dict[str, Any]:
+        """What pictures remember."""
+        return {"command": "stylize", **self._facts()}
+
+    def _style_metadata(self) -> dict[str, str]:
+        return style_header({**self._facts(), "licence": self._job.licence})
+
+    def _facts(self) -> dict[str, Any]:
+        config = self._job.config
+        return {
+            "prompt": config.prompt,
+            "method": config.method,
+            "seed": config.seed,
+            "iterations": self._stylizer.iteration,
+            "preset": self._job.preset.name,
+        }
+
+    def _measured(self) -> dict[str, Any]:
+        memory = environment.peak_memory(self._job.device)
+        return {"seconds": round(self._seconds, 1), "peak_memory_bytes": memory}
+
+
+def _event(record: StepRecord) -> dict[str, Any]:
+    fields = record.to_dict()
+    return {"step": fields.pop("iteration"), **fields}
+
+
+def _headline(record: StepRecord) -> dict[str, float]:
+    """The numbers worth watching: the sum of the regularisers, and the size of the score's gradient."""
+    shown = {"loss": sum(record.losses.values())} if record.losses else {}
+    return shown | {"score": max(record.gradient_rms.values())} if record.gradient_rms else shown
