@@ -157,6 +157,7 @@ class PeopleStream:
 
 def _draw_people(arriving: Any, first: int, step: int, views: int) -> None:
     """Draw person after person into a queue, for as long as the process that asked for them lives."""
+    arriving.cancel_join_thread()  # whoever would empty the queue at the end may be gone
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software renderer, which takes all cores otherwise
     from stylehead.mini.heads import HeadRenderer
 

@@ -1,5 +1,9 @@
 import dataclasses
 import queue
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,3 +194,36 @@ def test_a_process_draws_people_beside_the_training():
     finally:
         stream.close()
     assert stream._processes == []
+
+
+_TRAINING = """
+import torch
+from stylehead.mini.recipes.people import PeopleStream
+if __name__ == "__main__":
+    stream = PeopleStream(workers=1, least=1)
+    stream.draw(1, torch.Generator())
+    print(stream._processes[0].pid, flush=True)
+    import time; time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system about a process that isn't its own")
+def test_no_process_outlives_a_training_that_was_killed(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(_TRAINING)
+    training = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    worker = int(training.stdout.readline())
+    time.sleep(3)
+    training.kill()
+    training.wait()
+    training.stdout.close()
+    end = time.monotonic() + 120
+    while _alive(worker) and time.monotonic() < end:
+        time.sleep(1)
+    assert not _alive(worker)
+
+
+def _alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
