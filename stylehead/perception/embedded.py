@@ -98,7 +98,7 @@ def blurred(images: Tensor, radius: float) -> Tensor:
     return functional.conv2d(functional.conv2d(images, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
 
 
-class _Saved(nn.Module):
+class Saved(nn.Module):
     """A network with one file."""
 
     def save(self, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
@@ -125,7 +125,7 @@ class _Saved(nn.Module):
         return network.eval().requires_grad_(False)
 
 
-class IdentityEncoder(_Saved):
+class IdentityEncoder(Saved):
     """Pictures to unit vectors that agree for the same person, photographed or in a style.
 
     What a style leaves of a person is shape, so this sees local contrast only; and where something is in the
@@ -144,7 +144,7 @@ class IdentityEncoder(_Saved):
         return functional.normalize(self.head(places.flatten(1)), dim=1)
 
 
-class StyleClassifier(_Saved):
+class StyleClassifier(Saved):
     """Pictures to logits over `STYLES`; never used in training anything."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class StyleClassifier(_Saved):
         return logits
 
 
-class ImageTextEncoder(_Saved):
+class ImageTextEncoder(Saved):
     """Pictures and captions to unit vectors that agree when one describes the other.
 
     Captions are token numbers of the embedded tokenizer; words count, their order does not.

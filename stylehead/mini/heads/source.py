@@ -6,7 +6,9 @@ Coordinates: metres, y up, the face looks along +z, the average left eye at (0.0
 import hashlib
 import importlib.metadata
 import logging
+import os
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import platformdirs
 from scipy import sparse
 
+from stylehead.errors import JobError, MissingError
 from stylehead.files import atomic_path
 from stylehead.mini.heads import hair_grid
 from stylehead.mini.heads.makehuman import BaseMesh, MorphLibrary, data_folder
@@ -23,7 +26,11 @@ from stylehead.mini.heads.styles import STYLE_SHAPES
 from stylehead.mini.heads.subdivision import catmull_clark
 from stylehead.mini.heads.traits import ASYMMETRY_DIALS, EXPRESSION_DIALS, FACE_DIALS
 
+CARRIED = "STYLEHEAD_CUT_HEAD"
+"""Environment variable with the path of a cut-out head that was carried here."""
+
 _FORMAT = 1
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 _LOG = logging.getLogger(__name__)
 
 _EYE_ABOVE_ORIGIN, _EYE_BEFORE_ORIGIN = 0.005, 0.075
@@ -78,15 +85,15 @@ class HeadSource:
     hair_corners: np.ndarray
     hair_weights: np.ndarray
 
-    def save(self, path: Path) -> None:
-        """Write all arrays into one `.npz`, whole or not at all."""
+    def save(self, path: Path, *, small: bool = False) -> None:
+        """Write all arrays into one `.npz`, whole or not at all; 20 MB, or 4 when compressed to be small."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         matrix, parts = arrays.pop("subdivision"), arrays.pop("parts")
         arrays |= {f"subdivision.{name}": getattr(matrix, name) for name in _CSR}
         arrays |= {f"part.{name}": triangles for name, triangles in parts.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as part:
-            np.savez(part, **arrays)
+            (np.savez_compressed if small else np.savez)(part, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "HeadSource":
@@ -108,21 +115,46 @@ _CSR = ("data", "indices", "indptr", "shape")
 def load_source(cache_folder: Path | None = None) -> HeadSource:
     """Load the cut-out head from the cache; the first time, cut it out (half a minute).
 
+    Where the environment variable `STYLEHEAD_CUT_HEAD` names a file, that is loaded instead, and anny need
+    not be installed: `python -m stylehead.mini.recipes.carry FILE` writes it on a machine that has anny.
+
     Args:
-        cache_folder: Where the file of about 30 MB lives; the user's cache directory when None.
+        cache_folder: Where the file of about 20 MB lives; the user's cache directory when None.
 
     Raises:
-        MissingError: anny is not installed.
+        MissingError: anny is not installed, or the carried file is not there.
+        JobError: The carried file is damaged, or of another version of this package.
     """
+    if (carried := carried_file()) is not None:
+        return _load_carried(carried)
     path = source_path(cache_folder)
     if path.is_file():
         try:
             return HeadSource.load(path)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except _DAMAGED as error:
             _LOG.warning("The cached head %s is damaged (%s) and is made again.", path, error)
     _LOG.info("Cutting the head out of the MakeHuman body into %s; this happens once.", path)
     source = cut_source(data_folder())
     source.save(path)
+    return source
+
+
+def carried_file() -> Path | None:
+    """The file that the environment names in place of anny."""
+    named = os.environ.get(CARRIED)
+    return Path(named) if named else None
+
+
+def _load_carried(path: Path) -> HeadSource:
+    hint = f"python -m stylehead.mini.recipes.carry {path}  (on a machine that has anny)"
+    if not path.is_file():
+        raise MissingError(f"{CARRIED} names {path}, which is not there.", hint)
+    try:
+        source = HeadSource.load(path)
+    except _DAMAGED as error:
+        raise JobError(f"The carried head {path} is damaged: {error}.", hint) from error
+    if source.dial_names.tolist() != dial_names():
+        raise JobError(f"The carried head {path} is of another version of stylehead.", hint)
     return source
 
 

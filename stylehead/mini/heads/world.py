@@ -110,7 +110,9 @@ def _checked_labels(camera_labels: Union[np.ndarray, "Tensor"]) -> np.ndarray:
 
 
 def _require_extra() -> None:
-    for package in ("anny", "moderngl", "scipy"):
+    from stylehead.mini.heads.source import carried_file
+
+    for package in ("moderngl", "scipy", *(() if carried_file() else ("anny",))):
         if importlib.util.find_spec(package) is None:
             raise MissingError(
                 f"Procedural heads need the package {package}.", 'pip install "stylehead[mini]"'

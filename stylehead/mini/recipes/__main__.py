@@ -1,12 +1,16 @@
-"""Train the embedded models: `python -m stylehead.mini.recipes generator --minutes 60`.
+"""Train the embedded models: `python -m stylehead.mini.recipes all --minutes 600`, or one by its name.
 
 Every recipe goes on from its last checkpoint when it is started again, and writes what the package embeds
 when its minutes are over.
 """
 
 import argparse
+import shutil
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -14,40 +18,61 @@ from stylehead.allocation import keep_freed_memory
 from stylehead.errors import StyleheadError
 from stylehead.mini.recipes.loop import Budget
 
+if TYPE_CHECKING:
+    from stylehead.mini.recipes.registry import Place
+
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the recipe that the command line names; returns the exit code."""
     options = _parse(arguments)
+    try:
+        _run(options)
+    except StyleheadError as error:
+        hint = f" Try: {error.hint}" if error.hint else ""
+        sys.stderr.write(f"{error.message}{hint}\n")
+        return error.exit_code
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from stylehead.mini.recipes import registry
+    from stylehead.mini.recipes.precision import device_named
+
+    if options.recipe == "data":
+        from stylehead.mini.recipes.render import draw_data
+
+        draw_data(options.data, people=options.people, minutes=options.minutes, report=_report)
+        return
+    at = registry.Place(
+        options.data, options.work, options.export, device_named(options.device), workers=options.workers
+    )
+    if options.recipe == "all":
+        _run_all(at, options)
+        return
     budget = Budget(
         options.minutes,
         checkpoint_minutes=options.checkpoint_minutes,
         seed=options.seed,
         last_rate=options.last_rate,
     )
-    try:
-        if options.recipe == "data":
-            from stylehead.mini.recipes.render import draw_data
+    registry.run(options.recipe, budget, at)
 
-            draw_data(options.data, people=options.people, minutes=options.minutes, report=_report)
-            return 0
-        from stylehead.mini.recipes import registry
-        from stylehead.mini.recipes.precision import device_named
 
-        registry.run(
-            options.recipe,
-            budget,
-            data=options.data,
-            work=options.work,
-            export=options.export,
-            device=device_named(options.device),
+def _run_all(at: "Place", options: argparse.Namespace) -> None:
+    from stylehead.mini.recipes.everything import train_everything
+
+    if not options.rehearse:
+        train_everything(at, options.minutes, people=options.people, seed=options.seed, report=_report)
+        return
+    with tempfile.TemporaryDirectory() as name:  # nothing of a rehearsal is kept
+        folder = Path(name)
+        shutil.copytree(at.export, folder / "export")
+        there = replace(
+            at, data=folder / "data", work=folder / "work", export=folder / "export", rehearsal=True
         )
-    except StyleheadError as error:
-        hint = f" Try: {error.hint}" if error.hint else ""
-        sys.stderr.write(f"{error.message}{hint}\n")
-        return error.exit_code
-    return 0
+        train_everything(there, 2.0, people=2, seed=options.seed, report=_report)
 
 
 def _report(line: str) -> None:
@@ -59,7 +84,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
     cache = Path(platformdirs.user_cache_dir("stylehead")) / "mini"
     parser = argparse.ArgumentParser(prog="python -m stylehead.mini.recipes", description=__doc__)
-    parser.add_argument("recipe", choices=("data", *RECIPES), help="what to draw or train")
+    parser.add_argument("recipe", choices=("all", "data", *RECIPES), help="what to draw or train")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to train in this stretch")
     parser.add_argument("--people", type=int, default=2000, help="identities to draw for training (data)")
     parser.add_argument("--checkpoint-minutes", type=float, default=4.0, help="time between checkpoints")
@@ -71,6 +96,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (all but data)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw while it trains")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="all: one step of every recipe, into a folder that is removed"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--data", type=Path, default=cache / "data", help="renders of the procedural heads")

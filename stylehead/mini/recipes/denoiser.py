@@ -54,15 +54,24 @@ class DenoiserRecipe:
         source: Pictures to learn from.
         folder: Of the editor: its autoencoder, text encoder and tokenizer become the teacher's.
         batch: Latents in a step.
+        device: Where the networks are that are read.
     """
 
     name = "denoiser"
     learning_rate = 1e-3
 
-    def __init__(self, source: PictureSource, folder: Path, *, batch: int = 24) -> None:
+    def __init__(
+        self,
+        source: PictureSource,
+        folder: Path,
+        *,
+        batch: int = 24,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = device
         self.shared: dict[str, Any] = {
-            "vae": trained(AutoencoderKL, folder / "vae"),
-            "text_encoder": trained(CLIPTextModel, folder / "text_encoder"),
+            "vae": trained(AutoencoderKL, folder / "vae", device),
+            "text_encoder": trained(CLIPTextModel, folder / "text_encoder", device),
             "tokenizer": CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
         }
         torch.manual_seed(0)
@@ -83,7 +92,7 @@ class DenoiserRecipe:
         parts = condition_parts(self.batch)
         with torch.no_grad():
             text = encode_captions(self.shared["tokenizer"], self.shared["text_encoder"], batch.captions)
-        with in_bfloat16():
+        with in_bfloat16(self.device):
             down, mid = steering(self.model, batch, text, items, parts)
             eps = self.model.unet(
                 batch.latents_t,
@@ -146,7 +155,7 @@ def steering(
             batch.latents_t[rows],
             batch.timestep[rows],
             text[rows],
-            controlnet_cond=items.kept[kind][rows].float().div(255).expand(-1, 3, -1, -1).contiguous(),
+            controlnet_cond=items.kept[kind][rows].to(batch.eps).div(255).expand(-1, 3, -1, -1).contiguous(),
             return_dict=False,
         )
         outputs.append([*down, mid])

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor
 
 from stylehead.evaluation.methods import PROMPTS
-from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.mini.phrases import filler
 from stylehead.mini.recipes.data import Views, facing, image_pm1
+from stylehead.teacher.editing import EMBEDDED, Editor, InstructPix2Pix
 
-TEXT_SCALE, PICTURE_SCALE, STEPS = 3.0, 1.5, 15
-_BATCH = 16
+LONG = 60
+"""Words around the style in a long prompt."""
+_TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,30 @@ class Pairs:
 
     photos: Tensor
     truth: Tensor
+
+
+class Edited(NamedTuple):
+    """Edits [B,3,R,R] in -1..1, and what they should have become."""
+
+    images: Tensor
+    pairs: Pairs
+
+    @property
+    def psnr(self) -> float:
+        """Mean peak signal-to-noise ratio in dB."""
+        return float(psnr(self.images, self.pairs.truth).mean())
+
+    @property
+    def colour_shift(self) -> float:
+        """Mean distance of the mean colours: 0 is none, 1 is black for white."""
+        return float(colour_shift(self.images, self.pairs.truth).mean())
+
+
+def embedded_editor(weights: Path) -> Editor:
+    """The editor in a folder of embedded weights; an early one shares most of its parts with the teacher."""
+    own = weights / "ip2p"
+    folder = own if (own / "vae").is_dir() else weights / "teacher"
+    return InstructPix2Pix.load(folder, unet=own / "unet", guidance=EMBEDDED)
 
 
 def true_pairs(photo: Views, styled: Views, style: str, *, count: int) -> Pairs:
@@ -47,45 +72,35 @@ def true_pairs(photo: Views, styled: Views, style: str, *, count: int) -> Pairs:
     return Pairs(image_pm1(torch.stack(photos)), image_pm1(truth))
 
 
-def open_editor(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """The pipeline in a folder."""
-    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-        folder, torch_dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+def edited(editor: Editor, pairs: Pairs, prompt: str) -> Edited:
+    """Edit the photographs, four at a time from the same noise."""
+    parts = [
+        editor.edit(photos * 0.5 + 0.5, prompt, seed=number)
+        for number, photos in enumerate(pairs.photos.split(_TOGETHER))
+    ]
+    return Edited(torch.cat(parts) * 2 - 1, pairs)
 
 
-@torch.no_grad()
-def edit(
-    pipeline: Any,
-    photos: Tensor,
-    prompts: list[str],
-    *,
-    text_scale: float = TEXT_SCALE,
-    picture_scale: float = PICTURE_SCALE,
-    steps: int = STEPS,
-    seed: int = 11,
-) -> Tensor:
-    """Edit pictures [B,3,R,R] in -1..1 by a prompt each; another noise for every picture."""
-    size = int(pipeline.unet.config.sample_size)
-    edited = []
-    for at in range(0, len(photos), _BATCH):
-        some = photos[at : at + _BATCH]
-        rng = torch.Generator().manual_seed(seed + at)
-        start = torch.randn(len(some), 4, size, size, generator=rng)
-        edited.append(
-            pipeline(
-                prompts[at : at + _BATCH],
-                image=some * 0.5 + 0.5,
-                num_inference_steps=steps,
-                guidance_scale=text_scale,
-                image_guidance_scale=picture_scale,
-                latents=start,
-                output_type="pt",
-            ).images
-        )
-    return torch.cat(edited) * 2 - 1
+def edited_in_style(editor: Editor, photo: Views, styled: Views, style: str, *, count: int) -> Edited:
+    """Edit so many photographs by the prompt of a style."""
+    return edited(editor, true_pairs(photo, styled, style, count=count), PROMPTS[style])
+
+
+def edited_by_long_prompts(editor: Editor, photo: Views, styled: Views, style: str, *, count: int) -> Edited:
+    """Edit so many photographs, each by a prompt of sixty words around the name of a style."""
+    pairs = true_pairs(photo, styled, style, count=count)
+    images = [
+        editor.edit(photo[None] * 0.5 + 0.5, prompt, seed=number)
+        for number, (photo, prompt) in enumerate(zip(pairs.photos, long_prompts(style, count), strict=True))
+    ]
+    return Edited(torch.cat(images) * 2 - 1, pairs)
+
+
+def long_prompts(style: str, count: int, seed: int = 4) -> list[str]:
+    """Prompts of sixty words around a style's name, which stands anywhere among them."""
+    words = np.random.default_rng(seed)
+    places = [int(words.integers(LONG + 1)) for _ in range(count)]
+    return [f"{filler(n, words)} {style} {filler(LONG - n, words)}".strip() for n in places]
 
 
 def psnr(images: Tensor, truth: Tensor) -> Tensor:
@@ -96,25 +111,3 @@ def psnr(images: Tensor, truth: Tensor) -> Tensor:
 def colour_shift(images: Tensor, truth: Tensor) -> Tensor:
     """How far the mean colour [B] of pictures in -1..1 is from the truth's: 0 is none, 1 black for white."""
     return (images.clamp(-1, 1) - truth).mean(dim=(2, 3)).div(2).norm(dim=1) / 3**0.5
-
-
-def editor_figures(pipeline: Any, photo: Views, styled: Views, *, count: int) -> dict[str, dict[str, float]]:
-    """PSNR and shift of the mean colour by style, means over pairs."""
-    figures: dict[str, dict[str, float]] = {"psnr": {}, "colour_shift": {}}
-    for style in PROMPTED_STYLES:
-        pairs = true_pairs(photo, styled, style, count=count)
-        edited = edit(pipeline, pairs.photos, [PROMPTS[style]] * count)
-        figures["psnr"][style] = float(psnr(edited, pairs.truth).mean())
-        figures["colour_shift"][style] = float(colour_shift(edited, pairs.truth).mean())
-    for values in figures.values():
-        values["mean"] = sum(values.values()) / len(PROMPTED_STYLES)
-    return figures
-
-
-def long_prompts(style: str, count: int, seed: int = 4) -> list[str]:
-    """Prompts of sixty words around a style's name, which stands anywhere among them."""
-    import numpy as np
-
-    words = np.random.default_rng(seed)
-    places = [int(words.integers(61)) for _ in range(count)]
-    return [f"{filler(n, words)} {style} {filler(60 - n, words)}".strip() for n in places]

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.perception.embedded import Saved
 
 
 def copy_pretrained(model: nn.Module, folder: Path, kind: Any) -> bool:
@@ -27,9 +27,7 @@ def copy_pretrained(model: nn.Module, folder: Path, kind: Any) -> bool:
     return _copy(model, embedded)
 
 
-def copy_saved(
-    model: nn.Module, path: Path, kind: type[IdentityEncoder] | type[StyleClassifier] | type[ImageTextEncoder]
-) -> bool:
+def copy_saved(model: nn.Module, path: Path, kind: type[Saved]) -> bool:
     """Copy the weights of one of the measuring networks into a model; False when there is no such file."""
     return path.is_file() and _copy(model, kind.load(path))
 

@@ -13,7 +13,7 @@ from stylehead.mini.captions import STYLES
 from stylehead.mini.recipes.data import Views, facing, on_background
 from stylehead.mini.recipes.embedded import copy_saved
 from stylehead.mini.recipes.pictures import PictureSource
-from stylehead.mini.recipes.precision import in_bfloat16
+from stylehead.mini.recipes.precision import device_of, in_bfloat16
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 from stylehead.perception.embedded import (
     IDENTITY_SIZE,
@@ -73,9 +73,10 @@ class IdentityRecipe:
             _augmented(self.styled, styled, in_style, rng),
             _augmented(self.views, rows[photo], columns[photo, 1], rng),
         ]
-        with in_bfloat16():
-            embedded = self.model(torch.cat(pictures))
-        first, second = embedded.float().chunk(2)
+        device = device_of(self.model)
+        with in_bfloat16(device):
+            embedded = self.model(torch.cat(pictures).to(device))
+        first, second = embedded.float().cpu().chunk(2)
         logits = first @ second.t() / _TEMPERATURE
         target = torch.arange(len(rows))
         loss = functional.cross_entropy(logits, target) + functional.cross_entropy(logits.t(), target)
@@ -134,7 +135,7 @@ class StyleRecipe:
         pictures = self.source.draw(self.batch, rng)
         target = torch.tensor([STYLES.index(style) for style in pictures.styles])
         images = first_views(autoencoded(pictures.images, self.vae, rng), pictures.grid)
-        logits = self.model(degraded(images, rng))
+        logits = self.model(degraded(images, rng).to(device_of(self.model))).cpu()
         accuracy = (logits.argmax(dim=1) == target).float().mean()
         return functional.cross_entropy(logits, target), {"accuracy": float(accuracy)}
 
@@ -177,9 +178,10 @@ class ImageTextRecipe:
             truncation=True,
             return_tensors="pt",
         )
-        text = self.model.encode_tokens(tokens.input_ids, tokens.attention_mask)
-        image = self.model.encode_image(degraded(pictures.images, rng))
-        logits = image @ text.t() * self.model.log_scale.exp().clamp(max=50)
+        device = device_of(self.model)
+        text = self.model.encode_tokens(tokens.input_ids.to(device), tokens.attention_mask.to(device))
+        image = self.model.encode_image(degraded(pictures.images, rng).to(device))
+        logits = (image @ text.t() * self.model.log_scale.exp().clamp(max=50)).cpu()
         styles = torch.tensor([STYLES.index(style) for style in pictures.styles])
         same = (styles[:, None] == styles[None, :]).float()
         target = same / same.sum(dim=1, keepdim=True)
@@ -220,7 +222,8 @@ def autoencoded(images: Tensor, vae: AutoencoderKL, rng: torch.Generator, *, par
     if not chosen.any():
         return images
     through = images.clone()
-    through[chosen] = vae.decode(vae.encode(images[chosen]).latent_dist.mean).sample.clamp(-1, 1)
+    latents = vae.encode(images[chosen].to(device_of(vae))).latent_dist.mean
+    through[chosen] = vae.decode(latents).sample.clamp(-1, 1).cpu()
     return through
 
 

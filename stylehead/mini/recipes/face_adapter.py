@@ -36,21 +36,29 @@ class FaceAdapterRecipe:
         teacher: Folder of the trained teacher, which stays as it is.
         faces: Trained identity encoder.
         batch: Latents in a step.
+        device: Where the networks are that are read.
     """
 
     name = "face_adapter"
     learning_rate = 1e-3
 
     def __init__(
-        self, source: PictureSource, teacher: Path, faces: IdentityEncoder, *, batch: int = 24
+        self,
+        source: PictureSource,
+        teacher: Path,
+        faces: IdentityEncoder,
+        *,
+        batch: int = 24,
+        device: torch.device | str = "cpu",
     ) -> None:
+        self.device = device
         self.tokenizer = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
-        self.text_encoder: Any = trained(CLIPTextModel, teacher / "text_encoder")
-        self.controlnet: Any = trained(ControlNetModel, teacher / "controlnet_depth")
-        self.unet: Any = trained(UNet2DConditionModel, teacher / "unet")
-        self.model: nn.Module = add_adapter(self.unet)
+        self.text_encoder: Any = trained(CLIPTextModel, teacher / "text_encoder", device)
+        self.controlnet: Any = trained(ControlNetModel, teacher / "controlnet_depth", device)
+        self.unet: Any = trained(UNet2DConditionModel, teacher / "unet", device)
+        self.model: nn.Module = add_adapter(self.unet).to(device)
         self.embeddings = face_embeddings(source.photo, faces)
-        self.pool = LatentPool(source, trained(AutoencoderKL, teacher / "vae"), self._described)
+        self.pool = LatentPool(source, trained(AutoencoderKL, teacher / "vae", device), self._described)
         self.schedule = Schedule()
         self.batch = batch
 
@@ -62,21 +70,21 @@ class FaceAdapterRecipe:
         """Mean squared error of the predicted noise."""
         items = self.pool.draw(self.batch, rng)
         batch = noisy_batch(self.schedule, items.latents, items.captions, rng)
-        known = torch.rand(self.batch, 1, generator=rng) >= _FACE_DROPOUT
+        known = (torch.rand(self.batch, 1, generator=rng) >= _FACE_DROPOUT).to(self.device)
         with torch.no_grad():
             text = encode_captions(self.tokenizer, self.text_encoder, batch.captions)
             down, mid = self.controlnet(
                 batch.latents_t,
                 batch.timestep,
                 text,
-                controlnet_cond=items.kept["depth"].float().div(255).expand(-1, 3, -1, -1).contiguous(),
+                controlnet_cond=items.kept["depth"].to(batch.eps).div(255).expand(-1, 3, -1, -1).contiguous(),
                 return_dict=False,
             )
         eps = self.unet(
             batch.latents_t,
             batch.timestep,
             text,
-            added_cond_kwargs={"image_embeds": [(items.kept["face"] * known)[:, None]]},
+            added_cond_kwargs={"image_embeds": [(items.kept["face"].to(self.device) * known)[:, None]]},
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,
         ).sample

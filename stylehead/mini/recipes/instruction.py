@@ -17,6 +17,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.mini.recipes.embedded import copy_pretrained
@@ -30,6 +31,8 @@ from stylehead.teacher.schedule import Schedule
 _DROPOUT = 0.1  # of the prompt, of the picture
 _BOTH = 0.05
 _TOP_LEVELS, _TOP_PART = 100, 0.2
+_COARSE = {8: 1.0, 1: 15.0}
+"""Edge of a grid, and how much errors of its means count."""
 _PHOTO_PART, _NOISE_PART = 0.25, 0.25
 
 
@@ -41,15 +44,26 @@ class InstructionRecipe:
         folder: Of the editor's pipeline: its autoencoder, text encoder and tokenizer are read.
         batch: Latents in a step.
         prompts: Encoded prompts of each style that are kept.
+        device: Where the networks are that are read.
     """
 
     name = "instruction"
-    learning_rate = 7e-4
+    learning_rate = 5e-4
 
-    def __init__(self, source: PictureSource, folder: Path, *, batch: int = 24, prompts: int = 256) -> None:
-        self.vae: Any = trained(AutoencoderKL, folder / "vae")
+    def __init__(
+        self,
+        source: PictureSource,
+        folder: Path,
+        *,
+        batch: int = 24,
+        prompts: int = 256,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = device
+        self.vae: Any = trained(AutoencoderKL, folder / "vae", device)
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        self.prompts = PromptBank(tokenizer, trained(CLIPTextModel, folder / "text_encoder"), size=prompts)
+        text_encoder = trained(CLIPTextModel, folder / "text_encoder", device)
+        self.prompts = PromptBank(tokenizer, text_encoder, size=prompts)
         torch.manual_seed(0)
         self.model: nn.Module = new_unet(latent_size(self.vae), in_channels=8)
         self.pool = LatentPool(source, self.vae, self._photo_latents, fresh=0.08)
@@ -63,21 +77,21 @@ class InstructionRecipe:
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the predicted noise; for the log also that of the estimated latent."""
         items = self.pool.draw(self.batch, rng)
-        text_dropped, photo_dropped = dropped(self.batch, rng)
+        text_dropped, photo_dropped = (part.to(self.device) for part in dropped(self.batch, rng))
         states = self.prompts.draw(items.styles, rng)
         states[text_dropped] = self.prompts.empty
         photos = items.kept["photos"] * ~photo_dropped[:, None, None, None]
         scale = self.vae.config.scaling_factor
         noised = noise(self.schedule, items.latents, items.kept["photos"] * scale, rng)
-        with in_bfloat16():
+        with in_bfloat16(self.device):
             model_input = torch.cat([noised.latents_t, photos], dim=1)
             eps = self.model(model_input, noised.timestep, states).sample.float()
-        errors = (eps - noised.eps).square().mean(dim=(1, 2, 3))
-        found = (
-            self.schedule.tweedie(noised.latents_t, eps.detach(), noised.timestep) - items.latents
-        ).square()
+        errors = multiscale_error(eps, noised.eps)
+        alpha_bar = self.schedule.alpha_bar(noised.timestep)
+        off = (eps.detach() - noised.eps) * (1 / alpha_bar - 1).sqrt()  # in the estimated latents
         seen, high = ~(text_dropped | photo_dropped), noised.timestep >= 1000 - _TOP_LEVELS
-        values = {"x0_top": _mean(found, seen & high), "x0": _mean(found, seen & ~high)}
+        values = {"x0": _mean(off.square(), seen & ~high), "x0_top": _mean(off.square(), seen & high)}
+        values["tint_top"] = _mean(off.mean(dim=(2, 3)).square(), seen & high)
         return (errors * importance(noised.timestep)).mean(), {n: v for n, v in values.items() if v == v}
 
     def warm_start(self, folder: Path) -> bool:
@@ -92,7 +106,22 @@ class InstructionRecipe:
 
     def _photo_latents(self, pictures: Pictures, rng: torch.Generator) -> dict[str, Tensor]:
         """Of the photographs, not scaled: so the published pipeline gives them to its denoiser."""
-        return {"photos": self.vae.encode(softened(pictures.photos, rng)).latent_dist.mean}
+        photos = softened(pictures.photos, rng).to(self.device)
+        return {"photos": self.vae.encode(photos).latent_dist.mean}
+
+
+def multiscale_error(eps_hat: Tensor, eps: Tensor) -> Tensor:
+    """Squared error [B] of predicted noise [B,4,h,w], and of its mean over the parts of ever coarser grids.
+
+    The mean colour of a picture is one of a thousand frequencies of the noise: alone, the plain error hardly
+    sees it (the multi-scale loss of Hoogeboom et al., arXiv 2301.11093).
+    """
+    difference = eps_hat - eps
+    total = difference.square().mean(dim=(1, 2, 3))
+    for cells, weight in _COARSE.items():
+        coarse = functional.adaptive_avg_pool2d(difference, cells)
+        total = total + weight * coarse.square().mean(dim=(1, 2, 3))
+    return total
 
 
 def _mean(found: Tensor, rows: Tensor) -> float:
@@ -125,9 +154,9 @@ def noise(schedule: Schedule, latents: Tensor, photos: Tensor, rng: torch.Genera
     count, levels = len(latents), schedule.num_train_timesteps
     timestep = torch.randint(levels, (count,), generator=rng)
     top = torch.rand(count, generator=rng) < _TOP_PART
-    timestep = torch.where(top, levels - 1 - timestep * _TOP_LEVELS // levels, timestep)
-    eps = torch.randn(latents.shape, generator=rng)
-    chance = torch.rand(count, 1, 1, 1, generator=rng)
+    timestep = torch.where(top, levels - 1 - timestep * _TOP_LEVELS // levels, timestep).to(latents.device)
+    eps = torch.randn(latents.shape, generator=rng).to(latents.device)
+    chance = torch.rand(count, 1, 1, 1, generator=rng).to(latents.device)
     high = (timestep >= levels - _TOP_LEVELS)[:, None, None, None]
     start = torch.where(high & (chance < _PHOTO_PART), photos, latents)
     latents_t = schedule.add_noise(start, eps, timestep)
@@ -149,13 +178,13 @@ def write_pipeline(folder: Path) -> None:
         set_alpha_to_one=False, steps_offset=1,
     )  # fmt: skip
     pipeline = StableDiffusionInstructPix2PixPipeline(
-        vae=trained(AutoencoderKL, folder / "vae"),
-        text_encoder=trained(CLIPTextModel, folder / "text_encoder"),
+        vae=trained(AutoencoderKL, folder / "vae").half(),
+        text_encoder=trained(CLIPTextModel, folder / "text_encoder").half(),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-        unet=trained(UNet2DConditionModel, folder / "unet"),
+        unet=trained(UNet2DConditionModel, folder / "unet").half(),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    pipeline.save_pretrained(folder, safe_serialization=True)

@@ -4,6 +4,7 @@ A recipe says what one step is; the loop runs steps until its minutes are over a
 checkpoint. Runs are stored like every other run of the program: safetensors and JSON, whole or not there.
 """
 
+import contextlib
 import copy
 import json
 import math
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from stylehead.runs import RunDirectory
+from stylehead.errors import JobError
+from stylehead.files import atomic_write
+from stylehead.runs import Checkpoint, RunDirectory
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def train(
     *,
     report: Callable[[str], None],
     device: torch.device | str = "cpu",
-) -> None:
+) -> dict[str, float]:
     """Train, or go on training, and export the averaged weights.
 
     Args:
@@ -91,6 +95,12 @@ def train(
         export: Folder that gets the weights and the log.
         report: Takes one line of progress at a time.
         device: Where the recipe's model is put; what a step needs beside it has to follow it there.
+
+    Returns:
+        The figures of the last line of the log.
+
+    Raises:
+        JobError: The weights could not be written at the end, or no checkpoint can be read.
     """
     recipe.model.to(device)
     run = _open_or_create(work, recipe)
@@ -101,15 +111,47 @@ def train(
             report(f"{recipe.name}: starting from {export if there else 'nothing'}")
         state = _TrainingState(recipe, budget)
         if found:
-            state.restore(*found[-1].load())
+            _restore(state, found, report)
             report(f"{recipe.name}: going on from step {state.step}")
-        _steps(recipe, budget, state, run, report)
-        run.save_checkpoint(state.step, state.weights(), state.rest(), keep=1)
-        export.mkdir(parents=True, exist_ok=True)
-        recipe.export(state.averaged, export, state.metadata())
-        log = (work / "events.jsonl").read_text(encoding="utf-8")
-        (export / f"{recipe.name}.log.jsonl").write_text(log, encoding="utf-8")
-        run.update({"outcome": "finished", **state.metadata()})
+        figures = _steps(recipe, budget, state, run, report)
+        _save(recipe, state, run, report)
+        try:
+            export.mkdir(parents=True, exist_ok=True)
+            recipe.export(state.averaged, export, state.metadata())
+            log = (work / "events.jsonl").read_text(encoding="utf-8")
+            atomic_write(export / f"{recipe.name}.log.jsonl", log)
+            run.update({"outcome": "finished", **state.metadata()})
+        except OSError as error:
+            hint = "make room and start again; the training goes on from its last checkpoint"
+            raise JobError(f"The weights of {recipe.name} could not be written: {error}.", hint) from error
+    return figures
+
+
+def _restore(state: "_TrainingState", found: list[Checkpoint], report: Callable[[str], None]) -> None:
+    """Go on from the last checkpoint that can be read.
+
+    Raises:
+        JobError: None can.
+    """
+    for checkpoint in reversed(found):
+        try:
+            state.restore(*checkpoint.load())
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            report(f"The checkpoint {checkpoint.path} is damaged and left out: {reason}")
+        else:
+            return
+    hint = f"remove {found[-1].path.parent} to start from what was exported"
+    raise JobError("No checkpoint of this training can be read.", hint)
+
+
+def _save(recipe: Recipe, state: "_TrainingState", run: RunDirectory, report: Callable[[str], None]) -> None:
+    """Write a checkpoint; where that fails, say so and leave the one before."""
+    try:
+        run.save_checkpoint(state.step, state.weights(), state.rest(), keep=2)
+    except OSError as error:
+        report(f"{recipe.name}: the checkpoint of step {state.step} could not be written ({error}); "
+               "the one before is still there")  # fmt: skip
 
 
 class _TrainingState:
@@ -169,7 +211,7 @@ def learning_rate_factor(progress: float, step: int, *, warmup: int = 100, floor
 
 def _steps(
     recipe: Recipe, budget: Budget, state: _TrainingState, run: RunDirectory, report: Callable[[str], None]
-) -> None:
+) -> dict[str, float]:
     started = saved = logged = time.monotonic()
     before, first_step, figures = state.seconds, state.step, _Figures()
     while True:
@@ -196,8 +238,8 @@ def _steps(
             _log(recipe, state, figures, run, report)
         if time.monotonic() - saved > budget.checkpoint_minutes * 60:
             saved = time.monotonic()
-            run.save_checkpoint(state.step, state.weights(), state.rest(), keep=1)
-    _log(recipe, state, figures, run, report)
+            _save(recipe, state, run, report)
+    return _log(recipe, state, figures, run, report)
 
 
 def _log(
@@ -206,10 +248,13 @@ def _log(
     figures: "_Figures",
     run: RunDirectory,
     report: Callable[[str], None],
-) -> None:
-    line = {"step": state.step, "minutes": round(state.seconds / 60, 2), **figures.means()}
-    run.log(line)
+) -> dict[str, float]:
+    means = figures.means()
+    line = {"step": state.step, "minutes": round(state.seconds / 60, 2), **means}
+    with contextlib.suppress(OSError):  # a full disk ends no training
+        run.log(line)
     report(f"{recipe.name} {json.dumps(line)}")
+    return {**figures.last, **means}
 
 
 class _Figures:
@@ -217,6 +262,7 @@ class _Figures:
 
     def __init__(self) -> None:
         self.sums: dict[str, tuple[float, int]] = {}
+        self.last: dict[str, float] = {}
 
     def add(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -226,6 +272,7 @@ class _Figures:
     def means(self) -> dict[str, float]:
         means = {name: round(total / count, 5) for name, (total, count) in self.sums.items()}
         self.sums = {}
+        self.last |= means
         return means
 
 

@@ -1,5 +1,8 @@
 """Held-out figures of the embedded models: `python -m stylehead.mini.recipes.measure`.
 
+It prints one table, of 64 unseen people and 64 pictures a row; `--sheets` writes a sheet of pictures beside
+the truth for each, `--weights` measures the models of another folder. `--only` prints finer figures.
+
 Everything is measured on people (seeds 0 to 255) that no recipe has ever drawn. The style classifier and the
 identity encoder that judge were trained on true renders, never on what the teacher or the generator made.
 """
@@ -9,7 +12,6 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,21 +25,15 @@ from stylehead.geometry import conditioning_camera
 from stylehead.images import outline_iou, perceptual_distance
 from stylehead.methods.grid import TILES, merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
+from stylehead.mini.recipes import table
 from stylehead.mini.recipes.data import Views, image_pm1, load_views
 from stylehead.mini.recipes.precision import device_named
+from stylehead.mini.recipes.table import HeldOut
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 
 _NAMES = ("generator", "truncated", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What the figures are measured on: photographs (12 yaws) and pictures in every style (4 yaws)."""
-
-    photo: Views
-    styled: Views
 
 
 def generators_figures(weights: Path, views: Views, device: torch.device) -> dict[str, float]:
@@ -214,12 +210,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--people", type=int, default=24, help="samples of the teacher per style and ControlNet"
     )
-    parser.add_argument("--only", nargs="*", choices=_NAMES, default=list(_NAMES), help="what to measure")
+    parser.add_argument("--only", nargs="*", choices=_NAMES, help="finer figures of these, as JSON")
+    parser.add_argument("--pictures", type=int, default=64, help="people, and pictures of a row of the table")
+    parser.add_argument("--sheets", type=Path, help="folder for sheets of pictures beside the truth")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the generator is measured"
     )
     options = parser.parse_args(arguments)
     held_out = HeldOut(load_views(options.data / "test"), load_views(options.data / "teststyled"))
+    if options.only is None:
+        _print_table(options, held_out)
+        return 0
     device = device_named(options.device)
     classifier = functools.cache(
         lambda: StyleClassifier.load(options.weights / "style_classifier.safetensors")
@@ -246,9 +247,21 @@ def main(arguments: list[str] | None = None) -> int:
             Teacher.load(options.weights / "teacher"), classifier(), held_out.photo
         ),
     }
-    figures = {name: measure() for name, measure in measures.items() if name in options.only}
+    wanted = options.only or _NAMES
+    figures = {name: measure() for name, measure in measures.items() if name in wanted}
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0
+
+
+def _print_table(options: argparse.Namespace, held_out: HeldOut) -> None:
+    weights, sheets, count = options.weights, table.Sheets(options.sheets), options.pictures
+    rows = [
+        *table.autoencoder_rows(weights, held_out, sheets, pictures=count),
+        *table.editor_rows(weights, held_out, sheets, pictures=count),
+        *table.generator_rows(weights, held_out, sheets, people=count),
+        *table.size_rows(weights),
+    ]
+    sys.stdout.write(f"{table.printed(rows)}\n")
 
 
 if __name__ == "__main__":

@@ -78,14 +78,17 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def trained(kind: Any, folder: Path) -> Any:
-    """One of the teacher's networks, frozen: what a recipe builds on and does not train."""
-    return load_network(kind, folder, device=torch.device("cpu"), dtype=torch.float32)
+def trained(kind: Any, folder: Path, device: torch.device | str = "cpu") -> Any:
+    """A network that was trained before, frozen: what a recipe builds on."""
+    return load_network(kind, folder, device=torch.device(device), dtype=torch.float32)
 
 
 @dataclass(frozen=True)
 class NoisyBatch:
-    """What a denoiser is asked in training: noised latents, the noise, timesteps, and drop-out captions."""
+    """What a denoiser is asked in training: noised latents, the noise, timesteps, and drop-out captions.
+
+    Chance is drawn on the CPU, so that it is the same everywhere; tensors are where the latents are.
+    """
 
     latents_t: Tensor
     eps: Tensor
@@ -98,8 +101,8 @@ def noisy_batch(schedule: Schedule, latents: Tensor, captions: list[str], rng: t
     count = len(latents)
     timestep = torch.randint(1000, (count,), generator=rng)
     low = torch.rand(count, generator=rng) < _LOW_NOISE_PART
-    timestep = torch.where(low, timestep * _LOW_NOISE_LEVELS // 1000, timestep)
-    eps = torch.randn(latents.shape, generator=rng)
+    timestep = torch.where(low, timestep * _LOW_NOISE_LEVELS // 1000, timestep).to(latents.device)
+    eps = torch.randn(latents.shape, generator=rng).to(latents.device)
     dropped = torch.rand(count, generator=rng) < _CAPTION_DROPOUT
     kept = ["" if drop else text for drop, text in zip(dropped, captions, strict=True)]
     return NoisyBatch(schedule.add_noise(latents, eps, timestep), eps, timestep, kept)
@@ -117,5 +120,5 @@ def importance(timestep: Tensor) -> Tensor:
 def encode_captions(tokenizer: CLIPTokenizer, encoder: CLIPTextModel, captions: list[str]) -> Tensor:
     """Last hidden states [B,L,D] over the tokenizer's window."""
     tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
-    states: Tensor = encoder(tokens.input_ids).last_hidden_state
+    states: Tensor = encoder(tokens.input_ids.to(encoder.device)).last_hidden_state
     return states

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.mini.recipes.pictures import Pictures, PictureSource, half, tile_2x2
+from stylehead.mini.recipes.precision import device_of
 from stylehead.teacher.conditions import canny_condition, depth_condition
 
 Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
@@ -67,16 +68,16 @@ class LatentPool:
         assert self.items is not None
         rows = torch.randint(len(self.items.captions), (count,), generator=rng)
         return PoolItems(
-            self.items.latents[rows],
+            self.items.latents[rows.to(self.items.latents.device)],
             [self.items.captions[int(row)] for row in rows],
             [self.items.styles[int(row)] for row in rows],
-            {name: tensor[rows] for name, tensor in self.items.kept.items()},
+            {name: tensor[rows.to(tensor.device)] for name, tensor in self.items.kept.items()},
         )
 
     @torch.no_grad()
     def _encode(self, count: int, rng: torch.Generator) -> PoolItems:
         pictures = self.source.draw(count, rng)
-        means = self.vae.encode(pictures.images).latent_dist.mean
+        means = self.vae.encode(pictures.images.to(device_of(self.vae))).latent_dist.mean
         return PoolItems(
             means * self.vae.config.scaling_factor,
             pictures.captions,

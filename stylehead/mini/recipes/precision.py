@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stylehead.errors import MissingError
@@ -25,6 +26,19 @@ def in_bfloat16(device: torch.device | str = "cpu") -> Iterator[None]:
 
 _ATTENTION = {"cpu": (SDPBackend.MATH,)}
 _ANY_ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's weights are."""
+    return next(network.parameters()).device
+
+
+def batch_factor(device: torch.device | str) -> int:
+    """How many times the batch of a laptop fits: one for every 2.5 GB of a graphics card, 16 at most."""
+    if torch.device(device).type != "cuda":
+        return 1
+    total = torch.cuda.get_device_properties(device).total_memory
+    return max(1, min(16, round(total / 2.5e9)))
 
 
 def device_named(name: str) -> torch.device:

@@ -51,5 +51,6 @@ class PromptBank:
 
     @torch.no_grad()
     def _states(self, texts: list[str]) -> Tensor:
-        states: Tensor = self.encoder(tokenized(self.tokenizer, texts)).last_hidden_state
+        tokens = tokenized(self.tokenizer, texts).to(self.encoder.device)
+        states: Tensor = self.encoder(tokens).last_hidden_state
         return states

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,87 +10,143 @@ from stylehead.mini.recipes.loop import Budget, Recipe, train
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import AutoencoderKL
 
+    from stylehead.mini.recipes.people import PeopleStream
     from stylehead.mini.recipes.pictures import PictureSource
 
-Build = Callable[[Path, Path, Path], Recipe]
-"""From the folder of renders, the folder of all runs and the folder of the exported weights to a recipe."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where recipes read, write and compute.
+
+    Attributes:
+        data: Folder of renders.
+        work: Folder of all runs; a recipe's is `work/name`.
+        export: Folder of the exported weights.
+        device: Where to train.
+        rehearsal: Batches and pools as small as they can be: to see that everything runs.
+        workers: Processes that draw people for the generator.
+    """
+
+    data: Path
+    work: Path
+    export: Path
+    device: "torch.device | str" = "cpu"
+    rehearsal: bool = False
+    workers: int = 1
+
+    @property
+    def editor(self) -> Path:
+        """Folder of the editor, whose autoencoder and text encoder others share."""
+        return self.export / "ip2p"
+
+    def batch(self, usual: int) -> dict[str, int]:
+        """How many examples a step takes: more where the memory is large."""
+        from stylehead.mini.recipes.precision import batch_factor
+
+        return {"batch": 4 if self.rehearsal else usual * batch_factor(self.device)}
 
 
-def _generator(_data: Path, _work: Path, export: Path) -> Recipe:
+Build = Callable[[Place], Recipe]
+
+
+def _generator(at: Place) -> Recipe:
     from stylehead.mini.recipes.generator import GeneratorRecipe, config_in
-    from stylehead.mini.recipes.people import PeopleStream
 
-    return GeneratorRecipe(PeopleStream(), config_in(export))
+    sizes = {"identities": 2, "views_each": 2} if at.rehearsal else {}
+    return GeneratorRecipe(_people(at), config_in(at.export), **sizes)
 
 
-def _mapping(_data: Path, work: Path, export: Path) -> Recipe:
+def _mapping(at: Place) -> Recipe:
     from stylehead.mini.recipes.generator import config_in
     from stylehead.mini.recipes.mapping import MappingRecipe, load_generator_model, numbers_from_z
 
-    return MappingRecipe(load_generator_model(work, config_in(export)), numbers_from_z)
+    sizes = {"bank": 4096} if at.rehearsal else {}
+    return MappingRecipe(load_generator_model(at.work, config_in(at.export)), numbers_from_z, **sizes)
 
 
-def _finish(_data: Path, _work: Path, export: Path) -> Recipe:
+def _finish(at: Place) -> Recipe:
     from stylehead.generator import PanoHead
     from stylehead.mini.recipes.finish import FinishRecipe
-    from stylehead.mini.recipes.people import PeopleStream
 
-    return FinishRecipe(PeopleStream(), PanoHead.load(export / "generator.safetensors"))
+    return FinishRecipe(_people(at), PanoHead.load(at.export / "generator.safetensors"))
 
 
-def _vae(data: Path, _work: Path, export: Path) -> Recipe:
+def _vae(at: Place) -> Recipe:
     from stylehead.mini.recipes.vae import VaeRecipe
 
-    editor = export / "ip2p" / "unet"  # sees latents of this encoder
-    return VaeRecipe(_pictures(data, grid_part=0.15), fixed_encoder=editor.is_dir())
+    fixed = (at.editor / "unet").is_dir()  # it sees latents of this encoder
+    return VaeRecipe(_pictures(at, grid_part=0.15), fixed_encoder=fixed, **at.batch(6))
 
 
-def _denoiser(data: Path, _work: Path, export: Path) -> Recipe:
+def _text(at: Place) -> Recipe:
+    from stylehead.mini.recipes.text import TextRecipe
+
+    return TextRecipe(at.export / "teacher", at.work, **at.batch(32))
+
+
+def _instruction(at: Place) -> Recipe:
+    from stylehead.mini.recipes.instruction import InstructionRecipe
+
+    sizes = {"prompts": 4} if at.rehearsal else {}
+    source = _pictures(at, grid_part=0.0)
+    return InstructionRecipe(source, at.editor, device=at.device, **at.batch(24), **sizes)
+
+
+def _denoiser(at: Place) -> Recipe:
     from stylehead.mini.recipes.denoiser import DenoiserRecipe
     from stylehead.mini.recipes.pictures import any_wording
 
-    return DenoiserRecipe(_pictures(data, describe=any_wording), export / "ip2p")
+    source = _pictures(at, describe=any_wording)
+    return DenoiserRecipe(source, at.editor, device=at.device, **at.batch(24))
 
 
-def _text(_data: Path, work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.text import TextRecipe
-
-    return TextRecipe(export / "teacher", work)
-
-
-def _instruction(data: Path, _work: Path, export: Path) -> Recipe:
-    from stylehead.mini.recipes.instruction import InstructionRecipe
-
-    return InstructionRecipe(_pictures(data, grid_part=0.0), export / "ip2p")
-
-
-def _face_adapter(data: Path, _work: Path, export: Path) -> Recipe:
+def _face_adapter(at: Place) -> Recipe:
     from stylehead.mini.recipes.face_adapter import FaceAdapterRecipe
     from stylehead.perception.embedded import IdentityEncoder
 
-    faces = IdentityEncoder.load(export / "identity.safetensors")
-    return FaceAdapterRecipe(_pictures(data, grid_part=0.0), export / "teacher", faces)
+    faces = IdentityEncoder.load(at.export / "identity.safetensors")
+    source = _pictures(at, grid_part=0.0)
+    return FaceAdapterRecipe(source, at.export / "teacher", faces, device=at.device, **at.batch(24))
 
 
-def _identity(data: Path, _work: Path, _export: Path) -> Recipe:
+def _identity(at: Place) -> Recipe:
     from stylehead.mini.recipes.data import load_views
     from stylehead.mini.recipes.encoders import IdentityRecipe
 
-    return IdentityRecipe(load_views(data / "photo"), load_views(data / "styled"))
+    sizes = {"people": 4} if at.rehearsal else {}
+    return IdentityRecipe(load_views(at.data / "photo"), load_views(at.data / "styled"), **sizes)
 
 
-def _style(data: Path, _work: Path, export: Path) -> Recipe:
+def _style(at: Place) -> Recipe:
+    from diffusers import AutoencoderKL
+
     from stylehead.mini.recipes.encoders import StyleRecipe
+    from stylehead.mini.recipes.networks import trained
 
-    return StyleRecipe(_pictures(data), _trained_vae(export))
+    vae = trained(AutoencoderKL, at.editor / "vae", at.device)
+    return StyleRecipe(_pictures(at), vae, **at.batch(48))
 
 
-def _image_text(data: Path, work: Path, _export: Path) -> Recipe:
+def _image_text(at: Place) -> Recipe:
     from stylehead.mini.recipes.encoders import ImageTextRecipe
 
-    return ImageTextRecipe(_pictures(data, grid_part=0.0), work)
+    return ImageTextRecipe(_pictures(at, grid_part=0.0), at.work, **at.batch(48))
+
+
+def _style_judge(at: Place) -> Recipe:
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.judges import StyleJudgeRecipe
+
+    judged, styled = load_views(at.data / "judged"), load_views(at.data / "judgedstyled")
+    return StyleJudgeRecipe(judged, styled, **at.batch(48))
+
+
+def _identity_judge(at: Place) -> Recipe:
+    from stylehead.mini.recipes.data import load_views
+    from stylehead.mini.recipes.judges import IdentityJudgeRecipe
+
+    return IdentityJudgeRecipe(load_views(at.data / "judged"), load_views(at.data / "judgedstyled"))
 
 
 _BUILD: dict[str, Build] = {
@@ -104,43 +161,42 @@ _BUILD: dict[str, Build] = {
     "style": _style,
     "image_text": _image_text,
     "face_adapter": _face_adapter,
+    "style_judge": _style_judge,
+    "identity_judge": _identity_judge,
 }
 RECIPES = tuple(_BUILD)
 
 
 def run(
-    name: str, budget: Budget, *, data: Path, work: Path, export: Path, device: "torch.device | str" = "cpu"
-) -> None:
-    """Train one recipe.
+    name: str, budget: Budget, at: Place, *, report: Callable[[str], None] | None = None
+) -> dict[str, float]:
+    """Train one recipe; returns the last figures of its log.
 
     Args:
         name: One of `RECIPES`.
         budget: How long.
-        data: Folder with the renders.
-        work: Folder of all runs; this one's is `work/name`.
-        export: Where embedded weights go.
-        device: Where to train.
+        at: Where to read, write and compute.
+        report: Takes a line of progress at a time; standard error by default.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    recipe = _BUILD[name](data, work, export)
-    train(recipe, budget, work / name, export, report=_report, device=device)
+    at.work.mkdir(parents=True, exist_ok=True)
+    recipe = _BUILD[name](at)
+    return train(recipe, budget, at.work / name, at.export, report=report or _report, device=at.device)
 
 
 def _report(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _pictures(data: Path, **options: Any) -> "PictureSource":
+def _people(at: Place) -> "PeopleStream":
+    from stylehead.mini.recipes.people import PeopleStream
+
+    return PeopleStream(workers=at.workers, least=4) if at.rehearsal else PeopleStream(workers=at.workers)
+
+
+def _pictures(at: Place, **options: Any) -> "PictureSource":
     from stylehead.mini.recipes.data import load_views
     from stylehead.mini.recipes.pictures import PictureSource
 
-    styled = load_views(data / "styled")
-    photo = load_views(data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
+    styled = load_views(at.data / "styled")
+    photo = load_views(at.data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
     return PictureSource(photo, styled, **options)
-
-
-def _trained_vae(export: Path) -> "AutoencoderKL":
-    import torch
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL.from_pretrained(export / "ip2p" / "vae", torch_dtype=torch.float32)

@@ -1,8 +1,9 @@
 """Draw the training and held-out renders of the procedural heads: `python -m stylehead.mini.recipes data`.
 
-Five sets: `photo` and `styled` for training; `test`, `truncated` and `teststyled` for held-out figures.
-Styled pictures show people of `photo` from the same cameras, truncated ones what `--psi 0.75` should show. A
-set grows shard by shard; what exists is not drawn again.
+Sets: `photo` and `styled` for training, `judged` and `judgedstyled` for training the judges, `test`,
+`truncated` and `teststyled` for held-out figures. Styled pictures show people of the photographs from the
+same cameras, truncated ones what `--psi 0.75` should show. A set grows shard by shard; what exists is not
+drawn again.
 """
 
 import time
@@ -26,6 +27,8 @@ from stylehead.mini.heads import (
 )
 from stylehead.mini.heads.styles import StyleName
 
+JUDGE_SEED_BASE = 500_000_000
+"""First seed of the people that judges are trained on."""
 _CAMERA_SEED_SHIFT = 777_000_000
 _FRONT_PART = 0.5
 _FRONT_YAW = np.pi / 3
@@ -57,42 +60,64 @@ class RenderSet:
     psi: float = 1.0
 
 
-def render_sets(people: int) -> list[RenderSet]:
-    """The five sets, with this many people to train on (a fifth of them drawn in every style)."""
+def render_sets(people: int, tests: int = 256) -> list[RenderSet]:
+    """All sets: so many people to train on, half of them in every style, a fifth as many for the judges."""
+    styled, judges = max(2, people // 2), max(2, people // 5)
+    shard = min(10, people)
     return [
-        RenderSet("test", 0, 256, 12, STYLES[:1], 64, turntable=True),
-        RenderSet("truncated", 0, 64, 12, STYLES[:1], 64, turntable=True, psi=0.75),
-        RenderSet("teststyled", 0, 40, 4, STYLES[1:], 10, turntable=True),
-        RenderSet("photo", TRAINING_SEED_BASE, people, 6, STYLES[:1], 50),
-        RenderSet("styled", TRAINING_SEED_BASE, max(10, people // 5), 4, STYLES[1:], 10),
+        RenderSet("test", 0, tests, 12, STYLES[:1], min(64, tests), turntable=True),
+        RenderSet("truncated", 0, min(64, tests), 12, STYLES[:1], min(64, tests), turntable=True, psi=0.75),
+        RenderSet("teststyled", 0, min(64, tests), 4, STYLES[1:], min(16, tests), turntable=True),
+        RenderSet("photo", TRAINING_SEED_BASE, people, 6, STYLES[:1], min(50, people)),
+        RenderSet("styled", TRAINING_SEED_BASE, styled, 4, STYLES[1:], shard),
+        RenderSet("judged", JUDGE_SEED_BASE, judges, 4, STYLES[:1], shard),
+        RenderSet("judgedstyled", JUDGE_SEED_BASE, judges, 4, STYLES[1:], shard),
     ]
 
 
-def draw_data(data: Path, *, people: int, minutes: float, report: Callable[[str], None]) -> None:
-    """Draw what is missing of the five sets.
+def draw_data(
+    data: Path,
+    *,
+    people: int,
+    minutes: float,
+    report: Callable[[str], None],
+    tests: int = 256,
+    part: tuple[int, int] = (0, 1),
+) -> None:
+    """Draw what is missing of the sets.
 
     Args:
         data: Folder of all sets.
         people: Training identities.
         minutes: Stop after this time, at the end of a shard.
         report: Takes a line per shard.
+        tests: Identities to measure on.
+        part: Which of how many processes this is: each draws its own shards.
     """
     end = time.monotonic() + 60 * minutes
     with HeadRenderer(resolution=128, supersample=2) as renderer:
-        for render_set in render_sets(people):
-            folder = data / render_set.name
-            folder.mkdir(parents=True, exist_ok=True)
-            for number, seeds in _shards(render_set):
-                path = folder / f"shard_{number:05d}.npz"
-                if path.exists():
-                    continue
-                if time.monotonic() > end:
-                    report("out of time; start again to go on")
-                    return
-                _write_shard(path, renderer, render_set, seeds)
-                report(
-                    f"{render_set.name}: {seeds.stop - render_set.first_seed} of {render_set.people} people"
-                )
+        for render_set, number, seeds in _missing(data, render_sets(people, tests), part):
+            if time.monotonic() > end:
+                report("out of time; start again to go on")
+                return
+            _write_shard(_path(data, render_set, number), renderer, render_set, seeds)
+            report(f"{render_set.name}: {seeds.stop - render_set.first_seed} of {render_set.people} people")
+
+
+def _missing(
+    data: Path, sets: list[RenderSet], part: tuple[int, int]
+) -> Iterator[tuple[RenderSet, int, range]]:
+    """Shards that are not drawn yet."""
+    mine, of = part
+    for render_set in sets:
+        (data / render_set.name).mkdir(parents=True, exist_ok=True)
+        for number, seeds in _shards(render_set):
+            if number % of == mine and not _path(data, render_set, number).exists():
+                yield render_set, number, seeds
+
+
+def _path(data: Path, render_set: RenderSet, number: int) -> Path:
+    return data / render_set.name / f"shard_{number:05d}.npz"
 
 
 def cameras_of(render_set: RenderSet, seed: int) -> torch.Tensor:

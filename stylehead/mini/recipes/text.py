@@ -19,6 +19,7 @@ from stylehead.mini.captions import STYLES, VIEW_WORDS, View, caption
 from stylehead.mini.phrases import Prompt, draw_prompt, filler
 from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.networks import encode_captions, new_text_encoder, trained
+from stylehead.mini.recipes.precision import device_of
 from stylehead.mini.subwords import WINDOW, write_subwords
 
 _EMPTY, _STYLELESS, _GRID = 0.06, 0.06, 0.12
@@ -85,9 +86,10 @@ class TextRecipe:
         """Weighted mean of the squared distances; for the log, also at the end alone."""
         words = np.random.default_rng(int(torch.randint(2**31, (), generator=rng)))
         prompts = [draw_request(words) for _ in range(self.batch)]
+        device = device_of(self.model)
         tokens = tokenized(self.tokenizer, [prompt.text for prompt, _ in prompts])
-        wanted, weights = self._targets(prompts, tokens)
-        states = self.model(tokens).last_hidden_state
+        wanted, weights = (part.to(device) for part in self._targets(prompts, tokens))
+        states = self.model(tokens.to(device)).last_hidden_state
         errors = (states - wanted).square().mean(dim=2)
         loss = (errors * weights).sum() / weights.sum()
         return loss, {"end": float(errors.detach()[:, -1].mean())}

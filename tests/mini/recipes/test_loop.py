@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from stylehead.errors import JobError
 from stylehead.mini.recipes.loop import Budget, learning_rate_factor, train
+from stylehead.runs import RunDirectory
 
 
 class LineRecipe:
@@ -97,3 +99,64 @@ def test_a_new_run_starts_from_what_was_exported(tmp_path):
     exported = json.loads((tmp_path / "export" / "line.json").read_text())
     assert exported["slope"] == pytest.approx(3, abs=0.2)
     assert exported["steps"] == "1"
+
+
+def checkpoints(tmp_path):
+    return sorted((tmp_path / "work" / "checkpoints").glob("step_*"))
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path):
+    run(tmp_path, 5)
+    run(tmp_path, 5)
+    _, second = checkpoints(tmp_path)
+    weights = second / "weights.safetensors"
+    weights.write_bytes(b"\xff" * weights.stat().st_size)  # of the right size, and of no use
+    _, lines = run(tmp_path, 1)
+    assert str(second) in lines[0]
+    assert "damaged" in lines[0]
+    assert lines[1] == "line: going on from step 5"
+
+
+def test_no_checkpoint_that_can_be_read_is_an_error(tmp_path):
+    run(tmp_path, 5)
+    for folder in checkpoints(tmp_path):
+        weights = folder / "weights.safetensors"
+        weights.write_bytes(b"\xff" * weights.stat().st_size)
+    with pytest.raises(JobError, match="No checkpoint"):
+        run(tmp_path, 1)
+
+
+def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(tmp_path, monkeypatch):
+    run(tmp_path, 5)
+
+    def full(self, *args, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunDirectory, "save_checkpoint", full)
+        _, lines = run(tmp_path, 3)
+    assert any("could not be written" in line and "No space left" in line for line in lines)
+    _, lines = run(tmp_path, 1)
+    assert lines[0] == "line: going on from step 5"
+
+
+def test_an_export_that_cannot_be_written_says_how_to_go_on(tmp_path, monkeypatch):
+    def full(self, *args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LineRecipe, "export", full)
+    with pytest.raises(JobError, match="could not be written") as failure:
+        run(tmp_path, 3)
+    assert "goes on" in failure.value.hint
+    assert len(checkpoints(tmp_path)) == 1
+
+
+def test_the_last_figures_are_returned(tmp_path):
+    figures = train(
+        LineRecipe(),
+        Budget(minutes=1e6, max_steps=3),
+        tmp_path / "w",
+        tmp_path / "e",
+        report=lambda _line: None,
+    )
+    assert set(figures) == {"loss", "slope"}
