@@ -26,7 +26,7 @@ from stylehead.teacher.editing import (
     open_preset_editor,
     why_no_preset_editor,
 )
-from stylehead.teacher.editing.editor import same_noise
+from stylehead.teacher.editing.editor import same_noise, without_tint
 from stylehead.teacher.editing.instruct import load_scheduler
 from stylehead.teacher.editing.pipeline import read_licence
 from stylehead.weights.presets import Preset
@@ -84,7 +84,7 @@ def test_sampling_is_that_of_the_published_pipeline(root: Path, editor: Instruct
     pipeline.scheduler.set_timesteps(STEPS)
     with torch.no_grad():
         clean = pipeline.vae.encode(pictures * 2 - 1).latent_dist.mode() * pipeline.vae.config.scaling_factor
-    noise = same_noise(2, 4, SIZE // 4, seed=3)
+    noise = without_tint(same_noise(2, 4, SIZE // 4, seed=3))
     start = pipeline.scheduler.add_noise(clean, noise, pipeline.scheduler.timesteps[:1])
     wanted = pipeline(
         ["a"] * 2,
@@ -97,6 +97,13 @@ def test_sampling_is_that_of_the_published_pipeline(root: Path, editor: Instruct
     ).images
     edited = editor.edit(pictures, "a", seed=3)
     torch.testing.assert_close(edited, level_background(wanted, pictures), atol=2e-4, rtol=0)
+
+
+def test_noise_without_tint_is_the_same_noise_with_a_mean_of_zero() -> None:
+    noise = same_noise(2, 4, 8, seed=5)
+    found = without_tint(noise)
+    torch.testing.assert_close(found.mean(dim=(2, 3)), torch.zeros(2, 4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.diff(dim=3), noise.diff(dim=3))
 
 
 def test_all_views_start_from_the_same_noise() -> None:

@@ -72,7 +72,7 @@ def _run_all(at: "Place", options: argparse.Namespace) -> None:
         there = replace(
             at, data=folder / "data", work=folder / "work", export=folder / "export", rehearsal=True
         )
-        train_everything(there, 2.0, people=2, seed=options.seed, report=_report)
+        train_everything(there, 2.0, people=6, seed=options.seed, report=_report)
 
 
 def _report(line: str) -> None:

@@ -148,7 +148,7 @@ def _draw(at: Place, minutes: float, *, people: int, report: Callable[[str], Non
     from stylehead.mini.recipes.render import draw_data
 
     if at.rehearsal:
-        draw_data(at.data, people=2, minutes=minutes, report=report, tests=2)
+        draw_data(at.data, people=people, minutes=10.0, report=report, tests=2)
         return []
     draw_data(at.data, people=min(people, _FIRST_PEOPLE), minutes=DRAWING * minutes, report=report)
     context = multiprocessing.get_context("spawn")

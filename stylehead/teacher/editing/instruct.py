@@ -3,7 +3,8 @@
 Sampling is deterministic DDIM, and starts from the *noised picture*: at the last noise level a schedule may
 leave a few per cent of the signal, out of which the denoiser reads the mean colour. Pure noise there means
 grey, and makes small models draw dark heads (Lin et al., arXiv 2305.08891); with a schedule that ends in pure
-noise the two are the same.
+noise the two are the same. For the same reason the noise has no mean of its own: over a few latents, chance
+gives it a tint that the denoiser takes for the picture's.
 """
 
 from pathlib import Path
@@ -14,7 +15,14 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from stylehead.teacher.editing.editor import PUBLISHED, Guidance, level_background, resized, same_noise
+from stylehead.teacher.editing.editor import (
+    PUBLISHED,
+    Guidance,
+    level_background,
+    resized,
+    same_noise,
+    without_tint,
+)
 from stylehead.weights.pretrained import load_local, load_network
 
 STEPS = 20
@@ -139,7 +147,7 @@ class InstructPix2Pix:
         self.scheduler.set_timesteps(self.steps, device=start.device)
         limit = noise_share * self.scheduler.config.num_train_timesteps
         timesteps = [t for t in self.scheduler.timesteps if int(t) <= limit] or [self.scheduler.timesteps[-1]]
-        noise = same_noise(*start.shape[:3], seed=seed).to(start)
+        noise = without_tint(same_noise(*start.shape[:3], seed=seed)).to(start)
         latents = self.scheduler.add_noise(start, noise, timesteps[0].reshape(1))
         for timestep in timesteps:
             predicted = self._predict(latents, seen, text, timestep)
