@@ -44,7 +44,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def preset(root: Path, name: str = "mini") -> Preset:
-    return Preset(name, root / "generator.safetensors", root / "teacher", "none", True, "repair it")
+    companions = {"ip2p": root / "ip2p"} if name == "mini" else {}
+    return Preset(
+        name, root / "generator.safetensors", root / "teacher", "none", "repair it", companions=companions
+    )
 
 
 @pytest.fixture(scope="module")
