@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylehead.constants import like
+
 DEFAULT_RADIUS = 2.7
 DEFAULT_FOV_DIAG_DEG = 18.837
 LABEL_SIZE = 25
@@ -50,12 +52,12 @@ def look_at(
     sin_phi = torch.sqrt((1 - cos_phi) * (1 + cos_phi))
     origin = radius * torch.stack([sin_phi * torch.sin(yaw), cos_phi, sin_phi * torch.cos(yaw)], dim=-1)
 
-    forward = functional.normalize(origin.new_tensor(pivot) - origin, dim=-1)
-    up = torch.tensor([0.0, 1.0, 0.0], dtype=origin.dtype, device=origin.device).expand_as(forward)
+    forward = functional.normalize(like(tuple(pivot), origin) - origin, dim=-1)
+    up = like((0.0, 1.0, 0.0), origin).expand_as(forward)
     right = -functional.normalize(torch.cross(up, forward, dim=-1), dim=-1)
     down = functional.normalize(torch.cross(forward, right, dim=-1), dim=-1)
     upper = torch.stack([right, down, forward, origin], dim=-1)
-    last = upper.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(upper.shape[0], 1, 4)
+    last = like((0.0, 0.0, 0.0, 1.0), upper).expand(upper.shape[0], 1, 4)
     return torch.cat([upper, last], dim=1)
 
 
@@ -104,7 +106,7 @@ def mirror(label: Tensor) -> Tensor:
     The picture of a symmetric head from the mirrored camera is the horizontal flip of the original, as long
     as the principal point is in the centre. An involution: ``mirror(mirror(label)) == label``.
     """
-    return label * label.new_tensor(_MIRROR_SIGNS)
+    return label * like(_MIRROR_SIGNS, label)
 
 
 def conditioning_camera(pitch_rad: float = 0.0) -> Tensor:
@@ -124,6 +126,7 @@ def random_cameras(
     yaw_range_rad: float | tuple[float, float],
     pitch_range_rad: float | tuple[float, float] = 0.0,
     generator: torch.Generator | None = None,
+    device: torch.device | None = None,
 ) -> Tensor:
     """Draw labels [n,25] with yaw and pitch uniform in their ranges.
 
@@ -131,9 +134,10 @@ def random_cameras(
         n: How many cameras.
         yaw_range_rad: (low, high), or one number r for (-r, r).
         pitch_range_rad: The same for the pitch.
-        generator: Source of randomness; its device decides where the angles are drawn.
+        generator: Source of randomness.
+        device: Where the angles are drawn; by default the generator's own.
     """
-    device = generator.device if generator is not None else None
+    device = generator.device if device is None and generator is not None else device
     unit = torch.rand(2, n, generator=generator, device=device)
     angles = []
     for row, limits in zip(unit, (yaw_range_rad, pitch_range_rad), strict=True):

@@ -83,8 +83,9 @@ def _needs(preset: str, output: Output) -> "Inventory":
 def _forecasts(needs: "Inventory", device: str, output: Output) -> "list[tuple[str, Forecast]]":
     """Estimate every tier on a GPU, and on a machine without one what it would do itself."""
     from stylehead.cost import measure_rates
+    from stylehead.jobs.blueprint import blueprint
     from stylehead.jobs.environment import choose_device
-    from stylehead.jobs.forecast import blueprint, forecast
+    from stylehead.jobs.forecast import forecast
     from stylehead.memory import TIERS, choose_tier, device_memory
 
     output.note("Estimating memory and time from the shapes of the networks.")
@@ -92,9 +93,8 @@ def _forecasts(needs: "Inventory", device: str, output: Output) -> "list[tuple[s
     found = []
     for place in dict.fromkeys(("cuda", here)):
         networks = blueprint(needs, place)
-        kinds = (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype)
-        rates = measure_rates(place, kinds) if place == here else None
-        largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
+        rates = measure_rates(place, networks.dtypes) if place == here else None
+        largest = networks.largest_image
         own = choose_tier("auto", device_bytes=device_memory("cpu"), largest_image=largest)
         tiers = list(TIERS.values()) if place == "cuda" else [own]
         found += [(place, forecast(networks, needs.config, tier, rates)) for tier in tiers]

@@ -1,6 +1,6 @@
 """What a stylise job will need, from the shapes of its networks: memory by part, arithmetic, time."""
 
-from stylehead.cost.estimate import Blueprint, Estimate, Rates, estimate, knows, measure_rates
+from stylehead.cost.estimate import Blueprint, Estimate, Rates, estimate, measure_rates
 from stylehead.cost.meter import Counted, Meter, fused_attention
 
 __all__ = [
@@ -11,6 +11,5 @@ __all__ = [
     "Rates",
     "estimate",
     "fused_attention",
-    "knows",
     "measure_rates",
 ]

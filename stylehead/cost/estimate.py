@@ -5,50 +5,68 @@ the most bytes alive at once in one iteration, which is really run, on PyTorch's
 have shapes and no memory. Time is arithmetic over a measured rate plus memory traffic over another.
 """
 
-import dataclasses
+import contextlib
+import copy
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stylehead.cost.meter import Counted, Meter, fused_attention
-from stylehead.generator import PanoHead, TriGrid, trainable_parameters
-from stylehead.geometry import conditioning_camera
-from stylehead.images import resize
+from stylehead.generator import PanoHead
+from stylehead.images import FeatureMaps
 from stylehead.memory import MemoryTier
+from stylehead.methods import Perception, Stylizer
 from stylehead.methods.config import StylizeConfig
-from stylehead.methods.draws import draw_inputs
-from stylehead.methods.grid import tile_final, tile_raw
-from stylehead.methods.inject import surrogate
-from stylehead.methods.ld import LdSettings, LikelihoodDistillation
-from stylehead.methods.losses import alpha_loss, latent_loss, tweedie_loss
-from stylehead.methods.views import Scene, render_groups
+from stylehead.methods.contract import FaceVectors
 from stylehead.perception.depth import DepthEstimator
-from stylehead.teacher import ControlCondition, PromptEmbedding, Question, Teacher
+from stylehead.perception.image_text import ImageTextSpace
+from stylehead.teacher import EpsPair, Teacher
 
 TEACHER, REST = "teacher", "rest"
 """Phases: the teacher's answers, where offloaded networks come to the device, and everything else."""
-_META = torch.device("meta")
 
 
 @dataclass(frozen=True)
 class Blueprint:
     """The networks of a job on the meta device: shapes, no numbers.
 
-    Args:
+    Attributes:
         generator: The generator; its reference has the same sizes.
-        teacher: The diffusion model.
+        teacher: The diffusion model, if the method asks one.
         depth_estimator: Monocular depth, or None when depth is rendered or not used.
+        image_text: The space of pictures and texts, if the method asks one.
+        faces: The network that tells people apart, likewise.
+        features: The feature network of a perceptual distance, likewise.
+        others: The networks behind the last three, by role, whose weights count.
         device: Type of the device that the job would run on, `cpu` or `cuda`.
     """
 
     generator: PanoHead
-    teacher: Teacher
+    teacher: Teacher | None = None
     depth_estimator: DepthEstimator | None = None
+    image_text: ImageTextSpace | None = None
+    faces: FaceVectors | None = None
+    features: FeatureMaps | None = None
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
     device: str = "cpu"
+
+    @property
+    def largest_image(self) -> int:
+        """Edge in pixels of the largest picture that is made or looked at."""
+        return max(
+            self.generator.config.img_resolution, 0 if self.teacher is None else self.teacher.image_size
+        )
+
+    @property
+    def dtypes(self) -> tuple[torch.dtype, ...]:
+        """The types of numbers that are multiplied; the rank of a score is found in double precision."""
+        teacher = self.teacher
+        own = () if teacher is None else (teacher.parts.unet.dtype, teacher.parts.vae.dtype)
+        return tuple(dict.fromkeys((*own, torch.float32, torch.float64)))
 
 
 @dataclass(frozen=True)
@@ -89,38 +107,38 @@ class Rates:
     traffic: float
 
 
-def knows(config: StylizeConfig) -> bool:
-    """Whether this module knows the iteration of a method."""
-    return isinstance(config, LdSettings)
-
-
 def estimate(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Estimate:
     """Estimate memory and work of a job; takes seconds and next to no memory, whatever its size.
 
+    One `Stylizer.step` of the job's method is run, whichever that is.
+
     Args:
         blueprint: The networks.
-        config: Settings; of LD or a method derived from it, see `knows`.
+        config: Settings.
         tier: What is traded for memory.
+
+    Raises:
+        UsageError: The settings do not fit the networks or each other.
+        MissingError: The blueprint lacks a network that the method needs.
     """
-    assert isinstance(config, LdSettings), "see `knows`"
-    counted = _trace(blueprint, config, dataclasses.replace(tier, offload=False))
+    stylizer = _on_paper(blueprint, config, tier)
+    counted = _trace(stylizer)
     weights = _weights(blueprint)
     moving = {k: v for k, v in weights.items() if k in ("unet", "text_encoder") or k.startswith("controlnet")}
-    answering, rest = counted[TEACHER].peak_bytes, counted[REST].peak_bytes
-    if tier.offload and blueprint.device != "cpu":
+    phases = {phase: counted.get(phase, Counted()).peak_bytes for phase in (TEACHER, REST)}
+    if moving and tier.offload and blueprint.device != "cpu":
         weights = {role: size for role, size in weights.items() if role not in moving}
-        answering += max(moving.values())
+        phases[TEACHER] += max(moving.values())
     else:
         moving = {}
     work: dict[torch.dtype, int] = {}
     for phase in counted.values():
         for dtype, number in phase.flops.items():
             work[dtype] = work.get(dtype, 0) + number
-    trained = sum(_bytes(parameter) for _, parameter in trainable_parameters(blueprint.generator))
     return Estimate(
         weights=weights,
-        optimizer=4 * trained,
-        activations=max(answering, rest),
+        optimizer=4 * sum(_bytes(parameter) for parameter in stylizer.trained.values()),
+        activations=max(phases.values()),
         offloaded=sum(moving.values()),
         flops=work,
         traffic=sum(phase.traffic_bytes for phase in counted.values()),
@@ -129,13 +147,16 @@ def estimate(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> E
 
 def _weights(blueprint: Blueprint) -> dict[str, int]:
     """Bytes of every network."""
-    parts, one = blueprint.teacher.parts, _size(blueprint.generator)
-    networks = {"unet": parts.unet, "vae": parts.vae, "text_encoder": parts.text_encoder}
-    networks |= {f"controlnet_{kind}": network for kind, network in parts.controlnets.items()}
+    one = _size(blueprint.generator)
+    networks: dict[str, nn.Module] = {}
+    if blueprint.teacher is not None:
+        parts = blueprint.teacher.parts
+        networks |= {"unet": parts.unet, "vae": parts.vae, "text_encoder": parts.text_encoder}
+        networks |= {f"controlnet_{kind}": network for kind, network in parts.controlnets.items()}
     if blueprint.depth_estimator is not None:
         networks["depth_estimator"] = blueprint.depth_estimator.network
-    sizes = {role: _size(network) for role, network in networks.items()}
-    return {"generator": one, "reference": one, **sizes}
+    networks |= blueprint.others
+    return {"generator": one, "reference": one} | {role: _size(net) for role, net in networks.items()}
 
 
 def _size(network: nn.Module) -> int:
@@ -149,16 +170,13 @@ def _bytes(tensor: Tensor) -> int:
 # ------------------------------------------------------------------------------------------- one iteration
 
 
-def _trace(blueprint: Blueprint, config: LdSettings, tier: MemoryTier) -> dict[str, Counted]:
+def _trace(stylizer: Stylizer) -> dict[str, Counted]:
     """Run one iteration on shapes and count it, without gradients of weights: they are counted apart."""
-    generator = blueprint.generator.requires_grad_(False)
-    handles = []
-    for _, parameter in trainable_parameters(generator):
-        parameter.requires_grad_(True)
-        handles.append(parameter.register_post_accumulate_grad_hook(_let_go))
-    blueprint.teacher.save_memory(tier)
-    with Meter() as meter, fused_attention(meter), meter.phase(REST):
-        _iteration(blueprint, config, tier, meter)
+    handles = [
+        parameter.register_post_accumulate_grad_hook(_let_go) for parameter in stylizer.trained.values()
+    ]
+    with Meter() as meter, fused_attention(meter), _answers(stylizer.teacher, meter), meter.phase(REST):
+        stylizer.step()
     for handle in handles:
         handle.remove()
     return meter.phases
@@ -168,94 +186,38 @@ def _let_go(parameter: Tensor) -> None:
     parameter.grad = None
 
 
-def _iteration(blueprint: Blueprint, config: LdSettings, tier: MemoryTier, meter: Meter) -> None:
-    """Do what the trainer does in one iteration, as far as it costs anything."""
-    scene = _scene(blueprint, config, tier)
-    teacher, size = blueprint.teacher, blueprint.teacher.image_size
-    pictures = [resize(scene.views["single"].final(), size)]
-    if "single_mirrored" in scene.views:
-        pictures.append(resize(scene.views["single_mirrored"].final(), size))
-    pictures += [_tiles(scene, config, name, size) for name in scene.views if name.startswith("grid")]
-    latents = teacher.encode(torch.cat(pictures))
-    with meter.phase(TEACHER):
-        answers = teacher.predict_all(_questions(blueprint, scene, config), _text(teacher))
-    terms = [surrogate(latents, torch.empty_like(latents))]
-    if config.tweedie_weight > 0:
-        with torch.no_grad():
-            picture = teacher.decode(answers[0].eps_cond)
-        terms.append(tweedie_loss(pictures[0], picture))
-    if config.alpha_weight > 0:
-        names = [name for name in ("single", "grid") if name in scene.views]
-        terms += [alpha_loss(scene.views[n].mask, scene.reference_views[n].mask) for n in names]
-    if config.latent_weight > 0:
-        with torch.no_grad():
-            kept = teacher.encode(resize(scene.reference_views["single"].final(), size))
-            mask = resize(scene.reference_views["single"].mask, teacher.latent_size)
-        terms.append(latent_loss(latents[: len(kept)], kept, mask))
-    torch.stack(terms).sum().backward()
+@contextlib.contextmanager
+def _answers(teacher: Teacher | None, meter: Meter) -> Iterator[None]:
+    """Count what the teacher predicts in a phase of its own."""
+    if teacher is None:
+        yield
+        return
+
+    def predict_all(*args: Any) -> list[EpsPair]:
+        with meter.phase(TEACHER):
+            return Teacher.predict_all(teacher, *args)
+
+    vars(teacher)["predict_all"] = predict_all
+    try:
+        yield
+    finally:
+        del vars(teacher)["predict_all"]
 
 
-def _scene(blueprint: Blueprint, config: LdSettings, tier: MemoryTier) -> Scene:
+def _on_paper(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Stylizer:
+    """Build the job's own trainer around networks without numbers."""
     generator, teacher = blueprint.generator, blueprint.teacher
-    shape = (teacher.latent_channels, teacher.latent_size, teacher.latent_size)
-    source = torch.Generator().manual_seed(0)
-    method = LikelihoodDistillation.__new__(LikelihoodDistillation)  # its prompt cannot be embedded on paper
-    method.config, method.depth_estimator = config, blueprint.depth_estimator
-    draw = draw_inputs(
-        config, method.sampling, z_dim=generator.config.z_dim, latent_shape=shape, rng=source
-    ).to(_META)
-    common: dict[str, Any] = {"rng": None, "one_view": tier.recompute_renders}
-    with torch.no_grad():
-        ws = generator.mapping(draw.z, conditioning_camera().to(_META), truncation_psi=config.psi)
-        reference = generator.planes(ws, noise_mode=config.noise_mode)
-        reference_views = render_groups(
-            generator, _grid(blueprint, reference), ws, draw, config,
-            groups=method.reference_groups(), **common,
-        )  # fmt: skip
-    planes = generator.planes(ws, noise_mode=config.noise_mode, recompute=tier.recompute_renders)
-    views = render_groups(
-        generator, _grid(blueprint, planes), ws, draw, config, groups=method.groups(), **common
+    # Tri-grids are sampled as the device would do it.
+    generator.sample_method = "gather" if blueprint.device == "cpu" else "grid_sample"
+    return Stylizer(
+        generator,
+        copy.deepcopy(generator),
+        teacher,
+        config.replace(memory=tier.name),
+        features=blueprint.features,
+        depth_estimator=blueprint.depth_estimator,
+        perception=Perception(blueprint.image_text, blueprint.faces),
     )
-    return Scene(draw, views, reference_views, planes, reference, ws, ws)
-
-
-def _grid(blueprint: Blueprint, planes: Tensor) -> TriGrid:
-    """Arrange planes as the device would have them."""
-    depth = blueprint.generator.config.rendering.triplane_depth
-    method = "gather" if blueprint.device == "cpu" else "grid_sample"
-    return TriGrid.prepare(planes, depth=depth, method=method)  # type: ignore[arg-type]
-
-
-def _tiles(scene: Scene, config: LdSettings, name: str, size: int) -> Tensor:
-    views = scene.views[name]
-    if config.grid_mode == "before_sr":
-        return tile_raw(views.image_raw, size=size)
-    return tile_final(views.final(), size=size)
-
-
-def _questions(blueprint: Blueprint, scene: Scene, config: LdSettings) -> list[Question]:
-    """What the teacher is asked: noise and conditions of the right shapes."""
-    teacher, eps = blueprint.teacher, scene.draw.eps
-    if blueprint.depth_estimator is not None and config.grid:
-        blueprint.depth_estimator(scene.reference_views["grid"].final())
-    conditions = {"single": "canny" if config.canny else None}
-    if config.grid:
-        conditions["grid"] = "depth" if config.depth != "none" else None
-    questions = []
-    for stage, kind in conditions.items():
-        noise = eps[stage]
-        picture = torch.empty(len(noise), 3, teacher.image_size, teacher.image_size, device=_META)
-        condition = None if kind not in teacher.kinds else ControlCondition(str(kind), picture)
-        steps = torch.zeros(len(noise), dtype=torch.int64, device=_META)
-        questions.append(Question(noise, steps, condition))
-    return questions
-
-
-def _text(teacher: Teacher) -> PromptEmbedding:
-    config = teacher.parts.text_encoder.config
-    shape = (1, config.max_position_embeddings, config.hidden_size)
-    words = torch.empty(shape, dtype=teacher.parts.unet.dtype, device=_META)
-    return PromptEmbedding(words, words)
 
 
 # ----------------------------------------------------------------------------------------------------- speed

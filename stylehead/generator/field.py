@@ -42,7 +42,7 @@ class HeadField:
             Density logits [B,M,S] and features [B,M,S,32].
         """
         per_identity = points.reshape(len(self.grid.planes), -1, 3)
-        if kept is None or kept.is_meta:  # on paper, nobody knows where rays go
+        if kept is None or kept.device.type != "cpu":  # to pick points, a graphics card must be waited for
             density, features = self.at(per_identity)
         else:
             density, features = self._where(kept.reshape(per_identity.shape[:2]), per_identity)

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylehead.constants import like
+
 _TAPS = (1.0, 3.0, 3.0, 1.0)
+_FILTER = tuple(tuple(row * column / 64 for column in _TAPS) for row in _TAPS)
 
 
 def resample_filter() -> Tensor:
     """The 4x4 filter [1,3,3,1] x [1,3,3,1], normalised to sum 1."""
-    taps = torch.tensor(_TAPS)
-    return torch.outer(taps, taps) / 64
+    return torch.tensor(_FILTER)
 
 
 def blur2d(x: Tensor, *, padding: int = 0, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
@@ -30,7 +32,7 @@ def blur2d(x: Tensor, *, padding: int = 0, gain: float = 1.0, bias: Tensor | Non
         [B,C,H + 2 padding - 3,W + 2 padding - 3].
     """
     channels = x.shape[1]
-    kernel = (resample_filter().to(x) * gain).expand(channels, 1, 4, 4)
+    kernel = (like(_FILTER, x) * gain).expand(channels, 1, 4, 4)
     return functional.conv2d(x, kernel, bias, padding=padding, groups=channels)
 
 

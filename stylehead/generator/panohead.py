@@ -31,7 +31,7 @@ from stylehead.generator.renderer import (
 )
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.generator.synthesis import Backbone, background_network
-from stylehead.generator.trigrid import TriGrid
+from stylehead.generator.trigrid import SampleMethod, TriGrid
 from stylehead.images import resize
 
 
@@ -41,6 +41,9 @@ class PanoHead(nn.Module):
     Args:
         config: Sizes and options.
     """
+
+    sample_method: SampleMethod = "auto"
+    """How tri-grids are sampled; both ways give the same numbers."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -154,7 +157,8 @@ class PanoHead(nn.Module):
 
     def prepare(self, planes: Tensor) -> TriGrid:
         """Arrange planes for sampling, worth keeping over several renders of the same planes."""
-        return TriGrid.prepare(planes, depth=self.config.rendering.triplane_depth)
+        depth = self.config.rendering.triplane_depth
+        return TriGrid.prepare(planes, depth=depth, method=self.sample_method)
 
     def render(
         self,

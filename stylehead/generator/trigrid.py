@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylehead.constants import like
+
 SampleMethod = Literal["auto", "grid_sample", "gather"]
 
 # World axes (x, y, z = 0, 1, 2) along width, height and depth of each stack.
@@ -103,10 +105,10 @@ def sample_trigrid_mean(grid: TriGrid, points: Tensor, owners: Tensor, *, box_wa
         return _weighted_rows(grid, points, owners, stacks=1)[:, 0]
     if len(grid.planes) == 1:
         return _grid_sample(grid, points[None])[0].mean(dim=0)
-    if points.is_meta:  # on paper, all have as many
-        parts = points.tensor_split(len(grid.planes))
-    else:
+    if points.device.type == "cpu":
         parts = points.split(torch.bincount(owners, minlength=len(grid.planes)).tolist())
+    else:  # there all points are sampled, see `HeadField`, and nobody waits to hear how many each has
+        parts = points.tensor_split(len(grid.planes))
     sampled = [_grid_sample(grid.identity(k), part[None])[0].mean(dim=0) for k, part in enumerate(parts)]
     return torch.cat(sampled)
 
@@ -115,7 +117,8 @@ def _grid_sample(grid: TriGrid, points: Tensor) -> Tensor:
     batch, channels, height, width = grid.planes.shape
     count = points.shape[1]
     volume = grid.planes.reshape(batch * 3, channels // (3 * grid.depth), grid.depth, height, width)
-    where = torch.stack([points[..., axes] for axes in _PLANE_AXES], dim=1)
+    along = points.unbind(dim=-1)
+    where = torch.stack([torch.stack([along[a] for a in axes], dim=-1) for axes in _PLANE_AXES], dim=1)
     sampled = functional.grid_sample(
         volume,
         where.reshape(batch * 3, 1, 1, count, 3),
@@ -150,7 +153,7 @@ def _corners(grid: TriGrid, points: Tensor, owners: Tensor) -> _Corners:
     inward = _neighbours(axes, grid.depth)
     texels, weights = (torch.cat(part).t() for part in zip(across, along, inward, strict=True))
     picks = _CORNER_PICKS.to(points)
-    strides = points.new_tensor((grid.depth, width * grid.depth, 1))
+    strides = like((grid.depth, width * grid.depth, 1), points)
     stack = height * width * grid.depth
     first = torch.arange(3, dtype=points.dtype, device=points.device).repeat_interleave(8) * stack
     with torch.autocast("cpu" if points.is_meta else points.device.type, enabled=False):

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from stylehead.cost import knows, measure_rates
+from stylehead.cost import measure_rates
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import StylizeArguments
-from stylehead.jobs.forecast import Forecast, blueprint, forecast
+from stylehead.jobs.blueprint import blueprint
+from stylehead.jobs.forecast import Forecast, forecast
 from stylehead.jobs.needs import Inventory, list_needs
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import configure, load_stylizer
@@ -92,13 +93,11 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
         keep_checkpoints: How many checkpoints would stay.
     """
     config = needs.config
-    if not knows(config):
-        why = f"not known for --method {config.method}; --probe measures it"
-        return _result(needs, device, path, (("cost", why),), {"measured": False})
     networks = blueprint(needs, device)
-    largest = max(networks.generator.config.img_resolution, networks.teacher.image_size)
-    tier = choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
-    rates = measure_rates(device, (networks.teacher.parts.unet.dtype, networks.teacher.parts.vae.dtype))
+    tier = choose_tier(
+        config.memory, device_bytes=device_memory(device), largest_image=networks.largest_image
+    )
+    rates = measure_rates(device, networks.dtypes)
     found = forecast(networks, config, tier, rates)
     style_bytes = found.estimate.optimizer // 4
     assert found.seconds is not None, "rates were measured"

@@ -70,13 +70,23 @@ class Distillation(Method[T]):
         """Predict the noise with the prompt and without it, for all latents in one call."""
         return self.teacher.predict_all([Question(*one) for one in noisy], self.text)
 
+    def finite(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Return whether all elements of gradients are finite, as a tensor: nobody waits for a GPU here."""
+        return torch.stack([gradient.isfinite().all() for gradient in gradients]).all()
+
     def scaled(self, gradient: Tensor) -> Tensor:
         """Scale a gradient on latents and clamp its elements."""
         limit = self.config.gradient_clamp
         return (gradient * self.config.gradient_scale).clamp(-limit, limit)
 
     def inject(
-        self, terms: Terms, stage: str, gradient: Tensor, parts: Sequence[tuple[float, Tensor, Tensor]]
+        self,
+        terms: Terms,
+        stage: str,
+        gradient: Tensor,
+        parts: Sequence[tuple[float, Tensor, Tensor]],
+        *,
+        finite: Tensor,
     ) -> None:
         """Put a stage's gradient on its latents.
 
@@ -85,10 +95,11 @@ class Distillation(Method[T]):
             stage: Its name.
             gradient: What is noted of it in the records [N, C, h, w].
             parts: Weight, latents and gradient of each surrogate that is summed up.
+            finite: Whether the score was; zeros are injected if not.
         """
         weight, latents, own = parts[0]
         total = weight * surrogate(latents, own)
         for weight, latents, own in parts[1:]:
             total = total + weight * surrogate(latents, own)
-        terms.scores[stage] = total
-        terms.gradient_rms[stage] = gradient.square().mean().sqrt().item()
+        terms.scores[stage], terms.finite[stage] = total, finite
+        terms.gradient_rms[stage] = gradient.square().mean().sqrt()

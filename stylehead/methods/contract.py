@@ -107,13 +107,25 @@ class Terms:
         scores: Surrogates that carry the teacher's gradients; their values mean nothing.
         losses: Weighted regularisers.
         gradient_rms: Root mean square of the gradient put on each stage's latents.
-        non_finite: Stages whose score was not finite and therefore counts for nothing.
+        finite: Whether each stage's score was finite, as a tensor; else zeros stand for it.
+        stage_of: The stage of each loss that is made of a prediction and counts only if that is finite.
     """
 
     scores: dict[str, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
-    gradient_rms: dict[str, float] = field(default_factory=dict)
-    non_finite: list[str] = field(default_factory=list)
+    gradient_rms: dict[str, Tensor] = field(default_factory=dict)
+    finite: dict[str, Tensor] = field(default_factory=dict)
+    stage_of: dict[str, str] = field(default_factory=dict)
+
+    def add_predicted(self, stage: str, name: str, value: Tensor) -> None:
+        """Add a loss that is made of a stage's prediction: 0 where that is not finite.
+
+        Args:
+            stage: Name of the stage, whose score was injected before.
+            name: Of the loss.
+            value: The weighed loss, finite even where the prediction is not.
+        """
+        self.losses[name], self.stage_of[name] = value * self.finite[stage], stage
 
 
 class Method(ABC, Generic[S]):

@@ -51,9 +51,12 @@ class DiffusionGAN3D(Taught[DiffusionGAN3DSettings]):
         self.carried = remembered(config, scene)
         if distance is not None:
             terms.losses["relative_distance"] = config.relative_distance_weight * balance * distance
-        if config.reconstruction_weight > 0 and not terms.non_finite:
-            kept = reconstruction_loss(answer)
-            terms.losses["reconstruction"] = config.reconstruction_weight * balance * kept
+        if config.reconstruction_weight > 0:
+            guided = torch.where(terms.finite["single"], answer.guided, 0.0)
+            kept = (
+                config.reconstruction_weight * balance * reconstruction_loss(answer._replace(guided=guided))
+            )
+            terms.add_predicted("single", "reconstruction", kept)
         return terms
 
 

@@ -53,18 +53,19 @@ class Draw:
     eps: dict[str, Tensor]
 
     def to(self, device: torch.device) -> "Draw":
-        """Return the same choices on another device."""
-
-        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: tensor.to(device) for name, tensor in tensors.items()}
-
-        return Draw(
-            z=self.z.to(device),
-            labels=move(self.labels),
-            backgrounds_01=move(self.backgrounds_01),
-            step_index=move(self.step_index),
-            eps=move(self.eps),
+        """Return the same choices on another device, in one copy: nobody waits for fifteen."""
+        if device == self.z.device:
+            return self
+        tables = (self.labels, self.backgrounds_01, self.step_index, self.eps)
+        tensors = [self.z, *(tensor for table in tables for tensor in table.values())]
+        packed = torch.cat([tensor.reshape(-1).to(self.z.dtype) for tensor in tensors])  # indices fit in it
+        moved = (packed.pin_memory() if device.type == "cuda" else packed).to(device, non_blocking=True)
+        sizes = [tensor.numel() for tensor in tensors]
+        parts = (
+            part.view(tensor.shape).to(tensor.dtype)
+            for part, tensor in zip(moved.split(sizes), tensors, strict=True)
         )
+        return Draw(next(parts), *({name: next(parts) for name in table} for table in tables))
 
 
 def draw_inputs(

@@ -266,17 +266,13 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         ]
         pairs = self.predict(noisy)  # (S)
         for stage, x_t, pair in zip(stages, noisy, pairs, strict=True):
-            gradient = self._gradient(stage, x_t, pair, scene)  # (LD), (R), and the head's mask
-            if gradient is None:
-                terms.non_finite.append(stage.name)
-                continue
+            gradient, finite = self._gradient(stage, x_t, pair, scene)  # (LD), (R), and the head's mask
             parts = [(stage.weights[0], latents[stage.name], gradient)]
             if stage.mirrored is not None:  # (M)
                 flipped = stage.mirror_map(gradient)
                 parts.append((stage.weights[1], latents[f"{stage.name}_mirrored"], flipped))
-            self.inject(terms, stage.name, gradient, parts)  # dx_0/dtheta is autograd's
-        if "single" not in terms.non_finite:
-            self._add_denoised(terms, stages[0], noisy[0], pairs[0])
+            self.inject(terms, stage.name, gradient, parts, finite=finite)  # dx_0/dtheta is autograd's
+        self._add_denoised(terms, stages[0], noisy[0], pairs[0])
         self._add_anchors(terms, scene, latents["single"])
         distance = relative_distance(self.config, scene, self.carried)
         self.carried = remembered(self.config, scene)
@@ -299,8 +295,8 @@ class LikelihoodDistillation(Distillation[LdSettings]):
                 pictures[f"{stage.name}_mirrored"] = stage.mirrored
         return dict(zip(pictures, self.encode(list(pictures.values()), rng), strict=True))
 
-    def _gradient(self, stage: Stage, x_t: Noisy, pair: EpsPair, scene: Scene) -> Tensor | None:
-        """Return the weighed, masked and scaled gradient on a stage's latents; None if not finite."""
+    def _gradient(self, stage: Stage, x_t: Noisy, pair: EpsPair, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Return the weighed, masked and scaled gradient on a stage's latents, and whether it was finite."""
         config, schedule = self.config, self.teacher.schedule
         if config.alpha_lookup == "step_index":
             alpha_bar = schedule.misread_alpha_bar(scene.draw.step_index[stage.name])
@@ -308,13 +304,13 @@ class LikelihoodDistillation(Distillation[LdSettings]):
             alpha_bar = schedule.alpha_bar(x_t.timestep)
         eps = scene.draw.eps[stage.name]
         gradient = latent_gradient(config.score, pair, eps, cfg_scale=config.cfg_scale, alpha_bar=alpha_bar)
-        if not gradient.isfinite().all():
-            return None
+        finite = self.finite([gradient])
+        gradient = torch.where(finite, gradient, 0.0)
         if config.rank in (stage.name, "both"):
             gradient = rank_weigh(gradient, config.rank_weights, renormalise=config.rank_renormalise)
         if stage.mask is not None:
             gradient = gradient * stage.mask
-        return self.scaled(gradient)
+        return self.scaled(gradient), finite
 
     # ---------------------------------------------------------------------------------------- regularisers
 
@@ -326,12 +322,13 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         with torch.no_grad():
             x0_hat = self.teacher.schedule.tweedie(x_t.latents_t, pair.guided(config.cfg_scale), x_t.timestep)
             picture_pm1 = self.teacher.decode(x0_hat).clamp(-1, 1)
+            picture_pm1 = torch.where(terms.finite[stage.name], picture_pm1, 0.0)
         if config.tweedie_weight > 0:
             value = losses.tweedie_loss(stage.images, to_01(picture_pm1))
-            terms.losses["tweedie"] = config.tweedie_weight * value
+            terms.add_predicted(stage.name, "tweedie", config.tweedie_weight * value)
         if config.perceptual_weight > 0 and self.features is not None:
             value = losses.perceptual_loss(stage.images, picture_pm1, self.features)
-            terms.losses["perceptual"] = config.perceptual_weight * value
+            terms.add_predicted(stage.name, "perceptual", config.perceptual_weight * value)
 
     def _add_anchors(self, terms: Terms, scene: Scene, latents: Tensor) -> None:
         """Add the terms that hold masks and latents to those of the reference."""

@@ -56,7 +56,8 @@ def relative_distance_loss(
         limit: Largest ratio that counts.
     """
     now, before = _squared_distance(*moved, axis), _squared_distance(*fixed, axis)
-    ratio = now / (before.clamp_min(floor * before.mean().item()) + _GUARD)
+    least = (floor * before.mean().double()).to(before)  # as a number would be, without waiting for one
+    ratio = now / (before.clamp_min(least) + _GUARD)
     if limit > 0:
         ratio = ratio.clamp_max(limit)
     return (ratio - 1).abs().mean()

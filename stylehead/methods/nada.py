@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stylehead.constants import constant
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, random_cameras
 from stylehead.methods.config import ImageTextSettings
@@ -84,7 +85,7 @@ class Nada(Method[NadaSettings]):
         candidates = layers(generator)
         count = max(1, int(config.adaptive_layers * generator.num_ws))
         moves = torch.stack(list(self._moves(generator, reference, rng))).mean(dim=0)[: len(candidates)]
-        best = moves.topk(min(count, len(candidates))).indices.tolist()
+        best = _largest(moves, min(count, len(candidates)))
         return [name for index in sorted(best) for name in candidates[index]]
 
     def _moves(self, generator: PanoHead, reference: PanoHead, rng: torch.Generator) -> Iterator[Tensor]:
@@ -93,14 +94,17 @@ class Nada(Method[NadaSettings]):
         One plain step moves a vector by its rate times the gradient, so the gradient alone ranks them.
         """
         config = self.config
-        camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(rng.device)
+        device = next(generator.parameters()).device
+        looking = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180)[0].tolist()
+        camera = constant(tuple(looking), torch.float32, device)[None]
         for _ in range(config.adaptive_heads):
-            z = torch.randn(1, generator.config.z_dim, generator=rng, device=rng.device)
+            z = torch.randn(1, generator.config.z_dim, generator=rng, device=device)
             label = random_cameras(
                 1,
                 yaw_range_rad=torch.pi * config.yaw_deg / 180,
                 pitch_range_rad=torch.pi * config.pitch_deg / 180,
                 generator=rng,
+                device=device,
             )
             with torch.no_grad():
                 ws = reference.mapping(
@@ -122,6 +126,14 @@ class Nada(Method[NadaSettings]):
             before = self.image_text.images(scene.reference_views["single"].final())
         after = self.image_text.images(scene.views["single"].final())
         return Terms(losses={"direction": direction_loss(after - before, self.direction)})
+
+
+def _largest(moves: Tensor, count: int) -> list[int]:
+    """Return which of the layers move most; on paper, where nobody knows, the first."""
+    if moves.is_meta:
+        return list(range(count))
+    largest: list[int] = moves.topk(count).indices.tolist()
+    return largest
 
 
 def direction_loss(moves: Tensor, direction: Tensor, *, floor: float = FLOOR) -> Tensor:

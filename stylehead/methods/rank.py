@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from stylehead.constants import like
 from stylehead.errors import UsageError
 
 _RENORMALISE_EPS = 1e-5
@@ -36,7 +37,7 @@ def rank_weigh(score: Tensor, weights: Sequence[float], *, renormalise: bool = F
     matrix = score.flatten(2)
     exact = matrix.double()
     _, basis = torch.linalg.eigh(exact @ exact.mT)  # ascending eigenvalues: the squared singular values
-    factors = exact.new_tensor(tuple(reversed(weights)))
+    factors = like(tuple(reversed(weights)), exact)
     mixing = (basis * factors) @ basis.mT
     weighed = (mixing @ exact).to(score.dtype).reshape(score.shape)
     return match_channel_statistics(weighed, score) if renormalise else weighed

@@ -85,10 +85,10 @@ class Taught(Distillation[F]):
 
     def score(self, answer: Answer, gradients: list[Tensor]) -> Terms:
         """Put gradients on the latents, each scaled and clamped for itself; none if one is not finite."""
-        if not all(gradient.isfinite().all() for gradient in gradients):
-            return Terms(non_finite=["single"])
-        terms, total = Terms(), torch.stack([self.scaled(gradient) for gradient in gradients]).sum(dim=0)
-        self.inject(terms, "single", total, [(1.0, answer.latents, total)])
+        terms, finite = Terms(), self.finite(gradients)
+        parts = [self.scaled(torch.where(finite, gradient, 0.0)) for gradient in gradients]
+        total = torch.stack(parts).sum(dim=0)
+        self.inject(terms, "single", total, [(1.0, answer.latents, total)], finite=finite)
         return terms
 
     def balance(self, latents: Tensor) -> float:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead
@@ -86,6 +87,56 @@ class _Progress:
     non_finite_in_row: int = 0
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """The numbers of an iteration: what is left out was not finite.
+
+    Attributes:
+        norm: Euclidean norm of the gradient on all trained parameters.
+        losses: Weighted regularisers.
+        gradient_rms: Of each stage's latents.
+        step_index: DDIM step indices of the stages.
+        non_finite: The stages that do not count.
+    """
+
+    norm: float
+    losses: dict[str, float]
+    gradient_rms: dict[str, float]
+    step_index: dict[str, list[int]]
+    non_finite: tuple[str, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether the weights may move: something counts, and the gradient is finite."""
+        return self.norm < math.inf and bool(self.losses or self.gradient_rms)
+
+    @classmethod
+    def of(cls, draw: Draw, terms: Terms, norm: Tensor) -> "_Measured":
+        """Read all numbers of an iteration at once: the one time in it that a graphics card is waited for."""
+        tables = (terms.losses, terms.gradient_rms, terms.finite)
+        steps = [draw.step_index[name] for name in terms.gradient_rms]
+        numbers = iter(_read([norm, *(value for table in tables for value in table.values()), *steps]))
+        (total,) = next(numbers)
+        losses, rms, finite = ({name: next(numbers)[0] for name in table} for table in tables)
+        indices = {name: [int(value) for value in next(numbers)] for name in terms.gradient_rms}
+        bad = tuple(name for name, value in finite.items() if not value)
+        return cls(
+            norm=total,
+            losses={name: value for name, value in losses.items() if terms.stage_of.get(name) not in bad},
+            gradient_rms={name: value for name, value in rms.items() if name not in bad},
+            step_index={name: value for name, value in indices.items() if name not in bad},
+            non_finite=bad,
+        )
+
+
+def _read(tensors: list[Tensor]) -> list[list[float]]:
+    """Return the numbers in small tensors, copied together; zeros for those on paper."""
+    flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+    numbers = [0.0] * len(flat) if flat.is_meta else flat.tolist()
+    parts = iter(numbers)
+    return [[next(parts) for _ in range(tensor.numel())] for tensor in tensors]
+
+
 @dataclass
 class _Clock:
     """Wall time since the last mark, by name."""
@@ -156,7 +207,9 @@ class Stylizer:
         if teacher is not None:
             teacher.save_memory(self.memory)
         self.choices = torch.Generator().manual_seed(config.seed)
-        self.noise = torch.Generator(self.device).manual_seed(config.seed)
+        on_paper = self.device.type == "meta"  # where random numbers are made, but not looked at
+        self.noise = torch.Generator("cpu" if on_paper else self.device).manual_seed(config.seed)
+        self._camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
         self._progress = _Progress()
         self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
@@ -215,13 +268,13 @@ class Stylizer:
             clock.mark("render")
             terms = self.method.terms(scene, rng=self.noise)
             clock.mark("teacher")
-            norm, applied = self._descend(terms)
+            measured = self._descend(draw, terms)
             self._follow()
             clock.mark("backward")
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
-        return self._record(draw, terms, norm, applied=applied, seconds=clock.seconds)
+        return self._record(measured, seconds=clock.seconds)
 
     def _choose_trained(self) -> None:
         """Switch gradients on for what moves in this iteration, and off for the rest."""
@@ -250,9 +303,8 @@ class Stylizer:
         """Render the same heads from the same sides, trained (with gradients) and untouched."""
         config, one_view = self.config, self.memory.recompute_renders
         with torch.no_grad():
-            camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
             ws = self.reference.mapping(
-                draw.z, camera, truncation_psi=config.psi, truncation_cutoff=config.psi_cutoff
+                draw.z, self._camera, truncation_psi=config.psi, truncation_cutoff=config.psi_cutoff
             )
             reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
             reference_views = render_groups(
@@ -269,21 +321,20 @@ class Stylizer:
         edited = self.generator.edited(ws)
         return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
 
-    def _descend(self, terms: Terms) -> tuple[float, bool]:
-        """Move the weights against the terms; say the gradient's norm and whether it was usable."""
+    def _descend(self, draw: Draw, terms: Terms) -> "_Measured":
+        """Move the weights against the terms, if the gradient is usable; say what was measured."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = [*terms.scores.values(), *terms.losses.values()]
-        if not parts:
-            return 0.0, False
-        torch.stack(parts).sum().backward()
+        if parts:
+            torch.stack(parts).sum().backward()
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients).item()
-        usable = norm < float("inf")
-        if usable:
+        norm = torch.nn.utils.get_total_norm(gradients).to(self.device)  # of none, it is elsewhere
+        measured = _Measured.of(draw, terms, norm)
+        if measured.usable:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate()
             self.optimizer.step()
-        return norm, usable
+        return measured
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -315,14 +366,12 @@ class Stylizer:
         """Return how many of the iterations are over, 0..1."""
         return min(1.0, self.iteration / self.config.iterations)
 
-    def _record(
-        self, draw: Draw, terms: Terms, norm: float, *, applied: bool, seconds: dict[str, float]
-    ) -> StepRecord:
+    def _record(self, measured: "_Measured", *, seconds: dict[str, float]) -> StepRecord:
         """Count the iteration and describe it; give up after too many bad ones in a row."""
         progress = self._progress
         progress.iteration += 1
         progress.elapsed_s += sum(seconds.values())
-        bad = (*terms.non_finite, *(() if applied else ("step",)))
+        bad = (*measured.non_finite, *(() if measured.usable else ("step",)))
         progress.non_finite_steps += bool(bad)
         progress.non_finite_in_row = progress.non_finite_in_row + 1 if bad else 0
         if progress.non_finite_in_row >= self.config.max_non_finite:
@@ -332,10 +381,10 @@ class Stylizer:
             )
         return StepRecord(
             iteration=progress.iteration,
-            step_index={name: draw.step_index[name].tolist() for name in terms.gradient_rms},
-            losses={name: value.item() for name, value in terms.losses.items()},
-            gradient_rms=terms.gradient_rms,
-            parameter_gradient=norm,
+            step_index=measured.step_index,
+            losses=measured.losses,
+            gradient_rms=measured.gradient_rms,
+            parameter_gradient=measured.norm,
             non_finite=bad,
             seconds=seconds,
             elapsed_s=progress.elapsed_s,

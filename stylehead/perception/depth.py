@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForDepthEstimation
 
+from stylehead.constants import like
 from stylehead.errors import UsageError
 from stylehead.images import to_01
 from stylehead.weights.pretrained import load_network
@@ -70,7 +71,7 @@ class DepthEstimator:
         image_01 = F.interpolate(
             image_01, (self.size, self.size), mode="bicubic", align_corners=False, antialias=True
         )
-        mean, std = (image_01.new_tensor(c).reshape(1, 3, 1, 1) for c in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (like(c, image_01).reshape(1, 3, 1, 1) for c in (IMAGENET_MEAN, IMAGENET_STD))
         pixels = ((image_01 - mean) / std).to(self.network.device, self.network.dtype)
         nearness: Tensor = self.network(pixel_values=pixels).predicted_depth
         return nearness[:, None].float()

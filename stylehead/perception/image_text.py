@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylehead.constants import like
 from stylehead.errors import JobError, MissingError
 from stylehead.images import to_01
 from stylehead.mini.captions import SHAPES
-from stylehead.perception.embedded import ImageTextEncoder
+from stylehead.perception.embedded import EMBEDDING, ImageTextEncoder
 from stylehead.perception.templates import IMAGENET_TEMPLATES
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -66,6 +67,25 @@ class ClipSpace:
             raise JobError(f"{folder} does not hold a CLIP model: {str(error).splitlines()[0]}") from error
         return cls(network.to(device), tokenizer)
 
+    @classmethod
+    def on_paper(cls, folder: Path | None) -> Self:
+        """Build one without numbers, for estimates.
+
+        Args:
+            folder: Whose `config.json` says its sizes; None for those of ViT-B/32.
+
+        Raises:
+            JobError: The configuration cannot be read.
+        """
+        from transformers import CLIPConfig, CLIPModel
+
+        try:
+            config = CLIPConfig() if folder is None else CLIPConfig.from_pretrained(folder)
+        except (OSError, ValueError) as error:
+            raise JobError(f"{folder} does not hold a CLIP model: {str(error).splitlines()[0]}") from error
+        with torch.device("meta"):
+            return cls(CLIPModel(config), None)
+
     def images(self, image_pm1: Tensor) -> Tensor:
         """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]; square ones are seen whole."""
         return self.images_01(to_01(image_pm1))
@@ -73,13 +93,15 @@ class ClipSpace:
     def images_01(self, image_01: Tensor) -> Tensor:
         """Embed pictures in 0..1, resized and normalised as CLIP was trained."""
         pixels = functional.interpolate(image_01, size=self.size, mode="bicubic", antialias=True).clamp(0, 1)
-        mean, std = (pixels.new_tensor(c).reshape(1, 3, 1, 1) for c in (MEAN, STD))
+        mean, std = (like(c, pixels).reshape(1, 3, 1, 1) for c in (MEAN, STD))
         pooled = self.network.vision_model(pixel_values=(pixels - mean) / std).pooler_output
         return functional.normalize(self.network.visual_projection(pooled), dim=1)
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Embed texts as unit vectors [N, D]."""
+        if self.network.device.type == "meta":  # no tokenizer on paper
+            return torch.empty(len(texts), self.network.config.projection_dim, device="meta")
         tokens = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         seen = self.network.text_model(**tokens.to(self.network.device))
         return functional.normalize(self.network.text_projection(seen.pooler_output), dim=1)
@@ -114,6 +136,12 @@ class EmbeddedSpace:
         network = ImageTextEncoder.load(path).to(device)
         return cls(network, CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True))
 
+    @classmethod
+    def on_paper(cls) -> Self:
+        """Build one without numbers, for estimates."""
+        with torch.device("meta"):
+            return cls(ImageTextEncoder(), None)
+
     def images(self, image_pm1: Tensor) -> Tensor:
         """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]."""
         return self.network.encode_image(image_pm1)
@@ -121,6 +149,8 @@ class EmbeddedSpace:
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Embed texts as unit vectors [N, D]; words count, their order does not."""
-        tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
         device = next(self.network.parameters()).device
+        if device.type == "meta":  # no tokenizer on paper
+            return torch.empty(len(texts), EMBEDDING, device="meta")
+        tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
         return self.network.encode_tokens(tokens.input_ids.to(device), tokens.attention_mask.to(device))

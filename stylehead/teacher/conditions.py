@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylehead.constants import like
+
 CANNY_LOW = 50
 CANNY_HIGH = 250
 LUMA = (0.299, 0.587, 0.114)
@@ -27,14 +29,19 @@ def canny_condition(image_pm1: Tensor, *, channel: Literal["luma", "red"] = "lum
         Edge maps [B, 3, H, W] with values 0 and 1 in three equal channels, on the images' device and dtype.
     """
     image_01 = image_pm1.detach().float().clamp(-1, 1) * 0.5 + 0.5
-    if channel == "red":
-        grey = image_01[:, 0]
-    else:
-        grey = torch.einsum("bchw,c->bhw", image_01, image_01.new_tensor(LUMA))
-    bytes_ = (grey * 255).round().to(torch.uint8).cpu().numpy()
-    edges = np.stack([cv2.Canny(picture, CANNY_LOW, CANNY_HIGH) for picture in bytes_])
-    edges_01 = torch.from_numpy(edges).to(image_pm1) / 255
+    luma = like(LUMA, image_01)
+    grey = image_01[:, 0] if channel == "red" else torch.einsum("bchw,c->bhw", image_01, luma)
+    edges_01 = _edges((grey * 255).round().to(torch.uint8)).to(image_pm1, non_blocking=True) / 255
     return edges_01[:, None].expand(-1, 3, -1, -1).contiguous()
+
+
+def _edges(grey: Tensor) -> Tensor:
+    """Find the edges of grey pictures [B, H, W] uint8 on the CPU, 0 and 255; on paper there are none."""
+    if grey.is_meta:
+        return torch.zeros_like(grey)
+    edges = [cv2.Canny(picture, CANNY_LOW, CANNY_HIGH) for picture in grey.cpu().numpy()]
+    found = torch.from_numpy(np.stack(edges))
+    return found.pin_memory() if grey.is_cuda else found
 
 
 def depth_condition(depth: Tensor, mask: Tensor, *, size: int | None = None) -> Tensor:

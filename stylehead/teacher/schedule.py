@@ -78,6 +78,13 @@ class Schedule:
             set_alpha_to_one=config.get("set_alpha_to_one", False),
         )
 
+    def to(self, device: torch.device) -> "Schedule":
+        """Return the same schedule with its tables on a device, where they are looked up in every step."""
+        moved = dataclasses.replace(self)
+        for name in ("alphas_cumprod", "timesteps"):
+            object.__setattr__(moved, name, getattr(self, name).to(device))
+        return moved
+
     def with_steps(self, steps: int) -> "Schedule":
         """Return the same noise levels with another number of DDIM steps."""
         return dataclasses.replace(self, steps=steps)

@@ -81,12 +81,13 @@ def teacher_skeleton(folders: Mapping[str, Path | None]) -> dict[str, Any]:
         return {role: _network(role, _config(role, folder)) for role, folder in folders.items()}
 
 
-def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype) -> "Teacher":
+def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype, *, steps: int = 50) -> "Teacher":
     """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
 
     Args:
         folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
         dtype: Of UNet, ControlNets and text encoder.
+        steps: Number of DDIM steps that step indices count.
     """
     from stylehead.teacher.parts import TeacherParts
     from stylehead.teacher.teacher import Teacher
@@ -104,7 +105,7 @@ def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype) -> 
             text_encoder=networks["text_encoder"],
             tokenizer=None,
             controlnets={kind: networks[f"controlnet_{kind}"] for kind in kinds},
-            schedule=Schedule(),
+            schedule=Schedule(steps=steps),
         )
     )
 

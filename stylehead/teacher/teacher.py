@@ -80,9 +80,9 @@ class Teacher:
 
     def __init__(self, parts: TeacherParts) -> None:
         self.parts = parts
-        self.schedule: Schedule = parts.schedule
         self.autoencoder = Autoencoder(parts.vae)
         self.device: torch.device = parts.vae.device
+        self.schedule: Schedule = parts.schedule.to(self.device)
         """Where everything is computed."""
         self.memory = TIERS["24"]
         """What is traded for memory; see `save_memory`."""
@@ -143,9 +143,14 @@ class Teacher:
         sliced = tier.slice_attention and not has_fused_attention(self.device)
         for network in (self.parts.unet, *self.parts.controlnets.values()):
             network.set_attention_slice("max" if sliced else None)
-        home = torch.device("cpu") if tier.offload else self.device
+        home = torch.device("cpu") if self._offloads else self.device
         for network in (self.parts.unet, self.parts.text_encoder, *self.parts.controlnets.values()):
             network.to(home)
+
+    @property
+    def _offloads(self) -> bool:
+        """Whether networks wait in main memory; those on paper have nothing to move."""
+        return self.memory.offload and self.device.type != "meta"
 
     @contextlib.contextmanager
     def _at_hand(self, network: Any) -> Iterator[Any]:
@@ -157,7 +162,7 @@ class Teacher:
         try:
             yield network
         finally:
-            if self.memory.offload:
+            if self._offloads:
                 network.to("cpu")
 
     # ---------------------------------------------------------------------------------------------- text
@@ -174,6 +179,9 @@ class Teacher:
         if prompt not in self._embeddings:
             tokenizer, encoder = self.parts.tokenizer, self.parts.text_encoder
             length = encoder.config.max_position_embeddings
+            if self.device.type == "meta":  # no tokenizer on paper
+                shape = (1, length, encoder.config.hidden_size)
+                return torch.empty(shape, dtype=encoder.dtype, device=self.device)
             tokens = tokenizer(
                 prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
             )

@@ -11,8 +11,8 @@ from stylehead.cost import Blueprint
 from stylehead.export import video
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
+from stylehead.jobs import blueprint as blueprint_module
 from stylehead.jobs import doctor as checks
-from stylehead.jobs import forecast
 from stylehead.jobs.forecast import LIBRARIES
 from stylehead.jobs.needs import Inventory
 from stylehead.teacher import TeacherPaths
@@ -136,7 +136,7 @@ def small(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folders = TeacherPaths(world / "teacher").networks()
         return Blueprint(generator, teacher_on_paper(folders, torch.float32), device=device)
 
-    monkeypatch.setattr(forecast, "blueprint", blueprint)
+    monkeypatch.setattr(blueprint_module, "blueprint", blueprint)
 
 
 @pytest.mark.usefixtures("small")

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import gc
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -10,11 +11,18 @@ from torch.nn import functional
 
 from stylehead.cost import Blueprint, Rates, estimate, measure_rates
 from stylehead.cost.meter import Meter, fused_attention
+from stylehead.errors import MissingError
 from stylehead.generator import GeneratorConfig, PanoHead, trainable_parameters
 from stylehead.generator.field import HeadField
+from stylehead.images import resize
 from stylehead.memory import TIERS
-from stylehead.methods import Stylizer
-from stylehead.methods.config import StylizeConfig
+from stylehead.methods import Perception, Stylizer, Terms
+from stylehead.methods.ask import Distillation
+from stylehead.methods.config import StylizeConfig, TeacherSettings, profile
+from stylehead.methods.registry import BUILT_IN, method_class
+from stylehead.methods.views import Scene
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
+from stylehead.perception.image_text import EmbeddedSpace
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
 
@@ -60,6 +68,74 @@ def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, 
     assert sum(guess.flops.values()) == pytest.approx(sum(every.flops.values()), rel=0.1)
     assert guess.traffic == pytest.approx(every.traffic_bytes, rel=0.2)
     assert sum(real.flops.values()) < sum(every.flops.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DarkSettings(TeacherSettings):
+    """Settings of a method that this package does not know."""
+
+
+class Dark(Distillation[DarkSettings]):
+    """Darkens what the teacher's autoencoder makes of a render."""
+
+    name, title = "dark", "Darkness"
+
+    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
+        (latents,) = self.encode([resize(scene.views["single"].final(), self.teacher.image_size)], rng)
+        return Terms(losses={"dark": latents.square().mean()})
+
+
+class Words:
+    """Stands for a tokenizer."""
+
+    input_ids = torch.ones(1, 4, dtype=torch.int64)
+    attention_mask = torch.ones(1, 4, dtype=torch.int64)
+
+    def __call__(self, *_: object, **__: object) -> "Words":
+        return self
+
+
+OTHERS = [name for name in (*BUILT_IN, "dark") if name != "ld"]
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, method, monkeypatch):
+    """Also one that is defined here."""
+    settings = {**profile("default", method=method), "prompt": "a", "memory": "24"}
+    generator, config = tiny(), StylizeConfig.from_dict(settings)
+    needs = Dark.needs if method == "dark" else method_class(method).needed(config)
+    networks = ImageTextEncoder(8).eval().requires_grad_(False), IdentityEncoder().eval()
+    seeing = Perception(EmbeddedSpace(networks[0], Words()), networks[1].requires_grad_(False))
+    own = teacher if needs.teacher else None
+    stylizer = Stylizer(
+        copy.deepcopy(generator), generator, own, config, features=networks[0].trunk.maps, perception=seeing
+    )
+    monkeypatch.setattr(HeadField, "_where", lambda self, kept, points: self.at(points))
+    gc.collect()
+    with Meter() as meter, meter.phase("step"):
+        stylizer.step()
+    real = meter.phases["step"]
+    paper = on_paper(generator.config, teacher_folder)
+    with torch.device("meta"):
+        faces, trunk = IdentityEncoder().requires_grad_(False), ImageTextEncoder(8).trunk
+    paper = dataclasses.replace(
+        paper,
+        teacher=paper.teacher if needs.teacher else None,
+        image_text=EmbeddedSpace.on_paper(),
+        faces=faces,
+        features=trunk.requires_grad_(False).maps,
+    )
+    guess = estimate(paper, config, TIERS["24"])
+    assert real.peak_bytes / FACTOR < guess.activations + guess.optimizer < real.peak_bytes * FACTOR
+    assert sum(guess.flops.values()) == pytest.approx(sum(real.flops.values()), rel=0.1)
+    assert guess.traffic == pytest.approx(real.traffic_bytes, rel=0.2)
+
+
+def test_what_a_method_needs_must_be_on_the_paper(teacher_folder):
+    paper = on_paper(GeneratorConfig.tiny(), teacher_folder)
+    config = StylizeConfig.from_dict({"prompt": "a", "method": "nada"})
+    with pytest.raises(MissingError, match="image-text network"):
+        estimate(paper, config, TIERS["24"])
 
 
 def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
@@ -172,8 +248,9 @@ def test_time_is_work_over_rates_plus_traffic_over_another(teacher_folder):
         PLAIN,
         TIERS["24"],
     )
-    rates = Rates({torch.float32: 1e9}, 1e8)
-    assert guess.seconds(rates) == pytest.approx(guess.flops[torch.float32] / 1e9 + guess.traffic / 1e8)
+    rates = Rates({torch.float32: 1e9, torch.float64: 1e8}, 1e8)
+    single, double = guess.flops[torch.float32], guess.flops[torch.float64]
+    assert guess.seconds(rates) == pytest.approx(single / 1e9 + double / 1e8 + guess.traffic / 1e8)
     measured = measure_rates("cpu", (torch.float32,))
     assert 1e8 < measured.flops[torch.float32] < 1e14
     assert 1e7 < measured.traffic < 1e13
