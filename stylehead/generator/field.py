@@ -1,12 +1,12 @@
 """The field of heads: density and features at points in space, read from tri-grids by the decoder."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from stylehead.generator.decoder import Decoder
 from stylehead.generator.trigrid import TriGrid, sample_trigrid_mean
 
 _POINTS_AT_ONCE = 65536
@@ -19,14 +19,14 @@ class HeadField:
 
     Attributes:
         grid: The tri-grids.
-        decoder: Reads them.
+        decoder: Reads them, as :class:`~stylehead.generator.decoder.Decoder` does.
         box_warp: Edge of their cube in world units.
         density_noise: Standard deviation of noise on the density logits.
         generator: Source of that noise.
     """
 
     grid: TriGrid
-    decoder: Decoder
+    decoder: Callable[[Tensor], tuple[Tensor, Tensor]]
     box_warp: float
     density_noise: float = 0.0
     generator: torch.Generator | None = None

@@ -80,7 +80,7 @@ class PeopleStream:
     """
 
     def __init__(
-        self, *, workers: int | None = None, views: int = 6, size: int = 2048, least: int = 64
+        self, *, workers: int | None = None, views: int = 6, size: int = 2048, least: int = 24
     ) -> None:
         self.workers = workers or max(1, (os.cpu_count() or 2) - 1)
         self.views, self.size, self.least = views, size, least

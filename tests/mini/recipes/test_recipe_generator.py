@@ -41,7 +41,7 @@ def test_crops_are_drawn_as_in_the_whole_picture(tiny, monkeypatch):
     hit = cut.weight_sum > 0.1  # elsewhere the depth is the furthest of all in the batch
     assert torch.allclose(cut.depth[hit], crops.cut(whole.depth)[hit], atol=1e-4)
     assert cut.image.shape == (4, 3, 32, 32)
-    assert torch.allclose(whole.image, real.image, atol=2e-2)  # planes of eight bits
+    assert torch.allclose(whole.image, real.image, atol=2e-2)  # planes and decoder of eight bits
     assert torch.allclose(whole.image_raw, real.image_raw, atol=2e-2)
 
 
