@@ -1,6 +1,7 @@
-"""How the C library hands out memory."""
+"""What is asked of the C library and of OpenMP before anything is computed."""
 
 import ctypes
+import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -20,3 +21,13 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, _ALL))
+
+
+def share_processors() -> None:
+    """Let threads that wait sleep, unless the user says otherwise; before torch is imported.
+
+    By default OpenMP's threads spin while they wait for each other. Beside another program that keeps the
+    processors busy, a step then takes many times as long as it need.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # the same for LLVM's and Intel's OpenMP

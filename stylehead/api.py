@@ -98,10 +98,11 @@ class _Caller:
         )
 
 
-def stylize(
+def stylize(  # noqa: PLR0913
     prompt: str | None = None,
     *,
     profile: ProfileName = "default",
+    config: AnyPath | None = None,
     device: Device = "auto",
     out: AnyPath | None = None,
     resume: AnyPath | None = None,
@@ -115,6 +116,7 @@ def stylize(
     Args:
         prompt: What every head shall become, in words; needed unless a run is resumed.
         profile: Settings to start from: default, paper (its equations) or release (the published script).
+        config: File of settings to start from, such as the `config.json` of a run.
         device: Where to compute.
         out: Folder of the run; a new one under `runs` when not given.
         resume: Go on with this stopped run.
@@ -134,8 +136,8 @@ def stylize(
     given = {**({} if prompt is None else {"prompt": prompt}), **settings}
     arguments = StylizeArguments(
         settings={name: tuple(v) if isinstance(v, list) else v for name, v in given.items()},
-        profile=profile, device=device, out=_path(out), resume=_path(resume), overwrite=overwrite,
-        keep_checkpoints=keep_checkpoints,
+        profile=profile, config=_path(config), device=device, out=_path(out), resume=_path(resume),
+        overwrite=overwrite, keep_checkpoints=keep_checkpoints,
     )  # fmt: skip
     return stylize_job.stylize(arguments, _Caller(progress), command=_call("stylize", arguments))
 

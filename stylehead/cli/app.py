@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from stylehead import __version__
-from stylehead.allocation import keep_freed_memory
+from stylehead.allocation import keep_freed_memory, share_processors
 from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
@@ -13,6 +13,9 @@ from stylehead.cli import invert as invert_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
 from stylehead.cli import weights as weights_command
+from stylehead.cli.help import Command, Group
+from stylehead.cli.options import StylizeCommand
+from stylehead.cli.terminal import prepare_streams
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -40,10 +43,11 @@ EPILOG = """
 
 app = typer.Typer(
     name="stylehead",
+    cls=Group,
     help="Restyle 3D heads from a text prompt, keeping every person who they are.",
     epilog=EPILOG,
     context_settings=CONTEXT,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 
@@ -59,16 +63,21 @@ def _root(
         typer.echo(context.get_help())
 
 
-app.command(epilog=stylize_command.EPILOG, context_settings=CONTEXT)(stylize_command.stylize)
-app.command(epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
-app.command("eval", epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
-app.command(epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
-app.command(epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
-app.command(epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
+StylizeCommand.function = stylize_command.stylize
+app.command(cls=StylizeCommand, epilog=stylize_command.EPILOG, context_settings=CONTEXT)(
+    stylize_command.stylize
+)
+app.command(cls=Command, epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
+app.command("eval", cls=Command, epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
+app.command(cls=Command, epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
+app.command(cls=Command, epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
+app.command(cls=Command, epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
 app.add_typer(weights_command.commands(CONTEXT), name="weights")
 
 
 def main() -> None:
     """Run the command line; the entry point of the `stylehead` script."""
     keep_freed_memory()
+    share_processors()
+    prepare_streams()
     app(prog_name="stylehead")

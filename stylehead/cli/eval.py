@@ -103,7 +103,8 @@ def evaluate(  # noqa: PLR0913
         ),
     ] = None,
     batch: Annotated[
-        int, typer.Option(min=1, help="Pictures that encoders see at once.", rich_help_panel=SAMPLE)
+        int,
+        typer.Option(min=1, help="Pictures that encoders see at once.", hidden=True, rich_help_panel=SAMPLE),
     ] = 16,
     preset: Annotated[
         PresetName, typer.Option(help="Which weights to use.", rich_help_panel=SAMPLE)
@@ -123,27 +124,37 @@ def evaluate(  # noqa: PLR0913
     ] = "auto",
     clip: Annotated[
         str | None,
-        typer.Option(help="CLIP model, a folder or hub id.", rich_help_panel=AGAINST, metavar="FOLDER"),
+        typer.Option(
+            help="CLIP model, a folder or hub id.", hidden=True, rich_help_panel=AGAINST, metavar="FOLDER"
+        ),
     ] = None,
     faces: Annotated[
         str | None,
-        typer.Option(help="InsightFace models, a folder.", rich_help_panel=AGAINST, metavar="FOLDER"),
+        typer.Option(
+            help="InsightFace models, a folder.", hidden=True, rich_help_panel=AGAINST, metavar="FOLDER"
+        ),
     ] = None,
     depth_model: Annotated[
         str | None,
         typer.Option(
-            help="Monocular depth network, a folder or hub id.", rich_help_panel=AGAINST, metavar="FOLDER"
+            help="Monocular depth network, a folder or hub id.",
+            hidden=True,
+            rich_help_panel=AGAINST,
+            metavar="FOLDER",
         ),
     ] = None,
     inception: Annotated[
         Path | None,
-        typer.Option(help="Inception weights of torch-fidelity.", rich_help_panel=AGAINST, metavar="FILE"),
+        typer.Option(
+            help="Inception weights of torch-fidelity.", hidden=True, rich_help_panel=AGAINST, metavar="FILE"
+        ),
     ] = None,
     force_fid: Annotated[
         bool,
         typer.Option(
             "--force-fid",
             help="Frechet distances over too few pictures as well.",
+            hidden=True,
             rich_help_panel=AGAINST,
             metavar="",
         ),
@@ -170,6 +181,7 @@ def evaluate(  # noqa: PLR0913
         list[str] | None,
         typer.Option(
             help="Exit with 1 when a run is above, such as dd_geo=0.1.",
+            hidden=True,
             rich_help_panel=WRITTEN,
             metavar="COLUMN=X",
         ),

@@ -29,7 +29,7 @@ EPILOG = """
 
   [cyan]stylehead invert head.png --aligned --camera 20,-5[/cyan]   from 20 degrees yaw, 5 degrees above
 
-  [cyan]stylehead render --latent runs/invert-photo-3f9c/latent.npz --style pixar.safetensors[/cyan]
+  [cyan]stylehead render --latent runs/invert-me/latent.npz --style pixar.safetensors[/cyan]
 
 Finding a face needs insightface's models (stylehead weights fetch insightface-buffalo_l); --aligned does not.
 The embedded preset knows procedural heads only: for a photograph it finds the nearest of those.
@@ -65,10 +65,10 @@ def invert(  # noqa: PLR0913
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the head that is kept.", rich_help_panel=SEARCH)] = 80,
     starts: Annotated[
-        int, typer.Option(min=1, max=64, help="Starts that are tried.", rich_help_panel=SEARCH)
+        int, typer.Option(min=1, max=64, help="Starts that are tried.", hidden=True, rich_help_panel=SEARCH)
     ] = 4,
     identity_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the face's identity.", rich_help_panel=SEARCH)
+        float, typer.Option(min=0, help="Weight of the face's identity.", hidden=True, rich_help_panel=SEARCH)
     ] = 0.1,
     latent_weight: Annotated[
         float,

@@ -5,13 +5,16 @@ The names, types, defaults and help texts of the latter are read from the datacl
 
 import dataclasses
 import inspect
-import sys
-from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple, get_type_hints
 
 import typer
 
-from stylehead.methods.config import StylizeConfig
+from stylehead.cli.help import Command
+from stylehead.errors import StyleheadError
+from stylehead.methods.config import StylizeConfig, TeacherSettings
 from stylehead.methods.registry import BUILT_IN, DEFAULT, method_names, settings_class
 from stylehead.settings import field_help, flag
 from stylehead.weights.presets import PresetName
@@ -106,21 +109,105 @@ PANELS: dict[str, tuple[str, ...]] = {
 }
 """Settings by help panel, in the order in which they are shown; new settings come in a last panel."""
 
+EVERYDAY = {
+    "prompt", "preset", "seed", "diffusion", "iterations", "time_budget_minutes", "memory", "preview_every",
+    "psi",
+}  # fmt: skip
+"""Settings that `--help` shows, whatever the method."""
+_COMMON = StylizeConfig.names()
 THE_RUN = "The run"
 _OTHER = "Other settings"
 _TYPES: dict[str, Any] = {"prompt": str | None, "preset": PresetName}
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the `**settings` of a command by an option for each field of `StylizeConfig`.
+class StylizeCommand(Command):
+    """The command whose options are the settings of the method that is asked for.
 
-    The command's own options keep their order within their panels; panels come in that of `PANELS`.
+    They are put together when the words are read: the method is named by `--method`, or by the run of
+    `--resume`, or by the file of `--config`. Its classes are imported only where its options are needed.
     """
-    signature = inspect.signature(command, eval_str=True)
-    own = [item for item in signature.parameters.values() if item.kind is not item.VAR_KEYWORD]
-    parameters = sorted([*own, *_setting_parameters()], key=_place)
-    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return command
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words after the command."""
+        function = type(self).function  # not bound to this command
+        assert function is not None
+        built = build_command(function, choose_settings(args))
+        self.params, self.callback = built.params, built.callback
+        return super().parse_args(ctx, args)
+
+    function: ClassVar[Callable[..., None] | None] = None
+    """What the command calls, with the chosen settings as keywords."""
+
+
+class Choice(NamedTuple):
+    """Which settings become options."""
+
+    kinds: tuple[Any, ...]
+    """Settings classes; the first that has a name gives its default."""
+    method: str | None
+    """The method that was named, whose own settings are shown beside the everyday ones."""
+
+
+def choose_settings(args: Sequence[str]) -> Choice:
+    """Look which settings the words of a command need."""
+    named = _named_method(args)
+    helping = "-h" in args or "--help" in args
+    if helping and named is None:
+        return Choice((StylizeConfig, TeacherSettings), None)
+    own: tuple[Any, ...] | None
+    try:
+        own = (settings_class(named or DEFAULT),)
+    except StyleheadError:  # said when the job starts, in the form that was asked for
+        own, named = None, None
+    if helping:
+        return Choice(own or (StylizeConfig, TeacherSettings), named)
+    return Choice((*(own or ()), *(settings_class(name) for name in BUILT_IN)), named)
+
+
+def _named_method(args: Sequence[str]) -> str | None:
+    for index, word in enumerate(args):
+        option, _, value = word.partition("=")
+        value = value or (args[index + 1] if index + 1 < len(args) else "")
+        if option == "--method":
+            return value
+        if option in ("--resume", "--config"):
+            found = _method_in(Path(value))
+            if found is not None:
+                return found
+    return None
+
+
+def _method_in(path: Path) -> str | None:
+    """The method of a run or of a file of settings, if it can be read; the job says what is wrong else."""
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        settings = content.get("config") or content.get("stylize") or content
+        return str(settings["method"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def build_command(function: Callable[..., None], choice: Choice) -> Any:
+    """Make the command of a function whose `**settings` become options."""
+
+    def call(**values: Any) -> None:
+        function(**values)
+
+    call.__signature__ = signature(function, choice)  # type: ignore[attr-defined]
+    toy = typer.Typer(rich_markup_mode=None, add_completion=False)
+    toy.command()(call)
+    return typer.main.get_command(toy)
+
+
+def signature(function: Callable[..., None], choice: Choice) -> inspect.Signature:
+    """Return the signature of a function with an option for each setting in place of its `**settings`.
+
+    The function's own options keep their order within their panels; panels come in that of `PANELS`.
+    """
+    found = inspect.signature(function, eval_str=True)
+    own = [item for item in found.parameters.values() if item.kind is not item.VAR_KEYWORD]
+    return found.replace(parameters=sorted([*own, *_setting_parameters(choice)], key=_place))
 
 
 def given_settings(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
@@ -132,48 +219,43 @@ def given_settings(context: typer.Context, settings: dict[str, Any]) -> dict[str
     }
 
 
-def _setting_parameters() -> list[inspect.Parameter]:
-    """One option for every field that any method has; those of the default method come first."""
+def _setting_parameters(choice: Choice) -> list[inspect.Parameter]:
+    """One option for every field that one of the classes has."""
     found: dict[str, inspect.Parameter] = {"method": _method_parameter()}
-    for kind in _kinds():
+    for kind in choice.kinds:
         hints, texts = get_type_hints(kind), field_help(kind)
         for field in dataclasses.fields(kind):
-            parameter = inspect.Parameter(
+            if field.name in found:
+                continue
+            own = choice.method if field.name not in _COMMON and kind is choice.kinds[0] else None
+            found[field.name] = inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None if field.default is dataclasses.MISSING else field.default,
-                annotation=_annotation(field.name, hints[field.name], texts.get(field.name, "")),
+                annotation=_annotation(field.name, hints[field.name], texts.get(field.name, ""), own),
             )
-            found.setdefault(field.name, parameter)
     return list(found.values())
 
 
-def _kinds() -> list[Any]:
-    """The settings whose options are offered; other commands do without the methods, which need torch."""
-    if "torch" in sys.modules or "stylize" in sys.argv:
-        return [settings_class(name) for name in BUILT_IN]
-    return [StylizeConfig]
-
-
 def _method_parameter() -> inspect.Parameter:
-    text = "Which system trains: ld (the paper's), its plain relatives sds and csd, or a rival of its table."
-    option = typer.Option(
-        "--method", help=text, rich_help_panel=_panel("method"), metavar=f"<{'|'.join(method_names())}>"
-    )
+    names = ", ".join(method_names())
+    text = f"Which method trains: {names}. With --help its settings are shown."
+    option = typer.Option("--method", help=text, rich_help_panel=_panel("method"), metavar="NAME")
     annotation = Annotated[str, option]
     return inspect.Parameter("method", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT, annotation=annotation)
 
 
-def _annotation(name: str, hint: Any, text: str) -> Any:
-    """An annotated type as typer wants it."""
+def _annotation(name: str, hint: Any, text: str, method: str | None) -> Any:
+    """An annotated type as typer wants it; `method` is the one that it belongs to, where that is shown."""
+    panel = _panel(name) if method is None else f"Settings of --method {method}"
+    shown: dict[str, Any] = {"help": text, "rich_help_panel": panel}
+    shown["hidden"] = method is None and name not in EVERYDAY
     names = (f"{flag(name)}/--no-{flag(name)[2:]}",) if hint is bool else (flag(name),)
     if hint == tuple[float, ...]:
-        option = typer.Option(
-            *names, help=text, rich_help_panel=_panel(name), parser=parse_numbers, metavar="A,B,…"
-        )
+        option = typer.Option(*names, parser=parse_numbers, metavar="A,B,...", **shown)
         return Annotated[Any, option]
     metavar = "" if hint is bool else None  # a switch takes no value
-    option = typer.Option(*names, help=text, rich_help_panel=_panel(name), metavar=metavar)
+    option = typer.Option(*names, metavar=metavar, **shown)
     return Annotated[_TYPES.get(name, hint), option]
 
 
@@ -197,5 +279,7 @@ def _place(parameter: inspect.Parameter) -> tuple[int, int]:
         return (-1, 0)
     panel = parameter.annotation.__metadata__[0].rich_help_panel or _OTHER
     order = [*list(PANELS)[:1], THE_RUN, *list(PANELS)[1:], _OTHER, PRINTED]
+    if panel not in order:  # that of a method
+        order.insert(order.index(_OTHER), panel)
     names = PANELS.get(panel, ())
     return (order.index(panel), names.index(parameter.name) if parameter.name in names else len(names))

@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stylehead.cli.terminal import knows_unicode
 from stylehead.errors import UsageError
 from stylehead.jobs.failures import Failure, explain
 from stylehead.jobs.report import Progress, Result
@@ -81,7 +82,7 @@ class Output:
             self._document({"error": failure._asdict()})
 
     def _document(self, data: Mapping[str, Any]) -> None:
-        text = json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
+        text = json.dumps(data, indent=2, ensure_ascii=not knows_unicode(sys.stdout), default=_plain)
         self._stdout.out(text, highlight=False)
 
 

@@ -105,13 +105,14 @@ def render(  # noqa: PLR0913
         typer.Option(help="Also write the surface: out.glb, out.ply or out.obj.", rich_help_panel=MESH),
     ] = None,
     mesh_resolution: Annotated[
-        int, typer.Option(help="Grid points along an edge of the box.", rich_help_panel=MESH)
+        int, typer.Option(help="Grid points along an edge of the box.", hidden=True, rich_help_panel=MESH)
     ] = 192,
     mesh_level: Annotated[
         float | None,
         typer.Option(
             help="Density on the surface; higher is thinner.",
             show_default="where renders see it",
+            hidden=True,
             rich_help_panel=MESH,
         ),
     ] = None,

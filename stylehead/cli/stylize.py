@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings, with_settings
+from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings
 from stylehead.cli.output import Output, command_line, reporting
 from stylehead.errors import UsageError
 from stylehead.jobs.arguments import StylizeArguments
@@ -30,12 +30,13 @@ EPILOG = """
 
   [cyan]stylehead stylize --resume runs/pixar-character-3f9c[/cyan]
 
+What a method can be told: stylehead stylize --method ld --help
+
 Ctrl-C saves a checkpoint and says how to go on. Everything a run makes is in its folder: the style file,
 previews from step 0 on, a contact sheet, a turntable and a model card.
 """
 
 
-@with_settings
 def stylize(  # noqa: PLR0913
     context: typer.Context,
     *,
@@ -53,6 +54,14 @@ def stylize(  # noqa: PLR0913
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run.", show_default="runs/PROMPT-XXXX", rich_help_panel=THE_RUN),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Settings to start from: the config.json of a run, or JSON of your own.",
+            rich_help_panel=MAKE,
+            metavar="FILE",
+        ),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this stopped or killed run.", rich_help_panel=THE_RUN)
@@ -77,6 +86,7 @@ def stylize(  # noqa: PLR0913
         bool,
         typer.Option(
             "--probe",
+            hidden=True,
             help="Let --dry-run time a few steps of large models, too, not estimate.",
             rich_help_panel=THE_RUN,
             metavar="",
@@ -91,6 +101,7 @@ def stylize(  # noqa: PLR0913
         arguments = StylizeArguments(
             settings=given_settings(context, settings),
             profile=profile_name,
+            config=config,
             device=device,
             out=out,
             resume=resume,
@@ -111,7 +122,8 @@ def _check(arguments: StylizeArguments, *, dry_run: bool, probe: bool) -> None:
     if arguments.resume is not None and (dry_run or probe):
         hint = f"stylehead stylize --resume {arguments.resume}"
         raise UsageError(f"`{'--dry-run' if dry_run else '--probe'}` does not go with `--resume`.", hint)
-    if arguments.resume is None and "prompt" not in arguments.settings:
+    without = arguments.resume is None and arguments.config is None
+    if without and "prompt" not in arguments.settings:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     if probe and not dry_run:
         raise UsageError("`--probe` goes with `--dry-run`.", f"{EXAMPLE} --dry-run --probe")

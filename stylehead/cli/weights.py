@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stylehead.cli.help import Command, Group
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
 from stylehead.errors import MissingError, StyleheadError, UsageError
@@ -315,12 +316,13 @@ def commands(settings: dict[str, Any]) -> typer.Typer:
         help="List, fetch, import and check weights.",
         epilog=EPILOG,
         context_settings=settings,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,
+        cls=Group,
     )
     group.callback(invoke_without_command=True)(_weights)
-    group.command("list", epilog=LIST_EPILOG, context_settings=settings)(list_weights)
-    group.command("fetch", epilog=FETCH_EPILOG, context_settings=settings)(fetch)
-    group.command("import", epilog=IMPORT_EPILOG, context_settings=settings)(import_weights)
-    group.command("verify", epilog=VERIFY_EPILOG, context_settings=settings)(verify)
-    group.command("path", epilog=PATH_EPILOG, context_settings=settings)(path)
+    group.command("list", cls=Command, epilog=LIST_EPILOG, context_settings=settings)(list_weights)
+    group.command("fetch", cls=Command, epilog=FETCH_EPILOG, context_settings=settings)(fetch)
+    group.command("import", cls=Command, epilog=IMPORT_EPILOG, context_settings=settings)(import_weights)
+    group.command("verify", cls=Command, epilog=VERIFY_EPILOG, context_settings=settings)(verify)
+    group.command("path", cls=Command, epilog=PATH_EPILOG, context_settings=settings)(path)
     return group

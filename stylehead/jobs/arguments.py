@@ -25,6 +25,8 @@ class StylizeArguments:
     """Fields of `StylizeConfig` that were given; the profile and the defaults supply the others."""
     profile: ProfileName = "default"
     """Settings to start from."""
+    config: Path | None = None
+    """File of settings to start from: the `config.json` of a run, or JSON of the user's."""
     device: Device = "auto"
     """Where to compute."""
     out: Path | None = None

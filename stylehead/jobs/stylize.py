@@ -1,5 +1,6 @@
 """A stylise job: settings in, a run directory out, and going on after a stop."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     Raises:
         UsageError: A setting is out of range or says nothing to the method, or the folder is taken.
     """
-    given = dict(arguments.settings)
+    given = {**({} if arguments.config is None else read_settings(arguments.config)), **arguments.settings}
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     method = given.get("method", DEFAULT)
@@ -64,6 +65,23 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     path = arguments.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=arguments.overwrite)
     return config, path
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read settings from the `config.json` of a run, or from a JSON object of them.
+
+    Raises:
+        UsageError: There is no such file.
+        JobError: It holds something else.
+    """
+    if not path.is_file():
+        raise UsageError(f"`--config` (={path}) is not a file.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        settings = content.get("stylize", content)
+        return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    except (ValueError, AttributeError) as error:
+        raise JobError(f"{path} is no JSON object of settings: {error}.") from error
 
 
 def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report, *, preset: str) -> Job:

@@ -20,8 +20,10 @@ from stylehead.cli import eval as eval_command
 from stylehead.cli import invert as invert_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
+from stylehead.cli.options import Choice, signature
 from stylehead.export import showcase
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, StylizeArguments
+from stylehead.methods.registry import BUILT_IN, settings_class
 from stylehead.weights import presets
 
 PAIRS = [
@@ -48,9 +50,12 @@ def tiny(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def options_of(command: Callable[..., Any]) -> dict[str, Any]:
     """The options of a command and their defaults."""
+    whole = inspect.signature(command)
+    if command is stylize_command.stylize:
+        whole = signature(command, Choice(tuple(settings_class(name) for name in BUILT_IN), None))
     return {
         RENAMED.get(name, name): item.default
-        for name, item in inspect.signature(command).parameters.items()
+        for name, item in whole.parameters.items()
         if name not in OF_THE_TERMINAL
     }
 

@@ -1,0 +1,63 @@
+"""What a terminal can show: on one that knows ascii only, everything that is printed becomes ascii."""
+
+import codecs
+import sys
+import unicodedata
+from typing import TextIO
+
+PLAIN = {
+    "\u2026": "...",
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u2212": "-",
+    "\u00b0": " deg",
+    "\u00d7": "x",
+    "\u00b1": "+-",
+    "\u2265": ">=",
+    "\u2264": "<=",
+    "\u2192": "->",
+    "\u00b7": "-",
+    "\u2018": "'",
+    "\u2019": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+}
+"""What is written for characters that ascii lacks."""
+HANDLER = "stylehead-ascii"
+
+
+def to_ascii(text: str) -> str:
+    """Write text in ascii: accents go, signs are spelled, letters of other scripts become escapes."""
+    return "".join(character if character.isascii() else _plain(character) for character in text)
+
+
+def _plain(character: str) -> str:
+    if character in PLAIN:
+        return PLAIN[character]
+    base = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return base or character.encode("ascii", "backslashreplace").decode()
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return to_ascii(error.object[error.start : error.end]), error.end
+
+
+def prepare_streams() -> None:
+    """Let stdout and stderr write what their encoding lacks in ascii, where else they would fail."""
+    codecs.register_error(HANDLER, _replace)
+    for stream in (sys.stdout, sys.stderr):
+        prepare_stream(stream)
+
+
+def prepare_stream(stream: TextIO) -> None:
+    """Let one stream do so."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None and not knows_unicode(stream):
+        reconfigure(errors=HANDLER)
+
+
+def knows_unicode(stream: TextIO) -> bool:
+    """Return whether a stream writes every character."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
