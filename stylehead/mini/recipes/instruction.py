@@ -17,7 +17,6 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.mini.recipes.embedded import copy_pretrained
@@ -31,8 +30,7 @@ from stylehead.teacher.schedule import Schedule
 _DROPOUT = 0.1  # of the prompt, of the picture
 _BOTH = 0.05
 _TOP_LEVELS, _TOP_PART = 100, 0.2
-_COARSE = {8: 1.0, 1: 15.0}
-"""Edge of a grid, and how much errors of its means count."""
+_TINT_WEIGHT = 6.0
 _PHOTO_PART, _NOISE_PART = 0.25, 0.25
 
 
@@ -86,7 +84,7 @@ class InstructionRecipe:
         with in_bfloat16(self.device):
             model_input = torch.cat([noised.latents_t, photos], dim=1)
             eps = self.model(model_input, noised.timestep, states).sample.float()
-        errors = multiscale_error(eps, noised.eps)
+        errors = error_with_tint(noised, eps)
         alpha_bar = self.schedule.alpha_bar(noised.timestep)
         off = (eps.detach() - noised.eps) * (1 / alpha_bar - 1).sqrt()  # in the estimated latents
         seen, high = ~(text_dropped | photo_dropped), noised.timestep >= 1000 - _TOP_LEVELS
@@ -110,18 +108,17 @@ class InstructionRecipe:
         return {"photos": self.vae.encode(photos).latent_dist.mean}
 
 
-def multiscale_error(eps_hat: Tensor, eps: Tensor) -> Tensor:
-    """Squared error [B] of predicted noise [B,4,h,w], and of its mean over the parts of ever coarser grids.
+def error_with_tint(noised: "Noised", eps_hat: Tensor) -> Tensor:
+    """Squared error [B] of predicted noise [B,4,h,w]; where sampling starts, that of its mean counts too.
 
     The mean colour of a picture is one of a thousand frequencies of the noise: alone, the plain error hardly
-    sees it (the multi-scale loss of Hoogeboom et al., arXiv 2301.11093).
+    sees it (compare the multi-scale loss of Hoogeboom et al., arXiv 2301.11093). At lower levels the mean of
+    the noise cannot be known, and weight on it drowns the rest.
     """
-    difference = eps_hat - eps
-    total = difference.square().mean(dim=(1, 2, 3))
-    for cells, weight in _COARSE.items():
-        coarse = functional.adaptive_avg_pool2d(difference, cells)
-        total = total + weight * coarse.square().mean(dim=(1, 2, 3))
-    return total
+    difference = eps_hat - noised.eps
+    top = noised.timestep >= 1000 - _TOP_LEVELS
+    tint = difference.mean(dim=(2, 3)).square().mean(dim=1)
+    return difference.square().mean(dim=(1, 2, 3)) + _TINT_WEIGHT * top * tint
 
 
 def _mean(found: Tensor, rows: Tensor) -> float:

@@ -5,7 +5,7 @@ import torch
 
 from stylehead.mini.recipes.denoiser import DenoiserRecipe
 from stylehead.mini.recipes.face_adapter import FaceAdapterRecipe, adapter_state
-from stylehead.mini.recipes.instruction import InstructionRecipe, dropped, noise
+from stylehead.mini.recipes.instruction import InstructionRecipe, Noised, dropped, error_with_tint, noise
 from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.teacher.editing import open_editor
@@ -117,3 +117,15 @@ def test_what_is_exported_opens_as_an_editor(source, export):
     edited = editor.edit(pictures, "turn him into a statue", seed=1)
     assert edited.shape[:2] == (2, 3)
     assert all(file.stat().st_size <= 15_000_000 for file in export.rglob("ip2p/**/*") if file.is_file())
+
+
+def test_a_tint_counts_where_sampling_starts_and_only_there():
+    timestep = torch.tensor([950, 950, 100, 100])
+    eps = torch.zeros(4, 4, 8, 8)
+    grain = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0))
+    grain = (grain - grain.mean(dim=(1, 2), keepdim=True)) / grain.std(dim=(1, 2), correction=0, keepdim=True)
+    found = torch.stack([torch.ones_like(grain), grain] * 2)  # a tint, and what has none, of the same size
+    tinted, grainy, tinted_low, grainy_low = error_with_tint(Noised(eps, eps, timestep), found).tolist()
+    assert grainy == pytest.approx(1, rel=1e-5)
+    assert tinted > 3 * grainy
+    assert tinted_low == pytest.approx(grainy_low, rel=1e-5)
