@@ -16,7 +16,7 @@ from stylehead.generator import GeneratorConfig, PanoHead, trainable_parameters
 from stylehead.generator.field import HeadField
 from stylehead.images import resize
 from stylehead.memory import TIERS
-from stylehead.methods import Perception, Stylizer, Terms
+from stylehead.methods import Perception, Stylizer, Terms, registry
 from stylehead.methods.ask import Distillation
 from stylehead.methods.config import StylizeConfig, TeacherSettings, profile
 from stylehead.methods.registry import BUILT_IN, method_class
@@ -70,19 +70,23 @@ def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, 
     assert sum(real.flops.values()) < sum(every.flops.values())
 
 
-@dataclass(frozen=True, kw_only=True)
-class DarkSettings(TeacherSettings):
-    """Settings of a method that this package does not know."""
+@pytest.fixture
+def dark():
+    """A method that this package does not know, forgotten afterwards."""
 
+    @dataclass(frozen=True, kw_only=True)
+    class DarkSettings(TeacherSettings):
+        pass
 
-class Dark(Distillation[DarkSettings]):
-    """Darkens what the teacher's autoencoder makes of a render."""
+    class Dark(Distillation[DarkSettings]):
+        name, title = "dark", "Darkness"
 
-    name, title = "dark", "Darkness"
+        def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
+            (latents,) = self.encode([resize(scene.views["single"].final(), self.teacher.image_size)], rng)
+            return Terms(losses={"dark": latents.square().mean()})
 
-    def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
-        (latents,) = self.encode([resize(scene.views["single"].final(), self.teacher.image_size)], rng)
-        return Terms(losses={"dark": latents.square().mean()})
+    yield Dark
+    del registry._DECLARED["dark"]
 
 
 class Words:
@@ -99,11 +103,11 @@ OTHERS = [name for name in (*BUILT_IN, "dark") if name != "ld"]
 
 
 @pytest.mark.parametrize("method", OTHERS)
-def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, method, monkeypatch):
+def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, method, dark, monkeypatch):
     """Also one that is defined here."""
     settings = {**profile("default", method=method), "prompt": "a", "memory": "24"}
     generator, config = tiny(), StylizeConfig.from_dict(settings)
-    needs = Dark.needs if method == "dark" else method_class(method).needed(config)
+    needs = method_class(method).needed(config)
     networks = ImageTextEncoder(8).eval().requires_grad_(False), IdentityEncoder().eval()
     seeing = Perception(EmbeddedSpace(networks[0], Words()), networks[1].requires_grad_(False))
     own = teacher if needs.teacher else None
