@@ -132,6 +132,8 @@ def _describe(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join("not given" if arg is type(None) else _describe(arg) for arg in args)
     if origin is tuple:
+        if args[0] is str:
+            return "texts"
         return "numbers" if args[-1] is Ellipsis else f"{len(args)} whole numbers"
     return {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}[hint]
 

@@ -32,7 +32,15 @@ QuietOption = Annotated[
 
 PANELS: dict[str, tuple[str, ...]] = {
     "What to make": ("prompt", "method", "preset", "seed"),
-    "The teacher": ("diffusion", "controlnet_canny", "controlnet_depth", "vae", "depth_estimator", "clip"),
+    "The teacher": (
+        "diffusion",
+        "lora",
+        "controlnet_canny",
+        "controlnet_depth",
+        "vae",
+        "depth_estimator",
+        "clip",
+    ),
     "How long, how large": (
         "iterations",
         "time_budget_minutes",
@@ -110,8 +118,8 @@ PANELS: dict[str, tuple[str, ...]] = {
 """Settings by help panel, in the order in which they are shown; new settings come in a last panel."""
 
 EVERYDAY = {
-    "prompt", "preset", "seed", "diffusion", "iterations", "time_budget_minutes", "memory", "preview_every",
-    "psi",
+    "prompt", "preset", "seed", "diffusion", "lora", "iterations", "time_budget_minutes", "memory",
+    "preview_every", "psi",
 }  # fmt: skip
 """Settings that `--help` shows, whatever the method."""
 _COMMON = StylizeConfig.names()
@@ -231,7 +239,7 @@ def _setting_parameters(choice: Choice) -> list[inspect.Parameter]:
             found[field.name] = inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=None if field.default is dataclasses.MISSING else field.default,
+                default=None if field.default in (dataclasses.MISSING, ()) else field.default,
                 annotation=_annotation(field.name, hints[field.name], texts.get(field.name, ""), own),
             )
     return list(found.values())
@@ -254,6 +262,9 @@ def _annotation(name: str, hint: Any, text: str, method: str | None) -> Any:
     if hint == tuple[float, ...]:
         option = typer.Option(*names, parser=parse_numbers, metavar="A,B,...", **shown)
         return Annotated[Any, option]
+    if hint == tuple[str, ...]:
+        option = typer.Option(*names, metavar="FILE[:STRENGTH]", **shown)
+        return Annotated[list[str] | None, option]
     metavar = "" if hint is bool else None  # a switch takes no value
     option = typer.Option(*names, metavar=metavar, **shown)
     return Annotated[_TYPES.get(name, hint), option]

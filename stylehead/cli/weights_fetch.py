@@ -79,9 +79,8 @@ def _download(entry: Entry, output: Output) -> store.Record:
         output.note(f"{entry.id}: all files are in the cache; checking them.")
         return fetch.fetch(entry, planned)
     size = "size not known" if planned.bytes is None else format_bytes(planned.bytes)
-    output.note(
-        f"{entry.id}: {size} from {entry.repo_id or entry.url}. {entry.licence}. {entry.terms}".strip()
-    )
+    source = entry.repo_id or entry.url or _host(entry)
+    output.note(f"{entry.id}: {size} from {source}. {entry.licence}. {entry.terms}".strip())
     total = math.ceil((planned.bytes or _MEGABYTE) / _MEGABYTE)
     with reporter(output, total=total, label=entry.id, unit="MB") as shown:
 
@@ -92,3 +91,8 @@ def _download(entry: Entry, output: Output) -> store.Record:
         record = fetch.fetch(entry, planned, progress=progress)
         shown.update(total)
         return record
+
+
+def _host(entry: Entry) -> str:
+    """The servers that single files come from."""
+    return " and ".join(dict.fromkeys(address.split("/")[2] for address in entry.urls.values()))

@@ -83,7 +83,8 @@ def _looking(needs: Inventory) -> dict[str, Any]:
 def _folders(needs: Inventory) -> dict[str, Path | None]:
     """The folder of every network of the teacher, None for those of Stable Diffusion 1.5's size."""
     base = _folder(needs, "diffusion")
-    folders: dict[str, Path | None] = {role: None if base is None else base / role for role in _PARTS}
+    whole = base is None or base.is_file()
+    folders = {role: None if whole or base is None else base / role for role in _PARTS}
     for kind in ("canny", "depth"):
         role = f"controlnet_{kind}"
         if needs.find(role) is not None:

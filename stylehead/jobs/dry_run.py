@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stylehead.cost import measure_rates
+from stylehead.errors import LicenseError
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
-from stylehead.jobs.needs import Inventory, list_needs
+from stylehead.jobs.needs import Inventory, list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import configure, load_stylizer
 from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
@@ -57,8 +58,13 @@ def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Res
     needs, device = list_needs(config, preset), environment.choose_device(arguments.device)
     if probe or (preset.teacher_entry is None and config.source("diffusion") is None):
         return measure_job(Job(config, preset, device, arguments.keep_checkpoints), path, report)
-    for problem in needs.problems:
-        report.warn(problem.message)
+    for need in needs.every:
+        if need.problem is None:
+            continue
+        if need.folder is not None and not isinstance(need.problem, LicenseError):
+            raise need.problem  # it is here, and the run would refuse it
+        report.warn(need.problem.message)
+    warn_of_lost_words(needs, report)
     return estimate_job(needs, device, path, arguments.keep_checkpoints)
 
 

@@ -86,6 +86,9 @@ def _load_estimator(needs: Inventory, device: str, dtype: "torch.dtype") -> "Dep
 def _load_features(needs: Inventory, device: str) -> "FeatureMaps | None":
     """The feature network of the perceptual distance, if the job wants one."""
     from stylehead.perception.embedded import ImageTextEncoder
+    from stylehead.perception.lpips import load_lpips
 
     path = needs.path("features")
+    if path is not None and path.is_dir():
+        return load_lpips(path, device)
     return None if path is None else ImageTextEncoder.load(path).to(device).trunk.maps

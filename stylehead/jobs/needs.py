@@ -14,13 +14,15 @@ from stylehead.errors import LicenseError, MissingError, StyleheadError
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.registry import method_class
 from stylehead.mini.captions import place_prompt
-from stylehead.teacher.sources import catalogue_entry, local_folder
+from stylehead.teacher.sources import catalogue_entry, local_folder, local_model, local_tokenizer
 from stylehead.units import format_bytes
 from stylehead.weights import Preset, catalogue
 
 if TYPE_CHECKING:
+    from stylehead.jobs.report import Report
     from stylehead.methods import Needs
     from stylehead.teacher import TeacherPaths
+    from stylehead.teacher.lora import Lora
 
 ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
 """Catalogue entries that can estimate depth, the one that anybody may use first."""
@@ -30,6 +32,7 @@ CONTROLNETS = {"canny": "controlnet-canny", "depth": "controlnet-depth"}
 """Catalogue entries that complete a teacher which brings no ControlNet along."""
 WITHOUT = {"canny": "--no-canny", "depth": "--depth none"}
 """How a job does without one."""
+_MAY_BE_FILES = ("diffusion", "vae", "controlnet_canny", "controlnet_depth")
 UNKNOWN_LICENCE = "not known to stylehead: see where it comes from"
 
 
@@ -148,7 +151,16 @@ class Inventory:
 
     def teacher_paths(self) -> "TeacherPaths | None":
         """Return the folders as the teacher's loader wants them, or None for a job without a teacher."""
-        return _teacher_paths(self.every)
+        return _teacher_paths(self.every, self.config)
+
+    def lost_words(self) -> str | None:
+        """Return the end of the prompt that the teacher does not read; None when it reads all of it."""
+        paths = None if self.problems else self.teacher_paths()
+        if paths is None:
+            return None
+        from stylehead.teacher.prompts import load_tokenizer, lost_part
+
+        return lost_part(self.config.prompt, load_tokenizer(paths.tokenizer or paths.base / "tokenizer"))
 
     def licence(self) -> str:
         """Say under which licences a job's result stands: the preset's, and those of what is not its own."""
@@ -172,13 +184,13 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
     needs = [_generator(preset)]
     asked = method_class(config.method).needed(config)
     if asked.teacher:
-        needs += _checked(list(_teacher(config, asked, preset)))
+        needs += _checked(list(_teacher(config, asked, preset)), config)
     if asked.image_text:
         needs.append(_image_text(config, preset))
     if asked.faces:
         needs.append(_companion("faces", "faces", preset, without="--identity-weight 0"))
     if asked.features:
-        needs.append(_companion("features", "image_text", preset, without="--perceptual-weight 0"))
+        needs.append(_features(asked, preset))
     return Inventory(config, preset, tuple(needs))
 
 
@@ -208,6 +220,10 @@ def _teacher(config: StylizeConfig, asked: "Needs", preset: Preset) -> Iterator[
             yield _controlnet(kind, None if whole else CONTROLNETS[kind], preset)
     if (vae := config.source("vae")) is not None:
         yield _named("vae", vae)
+    for number, lora in enumerate(_loras(config), start=1):
+        shown = lora.path.name if lora.strength == 1 else f"{lora.path.name}:{lora.strength:g}"
+        size = lora.path.stat().st_size
+        yield Need(f"lora_{number}", shown, lora.path, UNKNOWN_LICENCE, size=size)
     yield from _estimator(config, asked, whole=whole)
 
 
@@ -239,10 +255,17 @@ def _estimator(config: StylizeConfig, asked: "Needs", *, whole: bool) -> Iterato
         yield replace(found[0], problem=MissingError("There is no depth estimator on this machine.", hint))
 
 
-def _checked(needs: list[Need]) -> list[Need]:
+def _loras(config: StylizeConfig) -> "tuple[Lora, ...]":
+    """The LoRAs that the settings name, each with its strength."""
+    from stylehead.teacher.lora import parse_lora
+
+    return tuple(parse_lora(text) for text in getattr(config, "lora", ()))
+
+
+def _checked(needs: list[Need], config: StylizeConfig) -> list[Need]:
     """Look into the teacher's folders as its loader does, as far as they are here."""
     here = tuple(need for need in needs if need.problem is None)
-    paths = _teacher_paths(here)
+    paths = _teacher_paths(here, config)
     if paths is None:
         return needs
     from stylehead.teacher.check import check_teacher
@@ -254,13 +277,16 @@ def _checked(needs: list[Need]) -> list[Need]:
     return needs
 
 
-def _teacher_paths(needs: tuple[Need, ...]) -> "TeacherPaths | None":
+def _teacher_paths(needs: tuple[Need, ...], config: StylizeConfig) -> "TeacherPaths | None":
     from stylehead.teacher import TeacherPaths
 
     places = {need.role: need.path for need in needs}
     base = places.get("diffusion")
     canny, depth, vae = (places.get(role) for role in ("controlnet_canny", "controlnet_depth", "vae"))
-    return None if base is None else TeacherPaths(base, canny, depth, vae)
+    if base is None:
+        return None
+    tokenizer = local_tokenizer() if base.is_file() else None
+    return TeacherPaths(base, canny, depth, vae, tokenizer, _loras(config))
 
 
 # ------------------------------------------------------------------------------------------ other networks
@@ -272,6 +298,18 @@ def _image_text(config: StylizeConfig, preset: Preset) -> Need:
     if named is None and "image_text" in preset.companions:
         return _companion("clip", "image_text", preset)
     return _named("clip", named or CLIP)
+
+
+def _features(asked: "Needs", preset: Preset) -> Need:
+    """The network of perceptual distances: the preset's own, else LPIPS on the trunk that the method asks."""
+    without = "--perceptual-weight 0"
+    if "image_text" in preset.companions:
+        return _companion("features", "image_text", preset, without=without)
+    need = _named("features", f"lpips-{asked.trunk}")
+    if need.problem is None:
+        return need
+    problem = MissingError("The perceptual distance needs LPIPS.", f"{need.problem.hint}, or {without}")
+    return replace(need, problem=problem)
 
 
 def _companion(role: str, companion: str, preset: Preset, *, without: str | None = None) -> Need:
@@ -293,11 +331,12 @@ def _named(role: str, name: str) -> Need:
     """Weights by the name that a user, a preset or the catalogue gave them."""
     entry = catalogue_entry(name)
     try:
-        folder = local_folder(name, "--" + role.replace("_", "-"))
+        find = local_model if role in _MAY_BE_FILES else local_folder
+        folder = find(name, "--" + role.replace("_", "-"))
     except (MissingError, LicenseError) as error:
         size, licence = (None, "") if entry is None else (entry.bytes, entry.licence)
         return Need(role, name, None, licence, error, size)
-    shown = folder.name if Path(name).expanduser().is_dir() else name
+    shown = folder.name if Path(name).expanduser().exists() else name
     licence = _licence_in(folder) if entry is None else entry.licence
     return Need(role, shown, folder, licence, size=_weights_size(role, folder))
 
@@ -321,7 +360,9 @@ def _weights_size(role: str, path: Path) -> int:
     from stylehead.teacher import TeacherPaths
     from stylehead.weights.pretrained import weight_files
 
-    files = TeacherPaths(path).weight_files().values() if role == "diffusion" else weight_files(path)
+    files = list(TeacherPaths(path).weight_files().values()) if role == "diffusion" else weight_files(path)
+    if role == "features":
+        files = sorted(path.glob("*.pth"))
     return sum(file.stat().st_size for file in files)
 
 
@@ -336,3 +377,10 @@ def _licence_in(folder: Path) -> str:
             if key.strip() in ("license", "licence") and value.strip():
                 return value.strip()
     return UNKNOWN_LICENCE
+
+
+def warn_of_lost_words(needs: Inventory, report: "Report") -> None:
+    """Name the end of a prompt that is longer than the teacher reads."""
+    lost = needs.lost_words()
+    if lost is not None:
+        report.warn(f"The teacher does not read the end of the prompt: {lost!r} is lost.")

@@ -9,7 +9,7 @@ from stylehead.errors import JobError, UsageError
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
 from stylehead.jobs.job import RUNS, first_facts, generator_file
-from stylehead.jobs.needs import Inventory
+from stylehead.jobs.needs import Inventory, warn_of_lost_words
 from stylehead.jobs.report import Report
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
@@ -97,6 +97,7 @@ def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report,
     optional = method_class(config.method).needed(config).depth_estimator == "optional"
     if optional and estimator is not None:
         report.note(f"depth: {estimator.name} (--depth rendered uses the renderer's own)")
+    warn_of_lost_words(job.needs, report)
     return job
 
 
@@ -178,7 +179,8 @@ def weight_files(needs: Inventory) -> list[WeightFile]:
     files: dict[str, Path] = {} if paths is None else paths.weight_files()
     for role in ("depth_estimator", "clip", "faces", "features"):
         if (path := needs.path(role)) is not None:
-            found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+            inside = [*path.glob("*.safetensors"), *path.glob("*.pth")]
+            found = sorted(inside) if path.is_dir() else [path]
             files |= {f"{role}/{file.name}": file for file in found}
     facts = [generator_file(needs.preset)]
     for place, path in files.items():

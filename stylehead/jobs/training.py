@@ -90,6 +90,12 @@ class StylizeRun:
         return {name: getattr(self, name) for name in ("style", "contact_sheet", "turntable", "card")}
 
 
+_MOVED_NOTE = (
+    "The checkpoint is from another kind of device: the noise is drawn anew from here on, so the result is "
+    "as good as, but not bit for bit that of a run that never stopped."
+)
+
+
 class Training:
     """Runs a job in its directory.
 
@@ -122,6 +128,8 @@ class Training:
         if found:
             weights, state = found[-1].load()
             self._stylizer.load_state_dict({**state, "weights": weights})
+            if self._stylizer.moved:
+                self._report.note(_MOVED_NOTE)
             self._saved = found[-1].step
         self._run.rewind_events(self._stylizer.iteration)
         return self._stylizer.iteration

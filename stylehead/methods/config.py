@@ -184,12 +184,14 @@ def _names_of_others() -> set[str]:
 class TeacherSettings(StylizeConfig):
     """What every method has that learns from a diffusion model."""
 
-    former: ClassVar[Mapping[str, Any]] = {**StylizeConfig.former, "step_window": 0}
+    former: ClassVar[Mapping[str, Any]] = {**StylizeConfig.former, "step_window": 0, "lora": ()}
 
     diffusion: str | None = None
-    """Stable Diffusion 1.x model to learn from, a diffusers folder or hub id; else the preset's own."""
+    """Stable Diffusion 1.x model to learn from: folder, single file or hub id; else the preset's own."""
+    lora: tuple[str, ...] = ()
+    """LoRA that is added to it, FILE or FILE:STRENGTH; repeatable."""
     vae: str | None = None
-    """Autoencoder, a folder or hub id; a tiny one (AutoencoderTiny, such as TAESD) is faster and coarser."""
+    """Autoencoder: folder, file or hub id; a tiny one (AutoencoderTiny, as TAESD) is faster and coarser."""
     precision: Precision = "auto"
     """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
     cfg_scale: Weight = 7.5

@@ -89,6 +89,7 @@ class Needs(NamedTuple):
         image_text: A space of pictures and texts.
         faces: A network that tells people apart.
         features: A feature network for a perceptual distance.
+        trunk: The network under LPIPS, where a preset has no feature network of its own.
     """
 
     teacher: bool = False
@@ -97,6 +98,7 @@ class Needs(NamedTuple):
     image_text: bool = False
     faces: bool = False
     features: bool = False
+    trunk: Literal["alex", "vgg"] = "alex"
 
 
 @dataclass

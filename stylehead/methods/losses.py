@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylehead.images import FeatureMaps, feature_distances, to_01
+from stylehead.perception.lpips import Lpips
 
 _GUARD = 1e-8
 
@@ -22,16 +23,17 @@ def tweedie_loss(image_pm1: Tensor, x0_hat_01: Tensor) -> Tensor:
 
 
 def perceptual_loss(image_pm1: Tensor, target_pm1: Tensor, features: FeatureMaps) -> Tensor:
-    """Return the mean perceptual distance of two batches (`stylehead.images.perceptual_distance`).
+    """Return the mean perceptual distance of two batches (`stylehead.images.perceptual_distance`, or LPIPS).
 
     Args:
         image_pm1: Render [B, 3, H, W].
         target_pm1: Picture [B, 3, H, W]; a constant.
-        features: Frozen feature network.
+        features: Frozen feature network; LPIPS brings the weights of its channels along.
     """
+    compare = features.distances if isinstance(features, Lpips) else feature_distances
     with torch.no_grad():
         wanted = features(target_pm1)
-    distances = feature_distances(features(image_pm1), wanted)
+    distances = compare(features(image_pm1), wanted)
     return torch.stack([layer.mean() for layer in distances]).sum()
 
 

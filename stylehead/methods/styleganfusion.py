@@ -40,7 +40,7 @@ class StyleGANFusion(Taught[StyleGANFusionSettings]):
     @classmethod
     def needed(cls, config: StyleGANFusionSettings) -> Needs:
         """Return the teacher, and the feature network if the perceptual distance counts."""
-        return Needs(teacher=True, features=config.perceptual_weight > 0)
+        return Needs(teacher=True, features=config.perceptual_weight > 0, trunk="vgg")
 
     def reference_groups(self) -> Groups:
         """Return the single views, if anything compares with them."""

@@ -210,6 +210,8 @@ class Stylizer:
         on_paper = self.device.type == "meta"  # where random numbers are made, but not looked at
         self.noise = torch.Generator("cpu" if on_paper else self.device).manual_seed(config.seed)
         self._camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
+        self.moved = False
+        """It was resumed from a snapshot of another kind of device; see `load_state_dict`."""
         self._progress = _Progress()
         self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
@@ -413,6 +415,9 @@ class Stylizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot: on a CPU, bit for bit as if the run had never stopped.
 
+        A snapshot of another kind of device has another kind of random numbers: from here on the noise is
+        drawn anew, and `moved` says so.
+
         Raises:
             UsageError: The snapshot was made with other settings (the number of iterations may differ).
             JobError: The snapshot is of another generator.
@@ -426,11 +431,22 @@ class Stylizer:
                 tensor.copy_(weights[name])
                 self._average[name].copy_(state.get("average", weights)[name])
         self.optimizer.load_state_dict(dict(state["optimizer"]))
+        self._progress = _Progress(**state["progress"])
         self.choices.set_state(state["choices"].cpu())
-        self.noise.set_state(state["noise"].cpu())
+        self.moved = not _restore(
+            self.noise, state["noise"].cpu(), self.config.seed + self._progress.iteration
+        )
         carried = state["previous"]
         self.method.carried = None if carried is None else tuple(t.to(self.device) for t in carried)
-        self._progress = _Progress(**state["progress"])
+
+
+def _restore(rng: torch.Generator, state: torch.Tensor, seed: int) -> bool:
+    """Set a generator back to a state; of another kind of device it gets a seed instead: returns whether."""
+    if state.shape == rng.get_state().shape:
+        rng.set_state(state)
+        return True
+    rng.manual_seed(seed)
+    return False
 
 
 def _choose_tier(

@@ -13,11 +13,12 @@ from diffusers import (
     DDIMScheduler,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from stylehead.teacher.check import check_teacher, read_json
 from stylehead.teacher.lora import add_lora
 from stylehead.teacher.paths import CONTROL_KINDS, TeacherPaths
+from stylehead.teacher.prompts import load_tokenizer
 from stylehead.teacher.schedule import Schedule
 from stylehead.teacher.single_file import load_from_file
 from stylehead.weights.model_files import ModelFile
@@ -69,7 +70,7 @@ def load_parts(
         vae=loader.load("vae", vae_dtype),
         unet=loader.load("unet", dtype),
         text_encoder=loader.load("text_encoder", dtype),
-        tokenizer=load_local(CLIPTokenizer.from_pretrained, tokenizer),
+        tokenizer=load_tokenizer(tokenizer),
         controlnets={
             kind: loader.load(f"controlnet_{kind}", dtype)
             for kind in CONTROL_KINDS

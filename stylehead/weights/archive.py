@@ -1,10 +1,10 @@
-"""Model archives that are not on the Hub: downloaded piece by piece, gone on with after a break, unpacked."""
+"""Models that are not on the Hub: downloaded piece by piece, gone on with after a break, unpacked."""
 
 import shutil
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from stylehead.errors import JobError
@@ -46,6 +46,30 @@ def fetch_models(url: str, folder: Path, progress: Callable[[int, int], None] | 
     flush_folder(folder.parent)
     part.unlink()
     return folder
+
+
+def fetch_files(
+    urls: Mapping[str, str], folder: Path, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Download single files into a folder; those that are there already are kept.
+
+    Args:
+        urls: Addresses by file name.
+        folder: Where they go; made if need be.
+        progress: Told bytes done and bytes in all, of the file that is coming.
+
+    Raises:
+        JobError: A server cannot be reached, or the connection broke; what has come is gone on with.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, url in urls.items():
+        target = folder / name
+        if target.is_file():
+            continue
+        part = folder / f"{name}.part"
+        download(url, part, progress)
+        part.rename(target)
+        flush_folder(folder)
 
 
 def download(url: str, part: Path, progress: Callable[[int, int], None] | None = None) -> None:

@@ -42,6 +42,8 @@ class Entry:
     """Known hashes by file name; others are recorded at the first fetch."""
     url: str | None = None
     """Archive to download when there is no repository."""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of single files by name, when there is neither."""
     by_hand: str | None = None
     """What to do by hand, for files that no program may fetch."""
     terms: str = ""
@@ -55,6 +57,9 @@ _OPENRAIL = (
 _CONTROLNET_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 _DEPTH_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 _INSIGHTFACE_URL = "https://github.com/deepinsight/insightface/releases/download/model-zoo"
+_LPIPS_PAGE = "https://github.com/richzhang/PerceptualSimilarity"
+_LPIPS_HEADS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1"
+_TORCH_MODELS = "https://download.pytorch.org/models"
 _INSIGHTFACE_TERMS = "https://github.com/deepinsight/insightface#license"
 
 _ENTRIES = (
@@ -187,6 +192,40 @@ _ENTRIES = (
         licence_url="https://github.com/openai/CLIP/blob/main/LICENSE",
         commercial=True,
         acceptance_needed=False,
+    ),
+    Entry(
+        id="lpips-alex",
+        title="LPIPS on AlexNet",
+        purpose="perceptual distance: method ld's profile release, and the metrics that need one",
+        repo_id=None,
+        revision=None,
+        files=("alexnet-owt-7be5be79.pth", "alex.pth"),
+        bytes=4 * 61_100_840,
+        licence="BSD-3-Clause (torchvision) and BSD-2-Clause (LPIPS)",
+        licence_url=_LPIPS_PAGE,
+        commercial=True,
+        acceptance_needed=False,
+        urls={
+            "alexnet-owt-7be5be79.pth": f"{_TORCH_MODELS}/alexnet-owt-7be5be79.pth",
+            "alex.pth": f"{_LPIPS_HEADS}/alex.pth",
+        },
+    ),
+    Entry(
+        id="lpips-vgg",
+        title="LPIPS on VGG16",
+        purpose="perceptual distance of the styleganfusion method",
+        repo_id=None,
+        revision=None,
+        files=("vgg16-397923af.pth", "vgg.pth"),
+        bytes=4 * 138_357_544,
+        licence="BSD-3-Clause (torchvision) and BSD-2-Clause (LPIPS)",
+        licence_url=_LPIPS_PAGE,
+        commercial=True,
+        acceptance_needed=False,
+        urls={
+            "vgg16-397923af.pth": f"{_TORCH_MODELS}/vgg16-397923af.pth",
+            "vgg.pth": f"{_LPIPS_HEADS}/vgg.pth",
+        },
     ),
     Entry(
         id="instruct-pix2pix",

@@ -6,6 +6,7 @@ one.
 """
 
 import os
+import re
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -108,6 +109,12 @@ def fetch(
             files = {path.name: store.hash_file(path) for path in sorted(folder.glob("*.onnx"))}
             _check_hashes(entry, folder, files)
             return _register(entry, folder, files, source=entry.url, revision=None)
+        if entry.urls:
+            folder = store.weights_folder(entry.id)
+            archive.fetch_files(entry.urls, folder, progress)
+            files = {name: store.hash_file(folder / name) for name in entry.urls}
+            _check_hashes(entry, folder, files)
+            return _register(entry, folder, files, source=", ".join(entry.urls.values()), revision=None)
         import huggingface_hub
 
         assert entry.repo_id is not None
@@ -186,13 +193,20 @@ def _check_hashes(entry: Entry, folder: Path, files: dict[str, FileFacts]) -> No
         blob = (folder / name).resolve().name
         if len(blob) == 64 and set(blob) <= set("0123456789abcdef") and blob != facts.sha256:
             raise JobError(f"{name} of {entry.title} came damaged.", f"rm {(folder / name).resolve()}")
-        if entry.sha256.get(name, facts.sha256) != facts.sha256:
-            raise JobError(f"{name} of {entry.title} is not the published file: its sha256 is another.")
+        if entry.sha256.get(name, facts.sha256) != facts.sha256 or not facts.sha256.startswith(_start(name)):
+            message = f"{name} of {entry.title} is not the published file: its sha256 is another."
+            raise JobError(message, f"rm {folder / name}")
         if record is not None and record.files.get(name, facts) != facts:
             raise JobError(
                 f"{name} of {entry.title} is not what it was on {record.date[:10]}.",
                 f"if you trust it: rm {store.home() / 'weights' / f'{entry.id}.json'}, and fetch again",
             )
+
+
+def _start(name: str) -> str:
+    """The first digits of a file's sha256 that torch's model files carry in their names, or nothing."""
+    named = re.search(r"-([0-9a-f]{8})\.pth$", name)
+    return named[1] if named else ""
 
 
 def _no_network(entry: Entry) -> MissingError:

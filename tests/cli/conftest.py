@@ -20,6 +20,7 @@ from stylehead.teacher import Teacher
 from stylehead.weights import presets
 
 sys.path.append(str(Path(__file__).parents[1] / "teacher"))
+sys.path.append(str(Path(__file__).parents[1] / "perception"))
 from tiny_teacher import write_tiny_editors, write_tiny_teacher
 
 

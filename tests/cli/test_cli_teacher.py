@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from cli_helpers import Outcome, Run
+from ldm_layout import write_checkpoint
+from lpips_seeded import seeded_heads, seeded_trunk
+from safetensors.torch import save_file
 from tiny_teacher import tiny_autoencoder, write_tiny_depth_estimator
 from typer.testing import CliRunner
 
@@ -16,7 +19,10 @@ from stylehead.export import showcase
 from stylehead.jobs import models
 from stylehead.jobs.needs import list_needs
 from stylehead.methods.config import StylizeConfig
-from stylehead.weights import presets
+from stylehead.perception.lpips import Lpips
+from stylehead.teacher import Teacher, shapes
+from stylehead.teacher.parts import TeacherParts
+from stylehead.weights import presets, store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ONE_STEP = ("--iterations", "1", "--preview-every", "0", "--checkpoint-every", "0", "--out", "r")
@@ -140,7 +146,7 @@ def test_what_is_in_the_catalogue_completes_a_teacher(
 WRONG = [
     (("--diffusion", "no/where"), 3, "hf download no/where"),
     (("--diffusion", "realistic-vision-v5.1"), 3, "stylehead weights fetch realistic-vision-v5.1"),
-    (("--diffusion", "file.safetensors"), 2, "diffusers layout"),
+    (("--diffusion", "file.safetensors"), 1, "is empty"),
     (("--diffusion", "xl"), 1, "only Stable Diffusion 1.x models can teach"),
     (("--diffusion", "empty"), 3, "lacks the folder"),
     (("--vae", "no/where"), 3, "`--vae` (=no/where)"),
@@ -175,3 +181,149 @@ def test_runs_of_older_settings_can_be_read() -> None:
     config = StylizeConfig.from_dict(older)
     assert (config.depth, config.memory) == ("rendered", "12")
     assert StylizeConfig.from_dict({**older, "depth": False, "save_memory": False}).depth == "none"
+
+
+# --------------------------------------------------------------------------------- files that people have
+
+
+@pytest.fixture
+def parts(world: Path, monkeypatch: pytest.MonkeyPatch) -> TeacherParts:
+    """The networks of the embedded teacher; single files have their sizes."""
+    found = Teacher.load(world / "teacher").parts
+    sizes = {
+        "unet": dict(found.unet.config),
+        "vae": dict(found.vae.config),
+        "text_encoder": found.text_encoder.config.to_dict(),
+        "controlnet_canny": dict(found.controlnets["canny"].config),
+        "controlnet_depth": dict(found.controlnets["depth"].config),
+    }
+    monkeypatch.setattr(shapes, "STABLE_DIFFUSION_15", sizes)
+    monkeypatch.setattr("stylehead.weights.recognise._WIDTHS", {8: "Stable Diffusion 1.x", 9: "the future"})
+    names = ("in_channels", "cross_attention_dim")
+    single = {name: sizes["unet"][name] for name in names}
+    single["block_out_channels"] = tuple(sizes["unet"]["block_out_channels"])
+    monkeypatch.setattr("stylehead.teacher.check.SINGLE_FILE", single)
+    return found
+
+
+ALONE = ("--no-canny", "--depth", "none")
+
+
+def test_a_single_file_with_a_lora_teaches(
+    loading: Run, world: Path, home: Path, parts: TeacherParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint(Path("my model.safetensors"), parts)
+    named = ("--diffusion", "my model.safetensors", *ALONE)
+    for more in ((), ("--dry-run",)):
+        without = loading(*HAMSTER, *named, *more)
+        assert (without.code, "needs a tokenizer beside it" in without.err) == (3, True), without
+        assert "stylehead weights fetch clip-tokenizer" in without.err
+    monkeypatch.setattr("stylehead.jobs.needs.local_tokenizer", lambda: world / "teacher" / "tokenizer")
+    assert loading(*HAMSTER, *named, "--dry-run").code == 0
+    layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
+    down = torch.ones(2, parts.unet.get_submodule(layer).weight.shape[1])
+    up = torch.ones(len(parts.unet.get_submodule(layer).weight), 2)
+    save_file({f"unet.{layer}.lora_A.weight": down, f"unet.{layer}.lora_B.weight": up}, "ink.safetensors")
+    outcome = loading(*HAMSTER, *named, "--lora", "ink.safetensors:0.5", "--lora", "ink.safetensors")
+    assert outcome.code == 0, outcome
+    facts = manifest()
+    assert facts["teacher"] == {
+        "diffusion": "my model.safetensors",
+        "lora_1": "ink.safetensors:0.5",
+        "lora_2": "ink.safetensors",
+    }
+    assert facts["config"]["lora"] == ["ink.safetensors:0.5", "ink.safetensors"]
+    ids = [weight["id"] for weight in facts["weights"]]
+    assert "my model.safetensors/checkpoint/my model.safetensors" in ids
+    assert "ink.safetensors/ink.safetensors" in ids
+    assert loading("stylize", "--resume", "r", "--iterations", "2").code == 0
+
+
+def test_a_lora_that_is_none_is_refused_before_anything_is_loaded(loading: Run, world: Path) -> None:
+    shutil.copytree(world / "teacher", "my-model")
+    save_file({"emb_params": torch.ones(2, 768)}, "word.safetensors")
+    for more in ((), ("--dry-run",)):
+        outcome = loading(*HAMSTER, "--diffusion", "my-model", "--lora", "word.safetensors", *more)
+        assert (outcome.code, "is a textual inversion, not a LoRA" in outcome.err) == (1, True)
+    missing = loading(*HAMSTER, "--diffusion", "my-model", "--lora", "none.safetensors")
+    assert (missing.code, "`--lora` (=none.safetensors) is no file" in missing.err) == (2, True)
+    assert not Path("r").exists()
+
+
+INDEX, SCHEDULE = "model_index.json", "scheduler/scheduler_config.json"
+CANNOT_TEACH = {
+    "inpainting": ("unet/config.json", {"in_channels": 9}, "is an inpainting model"),
+    "SDXL": (INDEX, {"_class_name": "StableDiffusionXLPipeline"}, "is a StableDiffusionXLPipeline"),
+    "Flux": (INDEX, {"_class_name": "FluxPipeline"}, "is a FluxPipeline"),
+    "SD 2 v": (SCHEDULE, {"prediction_type": "v_prediction"}, "predicts `v_prediction`"),
+    "SD 2": ("unet/config.json", {"cross_attention_dim": 1024}, "where the UNet takes 1024"),
+    "distilled": ("unet/config.json", {"time_cond_proj_dim": 256}, "is a distilled model (LCM)"),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_TEACH)
+def test_run_and_dry_run_refuse_with_the_same_sentence(loading: Run, world: Path, name: str) -> None:
+    shutil.copytree(world / "teacher", "my-model")
+    file, values, sentence = CANNOT_TEACH[name]
+    path = Path("my-model") / file
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(before | values))
+    said = []
+    for more in ((), ("--dry-run",)):
+        outcome = loading(*HAMSTER, "--diffusion", "my-model", *more)
+        assert (outcome.code, sentence in outcome.err) == (1, True), outcome
+        said.append([line for line in outcome.err.splitlines() if "error" in line or "hint" in line])
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("how", ["no autoencoder", "pickles only"])
+def test_what_is_missing_inside_of_a_folder_is_said_by_both(loading: Run, world: Path, how: str) -> None:
+    shutil.copytree(world / "teacher", "my-model")
+    if how == "no autoencoder":
+        shutil.rmtree("my-model/vae")
+    else:
+        weights = Path("my-model/unet/diffusion_pytorch_model.safetensors")
+        weights.rename(weights.with_suffix(".bin"))
+    said = []
+    for more in ((), ("--dry-run",)):
+        outcome = loading(*HAMSTER, "--diffusion", "my-model", *more)
+        assert outcome.code == 3, outcome
+        said.append([line for line in outcome.err.splitlines() if "error" in line or "hint" in line])
+    assert said[0] == said[1]
+    assert ("--vae" in said[0][1]) == (how == "no autoencoder")
+
+
+def test_the_end_of_a_prompt_that_is_not_read_is_named(loading: Run, world: Path) -> None:
+    shutil.copytree(world / "teacher", "my-model")
+    length = int(Teacher.load("my-model").parts.tokenizer.model_max_length)
+    prompt = " ".join(["a"] * length + ["so", "Sad"])
+    for more in ((), ("--dry-run",)):
+        again = (*ONE_STEP, "--overwrite")
+        outcome = loading("stylize", "--prompt", prompt, *again, "--diffusion", "my-model", *more)
+        assert outcome.code == 0, outcome
+        assert "does not read the end of the prompt" in outcome.err
+        assert "so Sad' is lost" in " ".join(outcome.err.split())
+    short = loading("stylize", "--prompt", "a rosa", "--diffusion", "my-model", "--dry-run", "--out", "q")
+    assert "lost" not in short.err
+
+
+def test_at_full_scale_a_perceptual_distance_asks_for_lpips(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for method, trunk in (("ld", "alex"), ("styleganfusion", "vgg")):
+        config = StylizeConfig.from_dict({"prompt": "a", "method": method, "perceptual_weight": 0.05})
+        need = list_needs(config, presets.panohead_preset()).find("features")
+        assert need is not None
+        assert need.name == f"lpips-{trunk}"
+        assert need.problem is not None
+        assert need.problem.hint == f"stylehead weights fetch lpips-{trunk}, or --perceptual-weight 0"
+    folder = store.weights_folder("lpips-alex")
+    folder.mkdir(parents=True)
+    torch.save(seeded_trunk("alex"), folder / "alexnet-owt-7be5be79.pth")
+    torch.save(seeded_heads("alex"), folder / "alex.pth")
+    store.write_record(store.Record("lpips-alex", folder, {}, "a test", None, store.now()))
+    config = StylizeConfig.from_dict({"prompt": "a", "perceptual_weight": 0.05})
+    needs = list_needs(config, presets.panohead_preset())
+    network = models._load_features(needs, "cpu")
+    assert isinstance(network, Lpips)
+    assert network.name == "alex"

@@ -25,7 +25,7 @@ def test_everything_that_the_full_preset_needs_is_listed() -> None:
 
 @pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE)
 def test_entries_are_whole(entry: catalogue.Entry) -> None:
-    assert sum(source is not None for source in (entry.repo_id, entry.url, entry.by_hand)) == 1
+    assert sum(map(bool, (entry.repo_id, entry.url, entry.by_hand, entry.urls))) == 1
     assert entry.licence_url.startswith("https://")
     assert entry.files
     assert entry.revision is None or len(entry.revision) == 40

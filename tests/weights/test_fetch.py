@@ -211,6 +211,29 @@ def test_two_processes_do_not_fetch_at_once(pack: tuple[Server, Entry]) -> None:
         fetch.fetch(entry, fetch.plan(entry))
 
 
+def two_files(server: Server, name: str) -> Entry:
+    """An entry of two single files, one of which may carry the start of its hash in its name."""
+    urls = {name: f"{server.address}/trunk", "heads.pth": f"{server.address}/heads"}
+    return dataclasses.replace(CATALOGUE["lpips-alex"], files=tuple(urls), urls=urls)
+
+
+def test_single_files_come_one_by_one_and_are_checked_by_their_names() -> None:
+    trunk = os.urandom(5000)
+    start = hashlib.sha256(trunk).hexdigest()[:8]
+    with serving(Server({"/trunk": trunk, "/heads": b"heads"})) as server:
+        entry = two_files(server, f"net-{start}.pth")
+        record = fetch_from(server, entry)
+        assert (record.path / f"net-{start}.pth").read_bytes() == trunk
+        assert set(record.files) == {f"net-{start}.pth", "heads.pth"}
+        server.requests.clear()
+        fetch_from(server, entry)
+        assert server.requests == []
+        other = dataclasses.replace(two_files(server, "net-00000000.pth"), id="lpips-vgg")
+        with pytest.raises(JobError, match=r"net-00000000\.pth of LPIPS on AlexNet is not the published"):
+            fetch_from(server, other)
+    assert store.read_record("lpips-vgg") is None
+
+
 def test_local_folders_are_registered_where_they_lie(tmp_path: Path) -> None:
     folder = tmp_path / "canny"
     folder.mkdir()
