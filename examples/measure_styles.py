@@ -21,7 +21,7 @@ from stylehead.evaluation.table import format_cell
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.mini.captions import place_prompt
-from stylehead.perception.loading import load_encoders
+from stylehead.perception.loading import open_perception
 from stylehead.weights.presets import mini_preset
 
 YAWS_DEG = (-60.0, 0.0, 60.0, 180.0)
@@ -32,7 +32,7 @@ COLUMNS = [find_column(name) for name in ("style", "id_rank1", "id", "diversity_
 def measure(runs: Sequence[Path], people: int) -> dict[str, dict[str, Cell]]:
     """The numbers of every run, by its name; the untouched generator first."""
     preset = mini_preset()
-    encoders = load_encoders(preset)
+    encoders = open_perception(preset)
     generator = PanoHead.load(preset.require_generator())
     latents = {seed: latent_from_seed(generator, seed, psi=PSI) for seed in range(people)}
     untouched = Looks(render_portraits(generator, latents, YAWS_DEG), encoders)

@@ -33,6 +33,16 @@ def bytes_to_01(images: Tensor) -> Tensor:
     return images.float() / 255
 
 
+def as_pm1(images: Tensor) -> Tensor:
+    """Return images [...] in -1..1: bytes are scaled, floats are in that range already."""
+    return bytes_to_pm1(images) if images.dtype == torch.uint8 else images
+
+
+def as_01(images: Tensor) -> Tensor:
+    """Return images [...] in 0..1: bytes are scaled, and so are floats, from -1..1."""
+    return bytes_to_01(images) if images.dtype == torch.uint8 else to_01(images)
+
+
 def to_01(image_pm1: Tensor) -> Tensor:
     """Scale images [...] from -1..1 to 0..1."""
     return image_pm1 * 0.5 + 0.5

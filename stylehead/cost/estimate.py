@@ -23,7 +23,7 @@ from stylehead.methods import Perception, Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import FaceVectors
 from stylehead.perception.depth import DepthEstimator
-from stylehead.perception.image_text import ImageTextSpace
+from stylehead.perception.roles import ImageText
 from stylehead.teacher import EpsPair, Teacher
 
 TEACHER, REST = "teacher", "rest"
@@ -48,7 +48,7 @@ class Blueprint:
     generator: PanoHead
     teacher: Teacher | None = None
     depth_estimator: DepthEstimator | None = None
-    image_text: ImageTextSpace | None = None
+    image_text: ImageText | None = None
     faces: FaceVectors | None = None
     features: FeatureMaps | None = None
     others: Mapping[str, nn.Module] = field(default_factory=dict)

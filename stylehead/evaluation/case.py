@@ -10,10 +10,12 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.portraits import Portraits
-from stylehead.images import perceptual_vectors
-from stylehead.perception.encoders import Encoders, Faces
+from stylehead.images import perceptual_vectors, resize
+from stylehead.perception.roles import Encoders, FaceEmbeddings
 
 BATCH = 16
+DEPTH_SIZE = 128
+"""Height and width at which estimated depth is kept: the difference of two shapes needs no more."""
 NEAR_FRONT_DEG = 30.0
 """Faces are compared in views whose yaw is within plus or minus this: beyond, there is not enough face."""
 
@@ -37,44 +39,48 @@ class Looks:
         return self.portraits.pick(yaws_deg=yaws)
 
     @cached_property
-    def faces(self) -> Faces:
+    def faces(self) -> FaceEmbeddings:
         """Who is in the near-front views: unit vectors [N,F,D], and where a face was found [N,F]."""
-        network = self.encoders.need("face")
-        images = self.near_front.images
-        parts = [network.faces(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
-        vectors, found = (torch.cat(part).unflatten(0, images.shape[:2]) for part in zip(*parts, strict=True))
-        return Faces(vectors, found)
+        network, images = self.encoders.require("faces"), self.near_front.images
+        with torch.no_grad():
+            parts = [network.faces(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
+        joined = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+        vectors, found = (part.unflatten(0, images.shape[:2]) for part in joined)
+        return FaceEmbeddings(vectors, found)
 
     @cached_property
     def meanings(self) -> Tensor:
         """Image-text embeddings, unit vectors [N,V,D]."""
-        return self._all(self.encoders.need("image_text").pictures)
+        return self._all(self.encoders.require("image_text").images)
 
     @cached_property
     def inception(self) -> Tensor:
         """Inception features [N,V,2048]."""
-        return self._all(self.encoders.need("inception").features)
+        return self._all(self.encoders.require("inception").features)
 
     @cached_property
     def styles(self) -> Tensor:
         """Numbers of the styles that the classifier names, [N,V]."""
-        return self._all(self.encoders.need("style").styles)
+        return self._all(self.encoders.require("recogniser").styles)
 
     @cached_property
     def nearness(self) -> Tensor:
-        """Estimated inverse depth [N,V,1,h,w]."""
-        return self._all(self.encoders.need("depth").nearness)
+        """Estimated inverse depth [N, V, 1, DEPTH_SIZE, DEPTH_SIZE]."""
+        network = self.encoders.require("depth")
+        return self._all(lambda images: resize(network.nearness(images), DEPTH_SIZE))
 
     def perceptual(self, column: int) -> Tensor:
         """Vectors [N,F] of one side whose squared distances are perceptual; not kept, they are large."""
-        network = self.encoders.need("perceptual")
-        images = self.portraits.images[:, column]
-        return torch.cat([perceptual_vectors(network.maps(chunk)) for chunk in images.split(self.batch)])
+        network, images = self.encoders.require("features"), self.portraits.images[:, column]
+        with torch.no_grad():
+            parts = [perceptual_vectors(network.maps(chunk)) for chunk in images.split(self.batch)]
+        return torch.cat(parts).cpu()
 
-    def _all(self, look: Callable[[Tensor], Tensor]) -> Tensor:
+    def _all(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
         images = self.portraits.images
-        seen = [look(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
-        return torch.cat(seen).unflatten(0, images.shape[:2])
+        with torch.no_grad():
+            parts = [encode(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
+        return torch.cat(parts).cpu().unflatten(0, images.shape[:2])
 
 
 class Reference(NamedTuple):

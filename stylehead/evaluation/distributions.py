@@ -53,7 +53,7 @@ def embedded_sets(case: Case) -> FeatureSets:
     Raises:
         MissingError: CLIP measures, so that FID, KID and CMMD can be measured.
     """
-    network = case.encoders.need("image_text")
+    network = case.encoders.require("image_text")
     if network.is_clip:
         raise MissingError("This stands in for FID and KID where the embedded encoders measure.")
     return feature_sets(case, "meanings", network.name)

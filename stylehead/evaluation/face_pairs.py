@@ -33,5 +33,5 @@ def face_pairs(case: Case) -> FacePairs:
     found = both.first(after.found) & both.second(before.found)
     if not found.any():
         raise MissingError("No face was found in any pair of pictures.")
-    provenance = Provenance.of(both, case.encoders.need("face").name)
+    provenance = Provenance.of(both, case.encoders.require("faces").name)
     return FacePairs(both.first(after.vectors), both.second(before.vectors), found, provenance)

@@ -16,7 +16,7 @@ from stylehead.methods.config import TeacherSettings
 from stylehead.methods.registry import method_class
 from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
-from stylehead.perception.image_text import ClipSpace, EmbeddedSpace
+from stylehead.perception.image_text import Clip, EmbeddedImageText
 from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _looking(needs: Inventory) -> dict[str, Any]:
     if asked.image_text:
         clip = _folder(needs, "clip")
         embedded = clip is not None and clip.is_file()
-        found["image_text"] = EmbeddedSpace.on_paper() if embedded else ClipSpace.on_paper(clip)
+        found["image_text"] = EmbeddedImageText.on_paper() if embedded else Clip.on_paper(clip)
         others["clip"] = found["image_text"].network
     with torch.device("meta"):
         if asked.faces:

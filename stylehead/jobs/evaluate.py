@@ -35,7 +35,7 @@ from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import first_manifest, load_stylizer
 from stylehead.jobs.training import Job, Training
 from stylehead.mini.captions import place_prompt
-from stylehead.perception.loading import EncoderFiles, load_encoders
+from stylehead.perception.loading import EncoderFiles, open_perception
 from stylehead.runs import MANIFEST, RunDirectory, check_free
 from stylehead.teacher.sources import local_folder
 from stylehead.weights.presets import resolve_preset
@@ -121,7 +121,7 @@ class Evaluation:
         arguments = self._arguments
         folders = [open_folder(path) for path in arguments.images]
         wanted, discovery = self._wanted()
-        encoders = load_encoders(self._weights, self._encoder_files(), device=self._device)
+        encoders = open_perception(self._weights, files=self._encoder_files(), device=self._device)
         setting = Setting.open(self._generator, self._weights, encoders, arguments)
         self._train(wanted)
         sources = [*self._sources(wanted, discovery), *(RowSource.of_folder(folder) for folder in folders)]

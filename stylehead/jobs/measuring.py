@@ -25,7 +25,7 @@ from stylehead.jobs.experiments import STYLE_FILE, FoundRun, Wanted
 from stylehead.jobs.report import Progress, Report
 from stylehead.methods.config import StylizeConfig
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
-from stylehead.perception.encoders import Encoders
+from stylehead.perception.roles import Encoders
 from stylehead.runs import slugify
 from stylehead.weights.presets import Preset
 

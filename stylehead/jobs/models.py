@@ -47,14 +47,15 @@ def _load_teacher(config: StylizeConfig, needs: Inventory, device: str) -> "Teac
 
 def _load_perception(needs: Inventory, device: str) -> "Perception":
     from stylehead.methods import Perception
-    from stylehead.perception.image_text import ClipSpace, EmbeddedSpace, ImageTextSpace
+    from stylehead.perception.image_text import Clip, EmbeddedImageText
+    from stylehead.perception.roles import ImageText
 
     clip, faces = needs.path("clip"), needs.path("faces")
-    space: ImageTextSpace | None = None
+    space: ImageText | None = None
     if clip is not None and clip.is_dir():
-        space = ClipSpace.load(clip, device)
+        space = Clip.load(clip, device)
     elif clip is not None:
-        space = EmbeddedSpace.load(clip, needs.preset.teacher / "tokenizer", device)
+        space = EmbeddedImageText.load(clip, needs.preset.teacher / "tokenizer", device)
     if faces is None:
         return Perception(space)
     from stylehead.perception.embedded import IdentityEncoder

@@ -43,7 +43,7 @@ from stylehead.methods.config import ImageTextSettings, StylizeConfig, TeacherSe
 from stylehead.methods.draws import Sampling
 from stylehead.methods.registry import Variant, declare
 from stylehead.methods.views import Groups, Scene
-from stylehead.perception.image_text import ImageTextSpace
+from stylehead.perception.roles import ImageText
 from stylehead.teacher import WITHOUT, Teacher
 
 FaceVectors = Callable[[Tensor], Tensor]
@@ -57,7 +57,7 @@ S = TypeVar("S", bound=StylizeConfig)
 class Perception(NamedTuple):
     """Frozen networks that look at pictures; None where there is none."""
 
-    image_text: ImageTextSpace | None = None
+    image_text: ImageText | None = None
     faces: FaceVectors | None = None
 
 
@@ -75,7 +75,7 @@ class Networks(NamedTuple):
     teacher: Teacher | None = None
     features: FeatureMaps | None = None
     depth_estimator: DepthFunction | None = None
-    image_text: ImageTextSpace | None = None
+    image_text: ImageText | None = None
     faces: FaceVectors | None = None
 
 

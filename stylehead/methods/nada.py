@@ -19,7 +19,7 @@ from stylehead.geometry import conditioning_camera, random_cameras
 from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.views import Groups, Scene
-from stylehead.perception.image_text import ImageTextSpace
+from stylehead.perception.roles import ImageText
 from stylehead.settings import Count, Positive, Share, refuse
 
 FLOOR = 0.1
@@ -149,7 +149,7 @@ def direction_loss(moves: Tensor, direction: Tensor, *, floor: float = FLOOR) ->
     return 1 - (functional.normalize(moves, dim=1, eps=floor) @ direction).mean()
 
 
-def text_meaning(space: ImageTextSpace, text: str) -> Tensor:
+def text_meaning(space: ImageText, text: str) -> Tensor:
     """Return the mean [D] of a text's unit vectors over the space's templates."""
     return space.texts([template.format(text) for template in space.templates]).mean(dim=0)
 

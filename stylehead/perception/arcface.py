@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
-from stylehead.perception.encoders import Faces
+from stylehead.perception.roles import FaceEmbeddings
 
 DETECTION_SIZE = 640
 
 
 class ArcFace:
-    """Finds the largest face of a picture and says who it is.
+    """Finds the largest face of a picture and embeds it (protocol `Faces`).
 
     Args:
         analyser: An insightface `FaceAnalysis`, prepared.
@@ -52,17 +52,17 @@ class ArcFace:
             raise JobError(f"{folder} holds no usable face models: {error}") from error
         return cls(analyser, folder.name)
 
-    def faces(self, images: Tensor) -> Faces:
-        """Embed the largest face of each uint8 picture [B,3,R,R]; zeros where there is none."""
+    def faces(self, images: Tensor) -> FaceEmbeddings:
+        """Embed the largest face of each byte picture [B, 3, R, R]; zeros where there is none."""
         vectors, found = torch.zeros(len(images), self.dimension), torch.zeros(len(images), dtype=torch.bool)
         for row, image in enumerate(images):
             bgr = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()[..., ::-1])
-            seen = self.analyser.get(bgr)
-            if seen:
-                largest = max(seen, key=_area)
+            faces = self.analyser.get(bgr)
+            if faces:
+                largest = max(faces, key=_area)
                 vectors[row] = torch.from_numpy(np.asarray(largest.embedding, np.float32))
                 found[row] = True
-        return Faces(functional.normalize(vectors, dim=1), found)
+        return FaceEmbeddings(functional.normalize(vectors, dim=1), found)
 
 
 def _area(face: Any) -> float:

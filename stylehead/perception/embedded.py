@@ -1,14 +1,14 @@
-"""Small networks that look at pictures of the embedded world: who is it, what is it called, which style?
+"""Small networks for pictures of the embedded world: embedded faces, pictures and captions; styles.
 
-They measure; the method itself never asks them (except the perceptual distance, which compares features of
-the image-text encoder, as a full-scale run compares features of a large image network).
+They measure; likelihood distillation itself does not need them.
 """
 
 import itertools
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
 from stylehead.files import save_tensors
-from stylehead.images import resize
+from stylehead.images import as_pm1, resize
 from stylehead.mini.captions import STYLES
+from stylehead.perception.roles import FaceEmbeddings, file_name
 
 INPUT_SIZE = 128
 IDENTITY_SIZE = 96
@@ -101,6 +102,16 @@ def blurred(images: Tensor, radius: float) -> Tensor:
 class Saved(nn.Module):
     """A network with one file."""
 
+    title: ClassVar[str]
+    """What it is called beside its numbers."""
+    name: str = "untrained"
+    """Its title and the start of the file's sha256."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
     def save(self, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
         """Write weights in half precision, atomically."""
         save_tensors(Path(path), {name: t.half() for name, t in self.state_dict().items()}, metadata)
@@ -122,15 +133,18 @@ class Saved(nn.Module):
             network.load_state_dict(state)
         except (SafetensorError, RuntimeError) as error:
             raise JobError(f"{path} does not hold a {cls.__name__}.") from error
+        network.name = file_name(cls.title, Path(path))
         return network.eval().requires_grad_(False)
 
 
 class IdentityEncoder(Saved):
-    """Pictures to unit vectors that agree for the same person, photographed or in a style.
+    """Embeds faces so that they agree for the same person, photographed or in a style (protocol `Faces`).
 
     What a style leaves of a person is shape, so this sees local contrast only; and where something is in the
     face says more of who it is than what it looks like, so the last maps are read place by place.
     """
+
+    title = "mini identity"
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,9 +157,16 @@ class IdentityEncoder(Saved):
         places = functional.relu(self.reduce(self.trunk.maps(image_pm1)[-1]))
         return functional.normalize(self.head(places.flatten(1)), dim=1)
 
+    def faces(self, images: Tensor) -> FaceEmbeddings:
+        """Embed pictures, each of which is taken for a face."""
+        vectors = self(as_pm1(images.to(self.device)))
+        return FaceEmbeddings(vectors, torch.ones(len(vectors), dtype=torch.bool, device=self.device))
+
 
 class StyleClassifier(Saved):
-    """Pictures to logits over `STYLES`; never used in training anything."""
+    """Classifies pictures by style (protocols `Recogniser` and `Features`); it trains no other network."""
+
+    title = "mini style classifier"
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,12 +178,22 @@ class StyleClassifier(Saved):
         logits: Tensor = self.head(self.trunk(image_pm1))
         return logits
 
+    def styles(self, images: Tensor) -> Tensor:
+        """Indices [B] of the most likely styles, in the order of `STYLES`."""
+        return self(as_pm1(images.to(self.device))).argmax(dim=1)
+
+    def maps(self, images: Tensor) -> Sequence[Tensor]:
+        """Feature maps for perceptual distances."""
+        return self.trunk.maps(as_pm1(images.to(self.device)))
+
 
 class ImageTextEncoder(Saved):
-    """Pictures and captions to unit vectors that agree when one describes the other.
+    """Embeds pictures and captions as unit vectors that agree when one describes the other.
 
     Captions are token numbers of the embedded tokenizer; words count, their order does not.
     """
+
+    title = "mini image-text"
 
     def __init__(self, vocab_size: int = 0) -> None:
         super().__init__()

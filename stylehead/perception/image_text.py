@@ -1,8 +1,8 @@
-"""Spaces that compare pictures with texts, with gradients for pictures: CLIP, and the embedded one."""
+"""Networks that compare pictures with texts: CLIP, and the embedded one."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -10,43 +10,34 @@ from torch.nn import functional
 
 from stylehead.constants import like
 from stylehead.errors import JobError, MissingError
-from stylehead.images import to_01
+from stylehead.images import as_01, as_pm1
 from stylehead.mini.captions import SHAPES
 from stylehead.perception.embedded import EMBEDDING, ImageTextEncoder
+from stylehead.perception.roles import file_name
 from stylehead.perception.templates import IMAGENET_TEMPLATES
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+_SIZES = {768: "B", 1024: "L", 1280: "H"}
 
 
-class ImageTextSpace(Protocol):
-    """Puts pictures and texts into one space; its weights are frozen.
-
-    `templates` are sentences around `{}` over which the meaning of a text is averaged.
-    """
-
-    templates: tuple[str, ...]
-
-    def images(self, image_pm1: Tensor) -> Tensor:
-        """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D], differentiably."""
-
-    def texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts as unit vectors [N, D]."""
-
-
-class ClipSpace:
-    """A frozen CLIP.
+class Clip:
+    """A frozen CLIP; see the protocol `ImageText`.
 
     Args:
         network: A `CLIPModel`.
         tokenizer: Its `CLIPTokenizer`.
     """
 
+    is_clip = True
     templates: tuple[str, ...] = IMAGENET_TEMPLATES
 
     def __init__(self, network: Any, tokenizer: Any) -> None:
         self.network, self.tokenizer = network.eval().requires_grad_(False), tokenizer
-        self.size: int = network.config.vision_config.image_size
+        vision = network.config.vision_config
+        self.size: int = vision.image_size
+        letter = _SIZES.get(vision.hidden_size, str(vision.hidden_size))
+        self.name = f"CLIP ViT-{letter}/{vision.patch_size}" + (f"-{self.size}" if self.size != 224 else "")
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
@@ -86,12 +77,9 @@ class ClipSpace:
         with torch.device("meta"):
             return cls(CLIPModel(config), None)
 
-    def images(self, image_pm1: Tensor) -> Tensor:
-        """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]; square ones are seen whole."""
-        return self.images_01(to_01(image_pm1))
-
-    def images_01(self, image_01: Tensor) -> Tensor:
-        """Embed pictures in 0..1, resized and normalised as CLIP was trained."""
+    def images(self, images: Tensor) -> Tensor:
+        """Embed pictures as unit vectors [B, D]; resized and normalised as CLIP was trained, not cropped."""
+        image_01 = as_01(images.to(self.network.device))
         pixels = functional.interpolate(image_01, size=self.size, mode="bicubic", antialias=True).clamp(0, 1)
         mean, std = (like(c, pixels).reshape(1, 3, 1, 1) for c in (MEAN, STD))
         pooled = self.network.vision_model(pixel_values=(pixels - mean) / std).pooler_output
@@ -103,12 +91,12 @@ class ClipSpace:
         if self.network.device.type == "meta":  # no tokenizer on paper
             return torch.empty(len(texts), self.network.config.projection_dim, device="meta")
         tokens = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
-        seen = self.network.text_model(**tokens.to(self.network.device))
-        return functional.normalize(self.network.text_projection(seen.pooler_output), dim=1)
+        pooled = self.network.text_model(**tokens.to(self.network.device)).pooler_output
+        return functional.normalize(self.network.text_projection(pooled), dim=1)
 
 
-class EmbeddedSpace:
-    """The image-text encoder of the embedded world.
+class EmbeddedImageText:
+    """The image-text encoder of the embedded world; see the protocols `ImageText` and `Features`.
 
     Its templates are the shapes of the captions that it learned from: CLIP's speak of photographs, sketches
     and cartoons of things, which in this world are styles.
@@ -116,12 +104,14 @@ class EmbeddedSpace:
     Args:
         network: Frozen.
         tokenizer: The embedded tokenizer.
+        name: Goes beside its numbers.
     """
 
+    is_clip = False
     templates: tuple[str, ...] = SHAPES
 
-    def __init__(self, network: ImageTextEncoder, tokenizer: Any) -> None:
-        self.network, self.tokenizer = network.eval().requires_grad_(False), tokenizer
+    def __init__(self, network: ImageTextEncoder, tokenizer: Any, name: str = "mini image-text") -> None:
+        self.network, self.tokenizer, self.name = network.eval().requires_grad_(False), tokenizer, name
 
     @classmethod
     def load(cls, path: Path, tokenizer: Path, device: str = "cpu") -> Self:
@@ -134,7 +124,8 @@ class EmbeddedSpace:
         from transformers import CLIPTokenizer
 
         network = ImageTextEncoder.load(path).to(device)
-        return cls(network, CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True))
+        words = CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True)
+        return cls(network, words, file_name("mini image-text", path))
 
     @classmethod
     def on_paper(cls) -> Self:
@@ -142,14 +133,18 @@ class EmbeddedSpace:
         with torch.device("meta"):
             return cls(ImageTextEncoder(), None)
 
-    def images(self, image_pm1: Tensor) -> Tensor:
-        """Embed pictures [B, 3, R, R] in -1..1 as unit vectors [B, D]."""
-        return self.network.encode_image(image_pm1)
+    def images(self, images: Tensor) -> Tensor:
+        """Embed pictures as unit vectors [B, D]."""
+        return self.network.encode_image(as_pm1(images.to(self.network.device)))
+
+    def maps(self, images: Tensor) -> Sequence[Tensor]:
+        """Feature maps of the picture branch."""
+        return self.network.trunk.maps(as_pm1(images.to(self.network.device)))
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Embed texts as unit vectors [N, D]; words count, their order does not."""
-        device = next(self.network.parameters()).device
+        device = self.network.device
         if device.type == "meta":  # no tokenizer on paper
             return torch.empty(len(texts), EMBEDDING, device="meta")
         tokens = self.tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")

@@ -19,7 +19,7 @@ EXTRA = 'pip install "stylehead[metrics]"'
 
 
 class Inception:
-    """Pool features of Inception, as FID and KID want them.
+    """Pool features of Inception, over which FID and KID are defined (protocol `PooledFeatures`).
 
     Args:
         network: torch-fidelity's feature extractor.
@@ -55,9 +55,10 @@ class Inception:
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Features [B,2048] of uint8 pictures [B,3,R,R]."""
+        """Features [B, 2048] of byte pictures [B, 3, R, R]."""
         (features,) = self.network(images.to(self.device))
-        return features.cpu()
+        pooled: Tensor = features
+        return pooled
 
 
 def _build(extractor: Any, state: Any) -> Any:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stylehead.images import as_pm1, resize
 from stylehead.mini.captions import STYLES
 from stylehead.perception.embedded import Saved
+from stylehead.perception.roles import FaceEmbeddings
 
 JUDGED_SIZE = 128
 _PATCH = 4
@@ -54,11 +56,7 @@ class PatchTrunk(nn.Module):
 
     def forward(self, image_pm1: Tensor) -> Tensor:
         """Map pictures [B,3,R,R] in -1..1 (resized to 128 when they are not) to [B,128,8,8]."""
-        if image_pm1.shape[-1] != JUDGED_SIZE:
-            image_pm1 = functional.interpolate(
-                image_pm1, size=JUDGED_SIZE, mode="bilinear", align_corners=False, antialias=True
-            )
-        x = self.stages[0](self.patches(image_pm1))
+        x = self.stages[0](self.patches(resize(image_pm1, JUDGED_SIZE)))
         for halving, stage in zip(self.halvings, self.stages[1:], strict=True):
             x = stage(halving(x))
         normed: Tensor = self.norm(x)
@@ -66,7 +64,9 @@ class PatchTrunk(nn.Module):
 
 
 class StyleJudge(Saved):
-    """Which of the embedded styles a picture shows."""
+    """Classifies pictures by style (protocol `Recogniser`)."""
+
+    title = "mini style judge"
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,9 +78,15 @@ class StyleJudge(Saved):
         logits: Tensor = self.head(self.trunk(image_pm1).mean(dim=(2, 3)))
         return logits
 
+    def styles(self, images: Tensor) -> Tensor:
+        """Indices [B] of the most likely styles, in the order of `STYLES`."""
+        return self(as_pm1(images.to(self.device))).argmax(dim=1)
+
 
 class IdentityJudge(Saved):
-    """Pictures to unit vectors that agree for the same person; sees colours, and every place of the face."""
+    """Embeds faces by their colours and by every place of the face (protocol `Faces`)."""
+
+    title = "mini identity judge"
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,6 +98,11 @@ class IdentityJudge(Saved):
         """Map [B,3,R,R] in -1..1 to unit vectors [B,64]."""
         places = functional.gelu(self.reduce(self.trunk(image_pm1)))
         return functional.normalize(self.head(places.flatten(1)), dim=1)
+
+    def faces(self, images: Tensor) -> FaceEmbeddings:
+        """Embed pictures, each of which is taken for a face."""
+        vectors = self(as_pm1(images.to(self.device)))
+        return FaceEmbeddings(vectors, torch.ones(len(vectors), dtype=torch.bool, device=self.device))
 
 
 def judged_share(judge: StyleJudge, images_pm1: Tensor, style: str) -> float:

@@ -1,114 +1,134 @@
-"""Which encoders measure: the embedded ones of the mini preset, those of the catalogue, or the user's own."""
+"""Opening networks that look at pictures: the preset's own, the catalogue's, or the user's."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from stylehead.errors import MissingError
-from stylehead.perception.encoders import Encoders, MiniFaces, MiniImageText, MiniStyles
+from stylehead.perception.roles import Encoders, Role
 from stylehead.weights.catalogue import accepted, find, local_path
 from stylehead.weights.presets import Preset
 
-ENTRIES = {
-    "face": "insightface-buffalo_l",
+ENTRIES: dict[Role, str] = {
+    "faces": "insightface-buffalo_l",
     "image_text": "clip-vit-b32",
     "depth": "depth-anything-v2-small",
 }
-"""Entries of the catalogue that measure at full scale."""
+"""Entries of the catalogue at full scale."""
+_ONLY_EMBEDDED: dict[Role, str] = {
+    "recogniser": "a classifier of its styles",
+    "features": "a feature network for perceptual distances",
+}
 
 
 class EncoderFiles(NamedTuple):
-    """Files of the user, which take the place of what the preset would measure with."""
+    """Files of the user, which take the place of what the preset would bring."""
 
     clip: Path | None = None
     faces: Path | None = None
     depth: Path | None = None
     inception: Path | None = None
 
+    def of(self, role: Role) -> Path | None:
+        """Return the one of a role, if it is given."""
+        path: Path | None = getattr(self, "clip" if role == "image_text" else role, None)
+        return path
 
-def load_encoders(preset: Preset, files: EncoderFiles | None = None, *, device: str = "cpu") -> Encoders:
-    """Load every encoder that is there; the others are missing with a reason.
+
+def open_perception(
+    preset: Preset,
+    roles: Collection[Role] = get_args(Role),
+    *,
+    files: EncoderFiles | None = None,
+    device: str = "cpu",
+) -> Encoders:
+    """Open the networks that are there; the others are missing with a reason.
 
     Args:
-        preset: Whose pictures are measured.
-        files: Encoders to use instead.
+        preset: Whose pictures they will see.
+        roles: Which are wanted; the others stay None.
+        files: Networks to use instead.
         device: Where they compute.
 
     Raises:
         StyleheadError: A file of the user is not what it should be.
     """
-    files = files or EncoderFiles()
-    found: dict[str, Any] = {}
-    why: dict[str, MissingError] = {
-        "inception": MissingError("FID and KID need Inception.", "--inception FILE")
-    }
-    if preset.companions:
-        found |= _embedded(preset, device, why)
-    else:
-        found |= _catalogued(device, why)
-    loaders = _loaders()
-    for role, path in {
-        "image_text": files.clip,
-        "face": files.faces,
-        "depth": files.depth,
-        "inception": files.inception,
-    }.items():
-        if path is not None:
-            found[role] = loaders[role](path, device)
-    return Encoders(**found, why=why)
+    networks: dict[str, Any] = {}
+    why: dict[str, MissingError] = {}
+    for role in roles:
+        path = (files or EncoderFiles()).of(role)
+        try:
+            if path is not None:
+                networks[role] = _load(role, path, device)
+            elif preset.companions:
+                networks[role] = _embedded(preset, role, device)
+            else:
+                networks[role] = _load(role, _catalogued(role), device)
+        except _NotHereError as reason:
+            why[role] = reason
+    return Encoders(**networks, why=why)
 
 
-def _embedded(preset: Preset, device: str, why: dict[str, MissingError]) -> dict[str, Any]:
-    builders: dict[str, tuple[str, Callable[[Path], Any]]] = {
-        "face": ("faces", lambda path: MiniFaces(path, device)),
-        "image_text": (
-            "image_text",
-            lambda path: MiniImageText(path, preset.teacher / "tokenizer", device),
-        ),
-        "style": ("recogniser", lambda path: MiniStyles(path, device)),
-    }
-    found = {}
-    for measured, (role, build) in builders.items():
-        path = preset.companion(role)
-        if path is None:
-            why[measured] = preset.lacks(role)
-        else:
-            found[measured] = build(path)
-    if "style" in found:
-        found["perceptual"] = found["style"]
-    why["depth"] = MissingError(f"The {preset.name} preset has no depth estimator.", "--depth-model FOLDER")
-    return found
+class _NotHereError(MissingError):
+    """A network that a preset does not bring: no failure, only a reason."""
 
 
-def _catalogued(device: str, why: dict[str, MissingError]) -> dict[str, Any]:
-    found, loaders = {}, _loaders()
-    for role, entry_id in ENTRIES.items():
-        path = local_path(entry_id)
-        if path is None:
-            command = f"stylehead weights fetch {entry_id}"
-            why[role] = MissingError(f"{find(entry_id).title} is not here.", command)
-        elif not accepted(entry_id):
-            why[role] = MissingError(
-                f"The licence of {find(entry_id).title} is not accepted.",
-                f"stylehead weights fetch {entry_id} --accept-license {entry_id}",
-            )
-        else:
-            found[role] = loaders[role](path, device)
-    none = "Only the embedded world has {}."
-    why["style"] = MissingError(none.format("a classifier of its styles"))
-    why["perceptual"] = MissingError(none.format("a feature network for perceptual distances"))
-    return found
+def _embedded(preset: Preset, role: Role, device: str) -> Any:
+    """Open the network of a role that belongs to the embedded generator."""
+    from stylehead.perception.embedded import IdentityEncoder, StyleClassifier
+    from stylehead.perception.image_text import EmbeddedImageText
+
+    if role == "inception":
+        raise _no_inception()
+    if role == "depth":
+        raise _NotHereError(f"The {preset.name} preset has no depth estimator.", "--depth-model FOLDER")
+    # Perceptual distances are computed over the classifier's features: it takes part in no training.
+    companion = "recogniser" if role == "features" else role
+    path = preset.companion(companion)
+    if path is None:
+        reason = preset.lacks(companion)
+        raise _NotHereError(reason.message, reason.hint)
+    if role == "image_text":
+        return EmbeddedImageText.load(path, preset.teacher / "tokenizer", device)
+    return (IdentityEncoder if role == "faces" else StyleClassifier).load(path).to(device)
 
 
-def _loaders() -> dict[str, Callable[[Path, str], Any]]:
-    from stylehead.perception.arcface import ArcFace
-    from stylehead.perception.clip import Clip
+def _catalogued(role: Role) -> Path:
+    """Find the weights of a role among those of the catalogue that are here and may be used."""
+    if role == "inception":
+        raise _no_inception()
+    if role in _ONLY_EMBEDDED:
+        raise _NotHereError(f"Only the embedded world has {_ONLY_EMBEDDED[role]}.")
+    entry = find(ENTRIES[role])
+    path = local_path(entry.id)
+    if path is None:
+        raise _NotHereError(f"{entry.title} is not here.", f"stylehead weights fetch {entry.id}")
+    if not accepted(entry.id):
+        raise _NotHereError(
+            f"The licence of {entry.title} is not accepted.",
+            f"stylehead weights fetch {entry.id} --accept-license {entry.id}",
+        )
+    return path
+
+
+def _no_inception() -> _NotHereError:
+    return _NotHereError("FID and KID need Inception.", "--inception FILE")
+
+
+def _load(role: Role, path: Path, device: str) -> Any:
+    """Load the full-scale network of a role from its file or folder."""
+    if role == "image_text":
+        from stylehead.perception.image_text import Clip
+
+        return Clip.load(path, device)
+    if role == "faces":
+        from stylehead.perception.arcface import ArcFace
+
+        return ArcFace.load(path, device)
+    if role == "depth":
+        from stylehead.perception.depth import DepthEstimator
+
+        return DepthEstimator.load(path, device=device)
     from stylehead.perception.inception import Inception
-    from stylehead.perception.monocular import MonocularDepth
 
-    return {
-        "image_text": Clip.load,
-        "face": ArcFace.load,
-        "depth": MonocularDepth.load,
-        "inception": Inception.load,
-    }
+    return Inception.load(path, device)

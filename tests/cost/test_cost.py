@@ -22,7 +22,7 @@ from stylehead.methods.config import StylizeConfig, TeacherSettings, profile
 from stylehead.methods.registry import BUILT_IN, method_class
 from stylehead.methods.views import Scene
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
-from stylehead.perception.image_text import EmbeddedSpace
+from stylehead.perception.image_text import EmbeddedImageText
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
 
@@ -109,7 +109,7 @@ def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, meth
     generator, config = tiny(), StylizeConfig.from_dict(settings)
     needs = method_class(method).needed(config)
     networks = ImageTextEncoder(8).eval().requires_grad_(False), IdentityEncoder().eval()
-    seeing = Perception(EmbeddedSpace(networks[0], Words()), networks[1].requires_grad_(False))
+    seeing = Perception(EmbeddedImageText(networks[0], Words()), networks[1].requires_grad_(False))
     own = teacher if needs.teacher else None
     stylizer = Stylizer(
         copy.deepcopy(generator), generator, own, config, features=networks[0].trunk.maps, perception=seeing
@@ -125,7 +125,7 @@ def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, meth
     paper = dataclasses.replace(
         paper,
         teacher=paper.teacher if needs.teacher else None,
-        image_text=EmbeddedSpace.on_paper(),
+        image_text=EmbeddedImageText.on_paper(),
         faces=faces,
         features=trunk.requires_grad_(False).maps,
     )

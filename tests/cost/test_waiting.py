@@ -15,7 +15,7 @@ from stylehead.methods import trainer
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
-from stylehead.perception.image_text import ClipSpace
+from stylehead.perception.image_text import Clip
 from stylehead.teacher import conditions
 from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper
 
@@ -102,7 +102,7 @@ def networks() -> Blueprint:
         generator,
         teacher_on_paper(dict.fromkeys(STABLE_DIFFUSION_15), torch.float16),
         DepthEstimator(depth_skeleton().half()),
-        image_text=ClipSpace.on_paper(None),
+        image_text=Clip.on_paper(None),
         faces=faces,
         features=features,
         device="cuda",

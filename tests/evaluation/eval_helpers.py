@@ -1,5 +1,7 @@
 """What the evaluation tests share: small random encoders and portraits."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,7 +12,7 @@ from stylehead.evaluation.metrics.cmmd import SCALE, gaussian_kernels
 from stylehead.evaluation.metrics.kid import cubic_kernels
 from stylehead.evaluation.mmd import unbiased_mmd2
 from stylehead.evaluation.portraits import Portraits
-from stylehead.perception.encoders import Encoders, Faces
+from stylehead.perception.roles import Encoders, FaceEmbeddings
 
 YAWS = (-30.0, 0.0, 30.0, 180.0)
 
@@ -30,18 +32,18 @@ class RandomNetwork:
         small = functional.interpolate(images.float() / 255, size=8, mode="bilinear", antialias=True)
         return (small.flatten(1) - 0.5) @ self.projection
 
-    def pictures(self, images: Tensor) -> Tensor:
+    def images(self, images: Tensor) -> Tensor:
         return functional.normalize(self.features(images), dim=1)
 
-    def text(self, prompt: str) -> Tensor:
-        rng = torch.Generator().manual_seed(len(prompt))
-        return functional.normalize(torch.randn(12, generator=rng), dim=0)
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        rows = [torch.randn(12, generator=torch.Generator().manual_seed(len(text))) for text in texts]
+        return functional.normalize(torch.stack(rows), dim=1)
 
-    def faces(self, images: Tensor) -> Faces:
+    def faces(self, images: Tensor) -> FaceEmbeddings:
         found = torch.tensor(
             [self.blind_to is None or int(image[0, 0, 0]) != self.blind_to for image in images]
         )
-        return Faces(self.pictures(images) * found[:, None], found)
+        return FaceEmbeddings(self.images(images) * found[:, None], found)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         small = functional.interpolate(images.float(), size=8, mode="bilinear", antialias=True)

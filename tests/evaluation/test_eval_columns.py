@@ -17,10 +17,11 @@ from eval_helpers import (
 
 from stylehead.errors import MissingError, UsageError
 from stylehead.evaluation import columns as columns_module
-from stylehead.evaluation.case import Case, Looks, Reference, Target
+from stylehead.evaluation.case import DEPTH_SIZE, Case, Looks, Reference, Target
 from stylehead.evaluation.columns import all_columns, find_column, measure_row
 from stylehead.evaluation.numbers import Dash, Number
-from stylehead.perception.encoders import Encoders
+from stylehead.images import resize
+from stylehead.perception.roles import Encoders
 
 COLUMNS = all_columns()
 NAMES = [column.name for column in COLUMNS]
@@ -63,7 +64,7 @@ def test_batch_size_changes_nothing(rows) -> None:
 
 def test_distributions_are_over_the_pictures_that_both_have(rows) -> None:
     network = RandomNetwork()
-    ours, theirs = (network.pictures(random_portraits(seed).images.flatten(0, 1)) for seed in (1, 3))
+    ours, theirs = (network.images(random_portraits(seed).images.flatten(0, 1)) for seed in (1, 3))
     assert rows[False]["fd_mini"].value == pytest.approx(frechet_distance(ours, theirs), rel=1e-6)
     assert rows[False]["kd_mini"].value == pytest.approx(kernel_distance(ours, theirs), rel=1e-6)
     raw = [network.features(random_portraits(seed).images.flatten(0, 1)) for seed in (1, 3)]
@@ -118,7 +119,7 @@ def test_pictures_without_geometry_get_dashes() -> None:
 
 def test_no_encoder_no_truth_no_number_but_reasons() -> None:
     missing = MissingError("It is not here.", "fetch it")
-    encoders = Encoders(why={role: missing for role in ("face", "image_text", "perceptual", "style")})
+    encoders = Encoders(why={role: missing for role in ("faces", "image_text", "features", "recogniser")})
     looks = Looks(random_portraits(1), encoders)
     row = measure_row(Case(looks, looks, Target("a cat", "a cat")), COLUMNS)
     assert row["id"] == Dash("It is not here.", "fetch it")
@@ -148,7 +149,7 @@ def test_faces_that_are_not_found_are_counted() -> None:
     portraits.images[0, :, 0, 0, 0] = 77  # nobody sees a face of the first person
     portraits.images[1, 0, 0, 0, 0] = 77  # nor of the second from one of three sides
     portraits.images[portraits.images[:, :, 0, 0, 0] != 77][:, 0, 0, 0].clamp_(max=76)
-    blind = dataclasses.replace(encoders, face=RandomNetwork(blind_to=77))
+    blind = dataclasses.replace(encoders, faces=RandomNetwork(blind_to=77))
     untouched = random_portraits(2)
     untouched.images[:, :, 0, 0, 0] = 0
     case = Case(Looks(portraits, blind), Looks(untouched, blind), Target("a cat", "pixar"))
@@ -176,3 +177,10 @@ def test_small_pictures_are_compared_at_the_size_of_the_truth() -> None:
     target = dataclasses.replace(case.target, truth=large)
     row = measure_row(Case(case.stylised, case.untouched, target), COLUMNS)
     assert torch.isfinite(torch.tensor(row["gt_psnr"].value))
+
+
+def test_estimated_depth_is_kept_small() -> None:
+    looks = Looks(random_portraits(1), random_encoders())
+    assert looks.nearness.shape == (5, len(YAWS), 1, DEPTH_SIZE, DEPTH_SIZE)
+    first = RandomNetwork().nearness(looks.portraits.images[0])
+    torch.testing.assert_close(looks.nearness[0], resize(first, DEPTH_SIZE))

@@ -1,4 +1,4 @@
-"""The networks that look: CLIP, ArcFace, Inception, depth and the embedded ones behind one face."""
+"""One protocol a role: CLIP, ArcFace, Inception, depth and the embedded networks."""
 
 import sys
 import types
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from stylehead.errors import JobError, MissingError
@@ -21,12 +20,9 @@ from stylehead.mini.captions import STYLES
 from stylehead.mini.tokens import write_tokenizer
 from stylehead.perception import loading
 from stylehead.perception.arcface import ArcFace
-from stylehead.perception.clip import Clip
-from stylehead.perception.encoders import Encoders
-from stylehead.perception.image_text import MEAN, STD
 from stylehead.perception.inception import EXTRA, Inception
-from stylehead.perception.loading import EncoderFiles, load_encoders
-from stylehead.perception.monocular import MonocularDepth
+from stylehead.perception.loading import EncoderFiles, open_perception
+from stylehead.perception.roles import Encoders
 from stylehead.weights.presets import Preset, mini_preset
 
 
@@ -50,28 +46,11 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_clip_is_that_of_transformers(clip_folder: Path) -> None:
-    clip, network = Clip.load(clip_folder), CLIPModel.from_pretrained(clip_folder).eval()
-    images = pictures(3, size=32)
-    mean, std = (torch.tensor(c).reshape(1, 3, 1, 1) for c in (MEAN, STD))
-    with torch.no_grad():
-        tokens = clip.tokenizer("Pixar character", return_tensors="pt")
-        whole = network(pixel_values=(images / 255 - mean) / std, **tokens)
-    torch.testing.assert_close(clip.pictures(images), whole.image_embeds, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(clip.text("Pixar character"), whole.text_embeds[0], atol=1e-5, rtol=1e-5)
-    assert clip.name == "CLIP ViT-32/8-32"
-
-
-def test_clip_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(MissingError, match="no CLIP folder"):
-        Clip.load(tmp_path / "nothing")
-    with pytest.raises(JobError, match="does not hold a CLIP"):
-        Clip.load(tmp_path)
-
-
 @pytest.mark.parametrize("role", ["clip", "face", "image_text", "style"])
 def test_batch_size_changes_nothing(role: str, clip_folder: Path) -> None:
-    encoders = load_encoders(mini_preset(), EncoderFiles(clip=clip_folder) if role == "clip" else None)
+    encoders = open_perception(
+        mini_preset(), files=EncoderFiles(clip=clip_folder if role == "clip" else None)
+    )
     images = pictures(6, size=128).unflatten(0, (2, 3))
     portraits = Portraits(images, (0, 1), (-30.0, 0.0, 30.0))
     what = {"clip": "meanings", "face": "faces", "image_text": "meanings", "style": "styles"}[role]
@@ -114,20 +93,6 @@ def test_arcface_models_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no face models") as caught:
         ArcFace.load(tmp_path)
     assert caught.value.hint == "stylehead weights fetch insightface-buffalo_l"
-
-
-def test_monocular_depth_passes_what_the_estimator_sees() -> None:
-    def estimator(image_pm1_: Tensor) -> Tensor:
-        return functional.interpolate(image_pm1_, size=16)[:, :1]
-
-    network = MonocularDepth(estimator, "tiny")  # type: ignore[arg-type]
-    images = pictures(2, size=16)
-    nearness = network.nearness(images)
-    assert nearness.shape == (2, 1, 128, 128)
-    expected = functional.interpolate(
-        bytes_to_pm1(images)[:, :1], (128, 128), mode="bilinear", antialias=True
-    )
-    torch.testing.assert_close(nearness, expected)
 
 
 class FakeExtractor(nn.Module):
@@ -204,26 +169,45 @@ def test_real_inception_features_of_fixed_pictures() -> None:
 # ------------------------------------------------------------------------------------------- putting together
 
 
+def test_only_the_roles_that_are_asked_for_are_opened() -> None:
+    encoders = open_perception(mini_preset(), ["faces"])
+    assert set(encoders.names()) == {"faces"}
+    assert encoders.why == {}
+
+
+def test_bytes_and_floats_are_the_same_pictures(clip_folder: Path) -> None:
+    images = pictures(2, size=128)
+    for encoders in (
+        open_perception(mini_preset()),
+        open_perception(mini_preset(), ["image_text"], files=EncoderFiles(clip=clip_folder)),
+    ):
+        one, other = (encoders.require("image_text").images(x) for x in (images, bytes_to_pm1(images)))
+        torch.testing.assert_close(one, other)
+    encoders = open_perception(mini_preset())
+    one, other = (encoders.require("faces").faces(x).vectors for x in (images, bytes_to_pm1(images)))
+    torch.testing.assert_close(one, other)
+
+
 def test_the_embedded_encoders_are_there() -> None:
-    encoders = load_encoders(mini_preset())
-    assert set(encoders.names()) == {"face", "image_text", "perceptual", "style"}
+    encoders = open_perception(mini_preset())
+    assert set(encoders.names()) == {"faces", "image_text", "features", "recogniser"}
     assert all(name.startswith("mini ") for name in encoders.names().values())
     with pytest.raises(MissingError, match="no depth estimator") as caught:
-        encoders.need("depth")
+        encoders.require("depth")
     assert caught.value.hint == "--depth-model FOLDER"
 
 
 def test_the_embedded_encoders_tell_styles_and_prompts_apart() -> None:
     from stylehead.evaluation.truth import open_truth
 
-    encoders, truth = load_encoders(mini_preset()), open_truth()
+    encoders, truth = open_perception(mini_preset()), open_truth()
     images = {style: truth.portraits(style, yaws_deg=[0.0]).images[:12, 0] for style in ("photo", "joker")}
     for style, batch in images.items():
-        named = encoders.need("style").styles(batch)
+        named = encoders.require("recogniser").styles(batch)
         assert (named == STYLES.index(style)).float().mean() > 0.5
-    text = encoders.need("image_text")
+    text = encoders.require("image_text")
     fit = {
-        style: float((text.pictures(batch) @ text.text("the joker")).mean())
+        style: float((text.images(batch) @ text.texts(["the joker"])[0]).mean())
         for style, batch in images.items()
     }
     assert fit["joker"] > fit["photo"]
@@ -236,13 +220,13 @@ def test_other_presets_take_what_the_catalogue_has(
     monkeypatch.setattr(loading, "local_path", lambda entry_id: paths.get(entry_id))
     monkeypatch.setattr(loading, "accepted", lambda _entry_id: True)
     preset = Preset("panohead", Path("g"), Path("t"), "terms", repair="fetch")
-    encoders = load_encoders(preset)
+    encoders = open_perception(preset)
     assert set(encoders.names()) == {"image_text"}
     with pytest.raises(MissingError, match="InsightFace") as caught:
-        encoders.need("face")
+        encoders.require("faces")
     assert caught.value.hint == "stylehead weights fetch insightface-buffalo_l"
     with pytest.raises(MissingError, match="embedded world"):
-        encoders.need("style")
+        encoders.require("recogniser")
 
 
 def test_a_licence_that_is_not_accepted_leaves_a_dash(
@@ -252,10 +236,10 @@ def test_a_licence_that_is_not_accepted_leaves_a_dash(
     monkeypatch.setattr(loading, "accepted", lambda entry_id: False)
     preset = Preset("panohead", Path("g"), Path("t"), "terms", repair="fetch")
     with pytest.raises(MissingError, match="licence of InsightFace") as caught:
-        load_encoders(preset).need("face")
+        open_perception(preset).require("faces")
     assert "--accept-license" in str(caught.value.hint)
 
 
 def test_a_network_that_nobody_knows_is_missing_with_its_role() -> None:
     with pytest.raises(MissingError, match="no network for depth"):
-        Encoders().need("depth")
+        Encoders().require("depth")

@@ -9,7 +9,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 from stylehead.errors import JobError, MissingError
 from stylehead.mini.tokens import write_tokenizer
 from stylehead.perception.embedded import ImageTextEncoder
-from stylehead.perception.image_text import MEAN, STD, ClipSpace, EmbeddedSpace, ImageTextSpace
+from stylehead.perception.image_text import MEAN, STD, Clip, EmbeddedImageText, ImageText
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +30,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["clip", "embedded"])
-def space(request: pytest.FixtureRequest, folder: Path) -> ImageTextSpace:
+def space(request: pytest.FixtureRequest, folder: Path) -> ImageText:
     if request.param == "clip":
-        return ClipSpace.load(folder)
-    return EmbeddedSpace.load(folder / "image_text.safetensors", folder)
+        return Clip.load(folder)
+    return EmbeddedImageText.load(folder / "image_text.safetensors", folder)
 
 
 def pictures() -> torch.Tensor:
     return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
 
 
-def test_pictures_and_texts_become_unit_vectors_of_one_length(space: ImageTextSpace) -> None:
+def test_pictures_and_texts_become_unit_vectors_of_one_length(space: ImageText) -> None:
     texts = ["a werewolf", "a marble statue", "a werewolf"]
     seen, read = space.images(pictures()), space.texts(texts)
     assert seen.shape[1] == read.shape[1]
@@ -53,7 +53,7 @@ def test_pictures_and_texts_become_unit_vectors_of_one_length(space: ImageTextSp
     assert all(template.count("{}") == 1 for template in space.templates)
 
 
-def test_gradients_reach_the_pictures_and_nothing_else(space: ImageTextSpace) -> None:
+def test_gradients_reach_the_pictures_and_nothing_else(space: ImageText) -> None:
     image = pictures()[:1].requires_grad_()
     goal = space.texts(["a werewolf"])[0]
 
@@ -71,19 +71,20 @@ def test_gradients_reach_the_pictures_and_nothing_else(space: ImageTextSpace) ->
 
 
 def test_clip_sees_pictures_as_it_was_trained(folder: Path) -> None:
-    space, network = ClipSpace.load(folder), CLIPModel.from_pretrained(folder).eval()
+    space, network = Clip.load(folder), CLIPModel.from_pretrained(folder).eval()
     mean, std = (torch.tensor(c).reshape(1, 3, 1, 1) for c in (MEAN, STD))
     with torch.no_grad():
         tokens = space.tokenizer("a werewolf", return_tensors="pt")
         whole = network(pixel_values=((pictures() + 1) / 2 - mean) / std, **tokens)
         torch.testing.assert_close(space.images(pictures()), whole.image_embeds, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(space.texts(["a werewolf"]), whole.text_embeds, atol=1e-5, rtol=1e-5)
+    assert space.name == "CLIP ViT-32/8-32"
 
 
 def test_spaces_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no CLIP folder"):
-        ClipSpace.load(tmp_path / "nothing")
+        Clip.load(tmp_path / "nothing")
     with pytest.raises(JobError, match="does not hold a CLIP"):
-        ClipSpace.load(tmp_path)
+        Clip.load(tmp_path)
     with pytest.raises(MissingError):
-        EmbeddedSpace.load(tmp_path / "image_text.safetensors", tmp_path)
+        EmbeddedImageText.load(tmp_path / "image_text.safetensors", tmp_path)

@@ -19,7 +19,7 @@ def measure_clip_img(case: Case) -> Number:
     if not reference.paired:
         raise MissingError(f"The reference ({reference.name}) does not show the same heads.")
     both = shared(case.stylised.portraits, reference.looks.portraits, "The reference pictures")
-    network = case.encoders.need("image_text")
+    network = case.encoders.require("image_text")
     values = clip_img(both.first(case.stylised.meanings), both.second(reference.looks.meanings))
     return mean_over_people(values, Provenance.of(both, network.name, f"to {reference.name}"))
 

@@ -14,8 +14,8 @@ def clip_text(images: Tensor, text: Tensor) -> Tensor:
 
 def prompt_cosines(case: Case) -> tuple[Tensor, Provenance]:
     """Cosines [N, V] of a row's pictures with its prompt, and what they were taken from."""
-    network = case.encoders.need("image_text")
-    cosines = clip_text(case.stylised.meanings, network.text(case.target.prompt))
+    network = case.encoders.require("image_text")
+    cosines = clip_text(case.stylised.meanings, network.texts([case.target.prompt])[0].cpu())
     return cosines, Provenance.of(case.stylised.portraits, network.name)
 
 

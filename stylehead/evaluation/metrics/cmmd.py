@@ -33,7 +33,7 @@ def gaussian_kernels(features: Tensor, reference: Tensor) -> Kernels:
 
 def measure_cmmd(case: Case) -> Number:
     """CMMD to the reference pictures; only with CLIP."""
-    network = case.encoders.need("image_text")
+    network = case.encoders.require("image_text")
     if not network.is_clip:
         raise MissingError("CMMD needs CLIP.", "give a folder with --clip")
     sets = feature_sets(case, "meanings", network.name)

@@ -10,7 +10,7 @@ from stylehead.images import resize
 
 def measure_dd_mono(case: Case) -> Number:
     """Change of the estimated depth inside the outline of the untouched head."""
-    network = case.encoders.need("depth")
+    network = case.encoders.require("depth")
     both = shared(case.stylised.portraits, case.untouched.portraits, "The untouched pictures")
     masks = case.untouched.portraits.masks
     if masks is None:

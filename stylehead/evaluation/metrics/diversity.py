@@ -19,7 +19,7 @@ def squared_distances(vectors: Tensor) -> Tensor:
 def measure_diversity(case: Case) -> Number:
     """Perceptual distance of stylised pictures of different people, side by side."""
     portraits = case.stylised.portraits
-    network = case.encoders.need("perceptual")
+    network = case.encoders.require("features")
     columns = range(len(portraits.yaws_deg))
     distances = torch.stack([squared_distances(case.stylised.perceptual(column)) for column in columns])
     return number(pair_statistic(distances.mean(dim=0)), Provenance.of(portraits, network.name))

@@ -31,7 +31,7 @@ def measure_diversity_id(case: Case) -> Number:
     seeds = [seed for seed, there in zip(views.seeds, usable.tolist(), strict=True) if there]
     distances = identity_distances(faces.vectors[usable])
     return number(
-        pair_statistic(distances), Provenance(seeds, views.yaws_deg, case.encoders.need("face").name)
+        pair_statistic(distances), Provenance(seeds, views.yaws_deg, case.encoders.require("faces").name)
     )
 
 

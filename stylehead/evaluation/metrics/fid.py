@@ -13,7 +13,7 @@ SANE_PICTURES = 2000
 
 def measure_fid(case: Case) -> Number:
     """FID to the reference pictures; refused over too few."""
-    sets = feature_sets(case, "inception", case.encoders.need("inception").name)
+    sets = feature_sets(case, "inception", case.encoders.require("inception").name)
     return frechet_number(case, sets, name="fid", sane=SANE_PICTURES)
 
 

@@ -9,7 +9,7 @@ from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, s
 
 def measure_gt_perceptual(case: Case) -> Number:
     """Perceptual distance to the true stylised pictures."""
-    network, truth = case.encoders.need("perceptual"), case.target.need_truth()
+    network, truth = case.encoders.require("features"), case.target.need_truth()
     both = shared(case.stylised.portraits, truth.portraits, "The true pictures")
     values = []
     for here, there in zip(*both.columns, strict=True):

@@ -20,7 +20,7 @@ def cubic_kernels(features: Tensor, reference: Tensor) -> Kernels:
 
 def measure_kid(case: Case) -> Number:
     """KID to the reference pictures, over all of them (no random subsets)."""
-    sets = feature_sets(case, "inception", case.encoders.need("inception").name)
+    sets = feature_sets(case, "inception", case.encoders.require("inception").name)
     return discrepancy_number(cubic_kernels(sets.features.flatten(0, 1), sets.reference), sets)
 
 

@@ -32,7 +32,8 @@ def named_style(named: Tensor, style: str) -> Tensor:
 def measure_style(case: Case) -> Number:
     """Share of pictures that the classifier recognises as the style of the target."""
     named = named_style(case.stylised.styles, case.target.style)
-    return mean_over_people(named, Provenance.of(case.stylised.portraits, case.encoders.need("style").name))
+    network = case.encoders.require("recogniser")
+    return mean_over_people(named, Provenance.of(case.stylised.portraits, network.name))
 
 
 COLUMN = Column(
