@@ -1,8 +1,7 @@
 """Cameras around a head: poses, intrinsics, 25-number labels, trajectories and the mirror.
 
 World: y up, the face looks along +z, one unit is the edge of the rendered box. Camera frame (OpenCV): x
-    right,
-y down, z forward. A ``camera_label`` is 25 numbers: the row-major 4x4 ``cam2world`` and the row-major 3x3
+right, y down, z forward. A `camera_label` is 25 numbers: the row-major 4x4 `cam2world` and the row-major 3x3
 intrinsics, normalised by the image size (principal point 0.5 in the centre).
 """
 
@@ -85,6 +84,23 @@ def camera_label(cam2world: Tensor, intrinsics: Tensor) -> Tensor:
 def split_label(label: Tensor) -> tuple[Tensor, Tensor]:
     """Split labels [B,25] into cam2world [B,4,4] and normalised intrinsics [B,3,3]."""
     return label[:, :16].reshape(-1, 4, 4), label[:, 16:25].reshape(-1, 3, 3)
+
+
+def project_points(points: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Project world points into pictures.
+
+    Args:
+        points: [B, M, 3].
+        label: Cameras [B, 25].
+
+    Returns:
+        Places in the picture [B, M, 2] in -1..1 (x right, y down), and distances from the camera [B, M].
+    """
+    cam2world, intrinsics = split_label(label)
+    offset = points - cam2world[:, None, :3, 3]
+    seen = offset @ cam2world[:, :3, :3]
+    pixels = (seen / seen[..., 2:].clamp(min=1e-6)) @ intrinsics.transpose(1, 2)
+    return pixels[..., :2] * 2 - 1, torch.linalg.vector_norm(offset, dim=-1)
 
 
 def camera_from_angles(

@@ -1,11 +1,14 @@
-"""Mesh files that open elsewhere: GLB (binary glTF 2.0), PLY and OBJ, each with the recipe inside."""
+"""Mesh files that open elsewhere, by trimesh: GLB and OBJ with the texture, PLY with colours, STL bare.
+
+All but STL, whose format has no room for it, carry the recipe.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from stylehead import __version__
 from stylehead.errors import UsageError
@@ -13,19 +16,28 @@ from stylehead.export.mesh import Mesh
 from stylehead.export.recipe import MESHES, Recipe, recipe_text
 from stylehead.files import atomic_write
 
-_FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125  # glTF component types
-_VERTICES, _INDICES = 34962, 34963  # glTF buffer targets
+AXES = "y is up, the face looks along +z"
+_UNLIT = "KHR_materials_unlit"
 
 
 def save_mesh(path: Path, mesh: Mesh, recipe: Recipe) -> None:
-    """Write a mesh, atomically; the suffix decides the format.
+    """Write a mesh, each file atomically; the suffix decides the format.
 
     Raises:
-        UsageError: The suffix is none of .glb, .ply, .obj.
+        UsageError: The suffix is none of .glb, .ply, .obj, .stl.
     """
     check_mesh_path(path)
-    writers = {".glb": _glb, ".ply": _ply, ".obj": _obj}
-    atomic_write(path, writers[path.suffix.lower()](mesh, recipe))
+    writers = {".glb": _glb, ".ply": _ply, ".obj": _obj, ".stl": _stl}
+    # What a file refers to is there before the file itself.
+    for name, data in reversed(list(writers[path.suffix.lower()](path, mesh, recipe).items())):
+        atomic_write(path.with_name(name), data)
+
+
+def mesh_outputs(path: Path) -> tuple[Path, ...]:
+    """Return all files that `save_mesh` writes for a path."""
+    if path.suffix.lower() != ".obj":
+        return (path,)
+    return path, path.with_name(f"{_stem(path)}.mtl"), path.with_name(f"{_stem(path)}.png")
 
 
 def check_mesh_path(path: Path) -> None:
@@ -34,91 +46,82 @@ def check_mesh_path(path: Path) -> None:
         raise UsageError(f"`--mesh` (={path}) must end in {', '.join(MESHES)}.")
 
 
-def srgb_to_linear(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Undo the sRGB curve: bytes to linear light in 0..1, which glTF wants at vertices."""
-    encoded = colours / 255
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+def _stem(path: Path) -> str:
+    """Name of the files beside an OBJ; its format can not refer to names with spaces."""
+    return "_".join(path.stem.split())
 
 
-def _glb(mesh: Mesh, recipe: Recipe) -> bytes:
-    linear = np.ones((len(mesh.vertices), 4))
-    linear[:, :3] = srgb_to_linear(mesh.colours)
-    parts = [
-        (mesh.vertices.astype("<f4"), _FLOAT, "VEC3", _VERTICES),
-        (mesh.normals.astype("<f4"), _FLOAT, "VEC3", _VERTICES),
-        ((linear * 65535).round().astype("<u2"), _UINT16, "VEC4", _VERTICES),
-        (mesh.faces.astype("<u4").ravel(), _UINT32, "SCALAR", _INDICES),
-    ]
-    views: list[dict[str, Any]] = []
-    accessors: list[dict[str, Any]] = []
-    binary = b""
-    for index, (array, component, kind, target) in enumerate(parts):
-        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": array.nbytes, "target": target})
-        accessors.append({"bufferView": index, "componentType": component, "count": len(array), "type": kind})
-        binary += array.tobytes()
-    accessors[0] |= {"min": mesh.vertices.min(0).tolist(), "max": mesh.vertices.max(0).tolist()}
-    accessors[2]["normalized"] = True
-    document = {
-        "asset": {
-            "version": "2.0",
-            "generator": f"stylehead {__version__}",
-            "extras": json.loads(recipe_text(recipe)),
-        },
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": "head"}],
-        "meshes": [{"primitives": [_PRIMITIVE]}],
-        "materials": [_SKIN],
-        "buffers": [{"byteLength": len(binary)}],
-        "bufferViews": views,
-        "accessors": accessors,
-    }
-    return _glb_container(json.dumps(document, separators=(",", ":")).encode(), binary)
+def _textured(mesh: Mesh, material: Any) -> Any:
+    """The surface, cut open, as trimesh takes it: v up."""
+    import trimesh
+
+    uv = mesh.atlas.uv.copy()
+    uv[:, 1] = 1 - uv[:, 1]
+    return trimesh.Trimesh(
+        mesh.surface.vertices[mesh.atlas.source],
+        mesh.atlas.faces,
+        vertex_normals=mesh.surface.normals[mesh.atlas.source],
+        visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
+        process=False,
+    )
 
 
-_PRIMITIVE = {"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3, "material": 0}
-_SKIN = {"name": "skin", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
+def _glb(path: Path, mesh: Mesh, recipe: Recipe) -> Mapping[str, bytes]:
+    import trimesh
+    from trimesh.exchange.gltf import export_glb
+
+    def finish(tree: dict[str, Any]) -> None:
+        # The colours are those of finished renders, with their light: a viewer must not light them again.
+        tree["materials"][0].setdefault("extensions", {})[_UNLIT] = {}
+        tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), _UNLIT]
+        tree["asset"]["generator"] = f"stylehead {__version__}"
+        tree["asset"]["extras"] = json.loads(recipe_text(recipe))
+
+    material = trimesh.visual.material.PBRMaterial(
+        name="head", baseColorTexture=Image.fromarray(mesh.texture), metallicFactor=0.0, roughnessFactor=1.0
+    )
+    scene = trimesh.Scene({"head": _textured(mesh, material)})
+    return {path.name: export_glb(scene, include_normals=True, tree_postprocessor=finish)}
 
 
-def _glb_container(document: bytes, binary: bytes) -> bytes:
-    document += b" " * (-len(document) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    chunks = _chunk(document, b"JSON") + _chunk(binary, b"BIN\0")
-    return b"glTF" + _uint32(2) + _uint32(12 + len(chunks)) + chunks
+def _obj(path: Path, mesh: Mesh, recipe: Recipe) -> Mapping[str, bytes]:
+    import trimesh
+    from trimesh.exchange.obj import export_obj
+
+    white, black = [255, 255, 255, 255], [0, 0, 0, 255]
+    material = trimesh.visual.material.SimpleMaterial(
+        image=Image.fromarray(mesh.texture), diffuse=white, ambient=white, specular=black
+    )
+    material.name = stem = _stem(path)
+    text, beside = export_obj(
+        _textured(mesh, material),
+        include_normals=True,
+        return_texture=True,
+        mtl_name=f"{stem}.mtl",
+        header=recipe_text(recipe),
+        digits=6,
+    )
+    return {path.name: f"{text.rstrip()}\n".encode(), **beside}
 
 
-def _chunk(data: bytes, kind: bytes) -> bytes:
-    return _uint32(len(data)) + kind + data
+def _ply(path: Path, mesh: Mesh, recipe: Recipe) -> Mapping[str, bytes]:
+    import trimesh
+    from trimesh.exchange.ply import export_ply
+
+    closed = trimesh.Trimesh(
+        mesh.surface.vertices,
+        mesh.surface.faces,
+        vertex_normals=mesh.surface.normals,
+        vertex_colors=mesh.colours,
+        process=False,
+    )
+    first, second, rest = export_ply(closed, vertex_normal=True).split(b"\n", 2)
+    comments = [f"comment {text}".encode() for text in (recipe_text(recipe), AXES)]
+    return {path.name: b"\n".join([first, second, *comments, rest])}
 
 
-def _uint32(number: int) -> bytes:
-    return number.to_bytes(4, "little")
+def _stl(path: Path, mesh: Mesh, _recipe: Recipe) -> Mapping[str, bytes]:
+    import trimesh
+    from trimesh.exchange.stl import export_stl
 
-
-def _ply(mesh: Mesh, recipe: Recipe) -> bytes:
-    header = [
-        "ply",
-        "format binary_little_endian 1.0",
-        f"comment {recipe_text(recipe)}",
-        f"element vertex {len(mesh.vertices)}",
-        *(f"property float {name}" for name in ("x", "y", "z", "nx", "ny", "nz")),
-        *(f"property uchar {name}" for name in ("red", "green", "blue")),
-        f"element face {len(mesh.faces)}",
-        "property list uchar uint vertex_indices",
-        "end_header\n",
-    ]
-    vertex = np.zeros(len(mesh.vertices), dtype=[("p", "<f4", 3), ("n", "<f4", 3), ("c", "u1", 3)])
-    vertex["p"], vertex["n"], vertex["c"] = mesh.vertices, mesh.normals, mesh.colours
-    face = np.zeros(len(mesh.faces), dtype=[("count", "u1"), ("v", "<u4", 3)])
-    face["count"], face["v"] = 3, mesh.faces
-    return "\n".join(header).encode() + vertex.tobytes() + face.tobytes()
-
-
-def _obj(mesh: Mesh, recipe: Recipe) -> bytes:
-    lines = [f"# {recipe_text(recipe)}", "o head"]
-    colours = mesh.colours / 255
-    for (x, y, z), (red, green, blue) in zip(mesh.vertices, colours, strict=True):
-        lines.append(f"v {x:.6f} {y:.6f} {z:.6f} {red:.4f} {green:.4f} {blue:.4f}")
-    lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.normals]
-    lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in mesh.faces + 1]
-    return ("\n".join(lines) + "\n").encode()
+    return {path.name: export_stl(trimesh.Trimesh(mesh.surface.vertices, mesh.surface.faces, process=False))}

@@ -2,6 +2,7 @@
 
 A recipe is a JSON object. It sits in a PNG text chunk, in the EXIF description of JPEG and WebP, in the
 comment of GIF and MP4, in the `extras` of a GLB asset, and in the comment lines of PLY and OBJ.
+STL has no room for one.
 """
 
 import json
@@ -18,7 +19,7 @@ Recipe = Mapping[str, Any]
 KEY = "stylehead"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 FILMS = (".mp4",)
-MESHES = (".glb", ".ply", ".obj")
+MESHES = (".glb", ".ply", ".obj", ".stl")
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -90,6 +91,8 @@ def _from_mesh(path: Path) -> str | None:
         length = int.from_bytes(data[12:16], "little")
         extras = json.loads(data[20 : 20 + length])["asset"].get("extras", {})
         return json.dumps(extras) if extras else None
+    if path.suffix.lower() == ".stl":
+        return None
     marker = b"comment " if path.suffix.lower() == ".ply" else b"# "
     for line in data[:65536].splitlines():
         if line.startswith(marker + b"{"):

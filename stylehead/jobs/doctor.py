@@ -16,7 +16,7 @@ from stylehead.units import format_bytes
 
 State = Literal["ok", "note", "failed", "missing"]
 EXTRAS = {
-    "mesh": (("skimage",), "meshes: render --mesh"),
+    "mesh": (("skimage", "fast_simplification", "xatlas", "trimesh", "scipy"), "meshes: render --mesh"),
     "mini": (("anny", "moderngl", "scipy"), "training the embedded models"),
 }
 """Optional parts of the installation: what they import, and what they are for."""

@@ -12,7 +12,7 @@ from stylehead.evaluation.columns import Column
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 from stylehead.evaluation.portraits import Portraits
 from stylehead.generator.renderer import camera_rays
-from stylehead.geometry import camera_from_angles, split_label
+from stylehead.geometry import camera_from_angles, project_points
 from stylehead.images import bytes_to_01, resize
 
 DEPTH_TOLERANCE = 0.03
@@ -57,7 +57,7 @@ def reprojection_error(view: View, other: View, *, tolerance: float = DEPTH_TOLE
     resolution = view.depth.shape[-1]
     rays = camera_rays(view.camera_label, resolution)
     points = rays.origins + rays.directions * view.depth.flatten(1)[..., None]
-    where, distance = _project(points, other.camera_label)
+    where, distance = project_points(points, other.camera_label)
     where = where.unflatten(1, (resolution, resolution))
 
     def looked_up(picture: Tensor) -> Tensor:
@@ -68,15 +68,6 @@ def reprojection_error(view: View, other: View, *, tolerance: float = DEPTH_TOLE
     shared = (seen & solid & (where.abs() < 1).all(dim=-1).flatten(1)).to(view.depth)
     difference = (looked_up(other.image_01) - view.image_01).abs().mean(dim=1).flatten(1)
     return (difference * shared).sum(dim=1) / shared.sum(dim=1)
-
-
-def _project(points: Tensor, camera_label: Tensor) -> tuple[Tensor, Tensor]:
-    """Where world points [B,M,3] are in a picture, -1..1 [B,M,2], and how far from the camera [B,M]."""
-    cam2world, intrinsics = split_label(camera_label)
-    offset = points - cam2world[:, None, :3, 3]
-    seen = offset @ cam2world[:, :3, :3]
-    pixels = (seen / seen[..., 2:].clamp(min=1e-6)) @ intrinsics.transpose(1, 2)
-    return pixels[..., :2] * 2 - 1, torch.linalg.vector_norm(offset, dim=-1)
 
 
 def measure_mv_reproj(case: Case) -> Number:
