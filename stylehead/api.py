@@ -163,6 +163,7 @@ def render(  # noqa: PLR0913
     mesh: AnyPath | None = None,
     mesh_resolution: int = 192,
     mesh_level: float | None = None,
+    triangles: int = 40_000,
     progress: OnStep | None = None,
 ) -> Rendered:
     """Render heads from all sides; `stylehead render`, but written only where `out` or `mesh` say.
@@ -184,9 +185,10 @@ def render(  # noqa: PLR0913
         fps: Frames a second of films.
         out: Folder for the files.
         overwrite: Replace earlier files.
-        mesh: Also write the surface: out.glb, out.ply or out.obj.
+        mesh: Also write a mesh: out.glb, out.obj, out.ply or out.stl.
         mesh_resolution: Grid points along an edge of the box.
         mesh_level: Density on the surface; where renders see it when not given.
+        triangles: Most triangles of the mesh.
         progress: Called after every view, for example `print`.
 
     Returns:
@@ -202,7 +204,7 @@ def render(  # noqa: PLR0913
         strength=tuple(strength) if isinstance(strength, Sequence) else (strength,),
         side_by_side=side_by_side, yaw_steps=yaw_steps, pitch=pitch, background=background, format=format,
         fps=fps, out=_path(out), overwrite=overwrite, mesh=_path(mesh), mesh_resolution=mesh_resolution,
-        mesh_level=mesh_level,
+        mesh_level=mesh_level, triangles=triangles,
     )  # fmt: skip
     rendered = render_job.render(arguments, _Caller(progress))
     if arguments.out is not None:

@@ -102,7 +102,7 @@ def render(  # noqa: PLR0913
     ] = False,
     mesh: Annotated[
         Path | None,
-        typer.Option(help="Also write the surface: out.glb, out.ply or out.obj.", rich_help_panel=MESH),
+        typer.Option(help="Also write a mesh: out.glb, out.obj, out.ply or out.stl.", rich_help_panel=MESH),
     ] = None,
     mesh_resolution: Annotated[
         int, typer.Option(help="Grid points along an edge of the box.", hidden=True, rich_help_panel=MESH)
@@ -116,6 +116,9 @@ def render(  # noqa: PLR0913
             rich_help_panel=MESH,
         ),
     ] = None,
+    triangles: Annotated[
+        int, typer.Option(help="Most triangles of the mesh.", rich_help_panel=MESH)
+    ] = 40_000,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -126,6 +129,7 @@ def render(  # noqa: PLR0913
             style=tuple(style or ()), strength=tuple(strength or ()), side_by_side=side_by_side,
             yaw_steps=yaw_steps, pitch=pitch, background=background, format=formats, fps=fps, out=out,
             overwrite=overwrite, mesh=mesh, mesh_resolution=mesh_resolution, mesh_level=mesh_level,
+            triangles=triangles,
         )  # fmt: skip
         check_render(arguments)
         from stylehead.jobs import render as job

@@ -21,6 +21,8 @@ from stylehead.images import Pixels
 
 DEFAULT_RESOLUTION = 192
 DEFAULT_TRIANGLES = 40_000
+PAINTED_VIEWS = len(VIEWS_DEG)
+"""Renders from which a mesh takes its colours."""
 TOOLS = {
     "skimage": "scikit-image",
     "fast_simplification": "fast-simplification",
@@ -50,7 +52,7 @@ def extract_mesh(
     resolution: int = DEFAULT_RESOLUTION,
     level: float | None = None,
     triangles: int = DEFAULT_TRIANGLES,
-    done: Callable[[float], Any] = lambda _share: None,
+    done: Callable[[int], Any] = lambda _count: None,
 ) -> Mesh:
     """Make the mesh of a head.
 
@@ -60,7 +62,7 @@ def extract_mesh(
         resolution: Grid points along an edge of the box.
         level: Density logit on the surface; None finds the one at which renders see it.
         triangles: Most triangles of the mesh.
-        done: Called with the share 0..1 of renders that are made, for progress.
+        done: Called with the number of views that are painted, of `PAINTED_VIEWS`, for progress.
 
     Raises:
         MissingError: A package is not installed.
@@ -70,9 +72,7 @@ def extract_mesh(
     surface = extract_surface(generator, ws, resolution=resolution, level=level, triangles=triangles)
     size = texture_size(generator.config.img_resolution)
     atlas = unwrap(surface.vertices, surface.faces, size=size)
-    views = paint_views(
-        generator, ws, surface.vertices[surface.faces], done=lambda count: done(count / len(VIEWS_DEG))
-    )
+    views = paint_views(generator, ws, surface.vertices[surface.faces], done=done)
     vertices = Points(surface.vertices, surface.normals)
     texture = bake_texture(vertices, atlas, views, size=size)
     return Mesh(surface, _vertex_colours(vertices, atlas, texture, paint(vertices, views)), atlas, texture)

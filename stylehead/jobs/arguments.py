@@ -81,6 +81,8 @@ class RenderArguments:
     """Grid points along an edge of the box."""
     mesh_level: float | None = None
     """Density on the surface; where renders see it when not given."""
+    triangles: int = 40_000
+    """Most triangles of the mesh."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ MAX_STRENGTH = 2.0
 MAX_YAW_STEPS = 720
 MAX_PITCH_DEG = 60.0
 MESH_RESOLUTION = (32, 512)
+TRIANGLES = (100, 2_000_000)
 MOST_STEPS = 10_000
 MOST_PEOPLE = 100_000
 
@@ -125,17 +126,19 @@ def check_mesh(arguments: RenderArguments, path: Path, *, heads: int) -> None:
         MissingError: A package is missing.
     """
     from stylehead.export.mesh import require_mesh_tools
-    from stylehead.export.mesh_files import check_mesh_path
+    from stylehead.export.mesh_files import check_mesh_path, mesh_outputs
 
     check_mesh_path(path)
     check_parents(path)
     _check_between("mesh_resolution", arguments.mesh_resolution, *MESH_RESOLUTION)
+    _check_between("triangles", arguments.triangles, *TRIANGLES)
     if heads != 1:
         raise UsageError("`--mesh` makes one head at a time.", "use --seed")
     if path.is_dir():
         raise UsageError(f"`--mesh` (={path}) is a folder, not a file.")
-    if path.exists() and not arguments.overwrite:
-        raise UsageError(f"{path} exists already.", "add --overwrite, or choose another name")
+    for output in mesh_outputs(path):
+        if output.exists() and not arguments.overwrite:
+            raise UsageError(f"{output} exists already.", "add --overwrite, or choose another name")
     require_mesh_tools()
 
 

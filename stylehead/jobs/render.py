@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stylehead.errors import UsageError
-from stylehead.export.mesh import Mesh, extract_mesh
+from stylehead.export.mesh import PAINTED_VIEWS, Mesh, extract_mesh
 from stylehead.export.mesh_files import save_mesh
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.showcase import angle_headings
@@ -137,10 +137,17 @@ class _Studio:
             remove_styles(self._generator)
 
     def _surface(self) -> Mesh:
-        resolution = self._arguments.mesh_resolution
-        self._report.note(f"Finding the surface on a grid of {resolution} points a side.")
-        level = self._arguments.mesh_level
-        return extract_mesh(self._generator, self._heads[0].ws, resolution=resolution, level=level)
+        arguments = self._arguments
+        self._report.note(f"Finding the surface on a grid of {arguments.mesh_resolution} points a side.")
+        with self._report.progress(total=PAINTED_VIEWS, label="Painting the mesh", unit="view") as shown:
+            return extract_mesh(
+                self._generator,
+                self._heads[0].ws,
+                resolution=arguments.mesh_resolution,
+                level=arguments.mesh_level,
+                triangles=arguments.triangles,
+                done=functools.partial(_show, shown, 0),
+            )
 
 
 @dataclass(frozen=True, eq=False)

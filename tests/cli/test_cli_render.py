@@ -221,18 +221,30 @@ def test_planes_are_computed_once_a_head(run: Run, monkeypatch: pytest.MonkeyPat
 # ----------------------------------------------------------------------------------------------------- meshes
 
 
-@pytest.mark.parametrize("suffix", ["glb", "ply", "obj"])
+@pytest.mark.parametrize("suffix", ["glb", "ply", "obj", "stl"])
 def test_meshes_open_elsewhere(run: Run, generator: PanoHead, suffix: str) -> None:
     grid = generator.prepare(generator.planes(latent_from_seed(generator, 0, psi=0.75)))
     points = torch.rand(1, 4000, 3, generator=torch.Generator().manual_seed(0)) * 0.8 - 0.4
     level = float(generator.sample_points(grid, points).density.detach().quantile(0.7))
-    command = (*SMALL, "--format", "gif", "--mesh", f"out/head.{suffix}", "--mesh-resolution", "40")
+    command = (
+        *SMALL,
+        "--format",
+        "gif",
+        "--mesh",
+        f"out/head.{suffix}",
+        "--mesh-resolution",
+        "40",
+        "--triangles",
+        "900",
+    )
     outcome = run(*command, "--mesh-level", str(level))
     assert outcome.code == 0, outcome
     assert f"mesh    out/head.{suffix}" in outcome.out
     mesh = trimesh.load(f"out/head.{suffix}", force="mesh")
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
     assert mesh.is_watertight
     assert mesh.volume > 0
+    assert len(mesh.faces) <= 900
     again = run(*command, "--mesh-level", str(level))
     assert again.code == 2
     assert f"out/head.{suffix} exists already." in again.err

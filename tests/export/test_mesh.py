@@ -12,7 +12,7 @@ import trimesh
 from mesh_viewer import drawn_unlit
 
 from stylehead.errors import JobError, MissingError, UsageError
-from stylehead.export.mesh import Mesh, extract_mesh, require_mesh_tools
+from stylehead.export.mesh import PAINTED_VIEWS, Mesh, extract_mesh, require_mesh_tools
 from stylehead.export.mesh_files import AXES, mesh_outputs, save_mesh
 from stylehead.export.recipe import read_recipe
 from stylehead.export.surface import Surface, extract_surface, is_closed, simplified, surface, vertex_normals
@@ -194,16 +194,16 @@ def test_a_generator_gives_a_closed_coloured_mesh_inside_the_crop() -> None:
     grid = generator.prepare(generator.planes(ws))
     points = torch.rand(1, 4000, 3) * 0.8 - 0.4
     level = float(generator.sample_points(grid, points).density.detach().quantile(0.7))
-    shares: list[float] = []
-    mesh = extract_mesh(generator, ws, resolution=40, level=level, triangles=900, done=shares.append)
+    counts: list[int] = []
+    mesh = extract_mesh(generator, ws, resolution=40, level=level, triangles=900, done=counts.append)
     solid = trimesh.Trimesh(mesh.surface.vertices, mesh.surface.faces, process=False)
     assert solid.is_watertight
     assert solid.volume > 0
     assert len(solid.faces) <= 900
     assert np.abs(mesh.surface.vertices[:, [0, 2]]).max() < 0.43
     assert mesh.colours.shape == mesh.surface.vertices.shape
-    assert shares == sorted(shares)
-    assert shares[-1] == 1
+    assert counts == sorted(counts)
+    assert counts[-1] == PAINTED_VIEWS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

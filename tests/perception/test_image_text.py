@@ -9,7 +9,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 from stylehead.errors import JobError, MissingError
 from stylehead.mini.tokens import write_tokenizer
 from stylehead.perception.embedded import ImageTextEncoder
-from stylehead.perception.image_text import MEAN, STD, Clip, EmbeddedImageText, ImageText
+from stylehead.perception.image_text import MEAN, STD, Clip, EmbeddedImageText
+from stylehead.perception.roles import ImageText
 
 
 @pytest.fixture(scope="module")
