@@ -56,6 +56,7 @@ class VaeRecipe:
     def __init__(self, source: PictureSource, *, batch: int = 6, fixed_encoder: bool = False) -> None:
         torch.manual_seed(0)
         self.model: Any = new_vae()
+        self.fixed_encoder = fixed_encoder
         if fixed_encoder:
             self.model.encoder.requires_grad_(False)
             self.model.quant_conv.requires_grad_(False)
@@ -93,8 +94,14 @@ class VaeRecipe:
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write the diffusers folder, with the scale that gives latents unit variance."""
         assert isinstance(averaged, AutoencoderKL)
-        averaged.register_to_config(scaling_factor=round(latent_scale(averaged, self.source), 5))
+        averaged.register_to_config(scaling_factor=self._scale(averaged, folder / "ip2p" / "vae"))
         averaged.half().save_pretrained(folder / "ip2p" / "vae", safe_serialization=True)
+
+    def _scale(self, averaged: AutoencoderKL, before: Path) -> float:
+        """Of the latents; an encoder that stays keeps the one that others were trained with."""
+        if self.fixed_encoder and before.is_dir():
+            return float(AutoencoderKL.load_config(before)["scaling_factor"])
+        return round(latent_scale(averaged, self.source), 5)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from stylehead.mini.recipes.networks import latent_size
 from stylehead.mini.recipes.pictures import PictureSource
@@ -53,3 +54,18 @@ def test_the_scale_gives_latents_unit_variance(source):
     with torch.no_grad():
         means = torch.cat([vae.encode(source.draw(8, rng).images).latent_dist.mean for _ in range(2)])
     assert float((scale * means).std()) == pytest.approx(1, rel=1e-3)
+
+
+def test_an_encoder_that_stays_keeps_the_scale_of_its_latents(source, tmp_path):
+    first = VaeRecipe(source, batch=2)
+    first.export(first.model, tmp_path, {})
+    folder = tmp_path / "ip2p" / "vae"
+    vae = AutoencoderKL.from_pretrained(folder)
+    vae.register_to_config(scaling_factor=1.25)
+    vae.save_pretrained(folder)
+    for fixed in (True, False):
+        recipe = VaeRecipe(source, batch=2, fixed_encoder=fixed)
+        assert recipe.warm_start(tmp_path)
+        recipe.export(recipe.model, tmp_path, {})
+        kept = AutoencoderKL.load_config(folder)["scaling_factor"] == 1.25
+        assert kept == fixed
