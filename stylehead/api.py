@@ -114,7 +114,7 @@ def stylize(  # noqa: PLR0913
     """Train the generator towards a prompt; `stylehead stylize`.
 
     Args:
-        prompt: What every head shall become, in words; needed unless a run is resumed.
+        prompt: What every head is to become, in words; needed unless a run is resumed.
         profile: Settings to start from: default, paper (its equations) or release (the published script).
         config: File of settings to start from, such as the `config.json` of a run.
         device: Where to compute.

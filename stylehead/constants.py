@@ -12,7 +12,7 @@ from torch import Tensor
 
 @functools.cache
 def constant(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return numbers, or nested tuples of them, as a tensor that nobody may write to."""
+    """Return numbers, or nested tuples of them, as a tensor that must not be written to."""
     with torch.inference_mode(False):  # else it could never take part in a training afterwards
         return torch.tensor(values, dtype=dtype, device=device)
 

@@ -1,7 +1,7 @@
 """What frozen settings have in common: they check types and ranges, and their fields have one line of help.
 
 A range stands beside the field it holds for, as part of its annotation; the help of a field is the attribute
-docstring below it, so that everything about a setting is said in one place.
+docstring below it, so that everything about a setting stands in one place.
 """
 
 import ast
@@ -106,7 +106,7 @@ def _rules_in(hint: Any) -> Iterator[Rule]:
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Whether a value is of an annotated type; whole numbers are fine where a float is asked for."""
+    """Whether a value is of an annotated type; whole numbers are fine where a float is annotated."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return value in args
@@ -125,7 +125,7 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def _describe(hint: Any) -> str:
-    """Return what a type asks for, in words."""
+    """Return in words what values a type has."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return "one of " + ", ".join(map(str, args))

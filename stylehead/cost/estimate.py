@@ -27,7 +27,7 @@ from stylehead.perception.roles import ImageText
 from stylehead.teacher import EpsPair, Teacher
 
 TEACHER, REST = "teacher", "rest"
-"""Phases: the teacher's answers, where offloaded networks come to the device, and everything else."""
+"""Phases: the teacher's predictions, where offloaded networks come to the device, and everything else."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Blueprint:
 
     Attributes:
         generator: The generator; its reference has the same sizes.
-        teacher: The diffusion model, if the method asks one.
+        teacher: The diffusion model, if the method needs one.
         depth_estimator: Monocular depth, or None when depth is rendered or not used.
-        image_text: The space of pictures and texts, if the method asks one.
-        faces: The network that tells people apart, likewise.
+        image_text: The space of pictures and texts, if the method needs one.
+        faces: The identity encoder, likewise.
         features: The feature network of a perceptual distance, likewise.
         others: The networks behind the last three, by role, whose weights count.
         device: Type of the device that the job would run on, `cpu` or `cuda`.
@@ -175,7 +175,7 @@ def _trace(stylizer: Stylizer) -> dict[str, Counted]:
     handles = [
         parameter.register_post_accumulate_grad_hook(_let_go) for parameter in stylizer.trained.values()
     ]
-    with Meter() as meter, fused_attention(meter), _answers(stylizer.teacher, meter), meter.phase(REST):
+    with Meter() as meter, fused_attention(meter), _predictions(stylizer.teacher, meter), meter.phase(REST):
         stylizer.step()
     for handle in handles:
         handle.remove()
@@ -187,7 +187,7 @@ def _let_go(parameter: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def _answers(teacher: Teacher | None, meter: Meter) -> Iterator[None]:
+def _predictions(teacher: Teacher | None, meter: Meter) -> Iterator[None]:
     """Count what the teacher predicts in a phase of its own."""
     if teacher is None:
         yield

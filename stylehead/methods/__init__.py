@@ -1,4 +1,4 @@
-"""The methods, one file each: their settings, what they ask, what they minimise; and the trainer over them.
+"""The methods, one file each, with settings, needs and terms; and the trainer over them.
 
 Names are imported when they are used: settings and the list of methods need no torch, methods do.
 """

@@ -1,7 +1,7 @@
-"""Asking the teacher: encode renders, noise them, have the noise predicted, and inject a gradient."""
+"""Encode renders, noise them, predict the noise, and inject a gradient: what every distillation does."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,17 +11,9 @@ from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.draws import Sampling
 from stylehead.methods.inject import surrogate
-from stylehead.teacher import ControlCondition, EpsPair, Question, Teacher
+from stylehead.teacher import EpsPair, NoisyLatents, Teacher
 
 T = TypeVar("T", bound=TeacherSettings)
-
-
-class Noisy(NamedTuple):
-    """Latents x_t [N, C, h, w] with the noise of their timesteps [N], and what ControlNets are shown."""
-
-    latents_t: Tensor
-    timestep: Tensor
-    condition: ControlCondition | None = None
 
 
 class Distillation(Method[T]):
@@ -60,18 +52,18 @@ class Distillation(Method[T]):
         latents = self.teacher.encode(torch.cat(list(pictures)), generator=sampler)
         return list(latents.split([len(picture) for picture in pictures]))
 
-    def noise(self, latents: Tensor, eps: Tensor, step_index: Tensor) -> Noisy:
+    def noise(self, latents: Tensor, eps: Tensor, step_index: Tensor) -> NoisyLatents:
         """Return x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps at the timesteps of DDIM step indices [N]."""
         schedule = self.teacher.schedule
         timestep = schedule.timestep(step_index)
-        return Noisy(schedule.add_noise(latents.detach(), eps, timestep), timestep)
+        return NoisyLatents(schedule.add_noise(latents.detach(), eps, timestep), timestep)
 
-    def predict(self, noisy: Sequence[Noisy]) -> list[EpsPair]:
+    def predict(self, noisy: Sequence[NoisyLatents]) -> list[EpsPair]:
         """Predict the noise with the prompt and without it, for all latents in one call."""
-        return self.teacher.predict_all([Question(*one) for one in noisy], self.text)
+        return self.teacher.predict_all(noisy, self.text)
 
     def finite(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Return whether all elements of gradients are finite, as a tensor: nobody waits for a GPU here."""
+        """Return whether all elements of gradients are finite, as a tensor: a GPU is not waited for."""
         return torch.stack([gradient.isfinite().all() for gradient in gradients]).all()
 
     def scaled(self, gradient: Tensor) -> Tensor:

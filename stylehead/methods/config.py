@@ -39,7 +39,7 @@ class StylizeConfig:
     """Fields that whole records of older versions lack, and the values that those ran with."""
 
     prompt: str
-    """What every head shall become, in words."""
+    """What every head is to become, in words."""
     preset: str = "auto"
     """Which weights to work on: auto, mini or panohead."""
     seed: Annotated[int, at_least(0), between(0, 2**63 - 1)] = 0
@@ -76,7 +76,7 @@ class StylizeConfig:
     pitch_deg: Annotated[float, between(0, 89)] = 30.0
     """All views look from nominal pitch angles within plus or minus this."""
     conditioning_pitch_deg: Annotated[float, between(-89, 89)] = 0.0
-    """Nominal pitch of the camera that the mapping network is told (positive is below)."""
+    """Nominal pitch of the camera that conditions the mapping network (positive is below)."""
     psi: Share = 0.75
     """Truncation of the latent: 1 draws every head, 0 only the average one."""
     psi_cutoff: Natural | None = None
@@ -225,7 +225,7 @@ class ImageTextSettings(StylizeConfig):
     """What every method has that compares pictures and texts."""
 
     clip: str | None = None
-    """CLIP model for methods that ask one, a transformers folder or hub id; else the preset's encoder."""
+    """CLIP model for methods that need one, a transformers folder or hub id; else the preset's encoder."""
 
 
 def profile(name: str = "default", *, method: str = registry.DEFAULT) -> dict[str, Any]:

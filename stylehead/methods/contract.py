@@ -1,4 +1,4 @@
-"""What a method is: its settings, what it asks, what it trains, and what it minimises.
+"""What a method is: its settings, the networks it needs, what it trains, and what it minimises.
 
 A method is one file: a settings dataclass and a class. The trainer draws, renders and descends. Ten lines do:
 
@@ -23,9 +23,9 @@ In this package its name goes into `registry.BUILT_IN`. Elsewhere a distribution
     dark = "my_package:Dark"
 
 and from Python `Stylizer(..., StylizeConfig.from_dict({"prompt": "night", "method": "dark"}))` finds it as
-soon as the class is defined. One that asks frozen networks says so in `needs`, finds them in `self.networks`,
-and has `TeacherSettings` or `ImageTextSettings` among the bases of its settings; `ask.Distillation` holds
-what all that learn from a diffusion model have in common.
+soon as the class is defined. One that needs frozen networks declares them in `needs`, finds them in
+`self.networks`, and has `TeacherSettings` or `ImageTextSettings` among the bases of its settings;
+`ask.Distillation` holds what all that learn from a diffusion model have in common.
 """
 
 from abc import ABC, abstractmethod
@@ -55,7 +55,7 @@ S = TypeVar("S", bound=StylizeConfig)
 
 
 class Perception(NamedTuple):
-    """Frozen networks that look at pictures; None where there is none."""
+    """Frozen image encoders; None where there is none."""
 
     image_text: ImageText | None = None
     faces: FaceVectors | None = None
@@ -69,7 +69,7 @@ class Networks(NamedTuple):
         features: Feature network of perceptual distances.
         depth_estimator: Monocular depth.
         image_text: The space in which pictures and texts are compared.
-        faces: The network that tells people apart.
+        faces: The identity encoder.
     """
 
     teacher: Teacher | None = None
@@ -80,14 +80,14 @@ class Networks(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """The frozen networks that a method asks, beside the untouched generator.
+    """The frozen networks that a method needs, beside the untouched generator.
 
     Attributes:
         teacher: A diffusion model.
         controls: Its ControlNets, of `canny` and `depth`.
         depth_estimator: Monocular depth: `no`, `optional` (the renderer's own depth does, too) or `required`.
         image_text: A space of pictures and texts.
-        faces: A network that tells people apart.
+        faces: An identity encoder.
         features: A feature network for a perceptual distance.
         trunk: The network under LPIPS, where a preset has no feature network of its own.
     """
@@ -149,7 +149,7 @@ class Method(ABC, Generic[S]):
     title: ClassVar[str]
     """What tables print."""
     needs: ClassVar[Needs] = Needs()
-    """The networks that it asks; where that depends on settings, `needed` says so."""
+    """The networks that it needs; where that depends on settings, `needed` returns them."""
     published: ClassVar[Mapping[str, Any]] = {}
     """What its authors did beyond the defaults, for the profiles `paper` and `release`."""
     settings: ClassVar[type[StylizeConfig]]
@@ -177,7 +177,7 @@ class Method(ABC, Generic[S]):
 
     @classmethod
     def needed(cls, config: S) -> Needs:
-        """Return the networks that it asks with these settings."""
+        """Return the networks that it needs with these settings."""
         return cls.needs
 
     @classmethod
@@ -201,10 +201,10 @@ class Method(ABC, Generic[S]):
         """Name the parameters that training may change."""
         return dict(trainable_parameters(generator))
 
-    def chosen(
+    def updated(
         self, generator: PanoHead, reference: PanoHead, *, rng: torch.Generator
     ) -> Sequence[str] | None:
-        """Name those of them that move in the coming iteration; None: all.
+        """Name those of them that the coming iteration updates; None: all.
 
         Args:
             generator: The network as it is now.
@@ -213,7 +213,7 @@ class Method(ABC, Generic[S]):
         """
         return None
 
-    # ---------------------------------------------------------------------------------- what it looks at
+    # ---------------------------------------------------------------------------------- what is rendered
 
     @property
     def sampling(self) -> Sampling:
@@ -244,7 +244,9 @@ def _bind(cls: type[Method[Any]]) -> None:
     if "prompt" not in getattr(kind, "__dataclass_fields__", ()) or kind is StylizeConfig:
         raise TypeError(f"{cls.__name__} needs settings of its own: Method[a dataclass from StylizeConfig]")
     if cls.needs.teacher and not issubclass(kind, TeacherSettings):
-        raise TypeError(f"{kind.__name__} must derive from TeacherSettings, as {cls.__name__} asks a teacher")
+        raise TypeError(
+            f"{kind.__name__} must derive from TeacherSettings, as {cls.__name__} needs a teacher"
+        )
     if cls.needs.image_text and not issubclass(kind, ImageTextSettings):
         raise TypeError(f"{kind.__name__} must derive from ImageTextSettings: {cls.__name__} compares texts")
     if vars(kind).get("method", cls.name) != cls.name:
@@ -257,7 +259,7 @@ def _require(needs: Needs, networks: Networks, method: Method[Any]) -> None:
     """Refuse a job that lacks a network.
 
     Raises:
-        MissingError: One is not there; the hint says how to do with it or without it.
+        MissingError: One is not there; the hint is how to get it or to do without it.
     """
     if needs.teacher and networks.teacher is None:
         raise MissingError(f"The method {method.name} needs a teacher.", "--diffusion FOLDER")

@@ -17,7 +17,12 @@ from torch.nn import functional
 
 from stylehead.methods.contract import Terms
 from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
-from stylehead.methods.taught import Answer, FusionSettings, Taught, distilled
+from stylehead.methods.render_distillation import (
+    FusionSettings,
+    RenderDistillation,
+    RenderPrediction,
+    distilled,
+)
 from stylehead.methods.views import Groups, Scene
 from stylehead.settings import Weight
 
@@ -28,10 +33,10 @@ class DiffusionGAN3DSettings(FusionSettings, RelativeDistanceSettings):
 
     relative_distance_weight: Weight = 1.0
     reconstruction_weight: Weight = 0.0
-    """Weight in diffusiongan3d of keeping what the teacher asks little of: for local edits, not styles."""
+    """Weight in diffusiongan3d of keeping what the prediction changes little: for local edits, not styles."""
 
 
-class DiffusionGAN3D(Taught[DiffusionGAN3DSettings]):
+class DiffusionGAN3D(RenderDistillation[DiffusionGAN3DSettings]):
     """Score distillation with relative distances kept; local edits can be held to where they belong."""
 
     name, title = "diffusiongan3d", "DiffusionGAN3D (re-implementation)"
@@ -43,32 +48,30 @@ class DiffusionGAN3D(Taught[DiffusionGAN3DSettings]):
         return {"single": True} if self.config.reconstruction_weight > 0 else {}
 
     def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
-        """Distil, and keep what shall stay."""
-        config, answer = self.config, self.ask(scene, rng=rng)
-        terms = self.score(answer, [distilled(answer)])
-        balance = self.balance(answer.latents)
+        """Distil, and keep what is to stay."""
+        config, predicted = self.config, self.predict_renders(scene, rng=rng)
+        terms = self.score(predicted, [distilled(predicted)])
+        balance = self.balance(predicted.latents)
         distance = relative_distance(config, scene, self.carried)
         self.carried = remembered(config, scene)
         if distance is not None:
             terms.losses["relative_distance"] = config.relative_distance_weight * balance * distance
         if config.reconstruction_weight > 0:
-            guided = torch.where(terms.finite["single"], answer.guided, 0.0)
-            kept = (
-                config.reconstruction_weight * balance * reconstruction_loss(answer._replace(guided=guided))
-            )
-            terms.add_predicted("single", "reconstruction", kept)
+            guided = torch.where(terms.finite["single"], predicted.guided, 0.0)
+            kept = reconstruction_loss(predicted._replace(guided=guided))
+            terms.add_predicted("single", "reconstruction", config.reconstruction_weight * balance * kept)
         return terms
 
 
-def reconstruction_loss(answer: Answer) -> Tensor:
-    """Return the mean squared change of the render where the teacher asks for little change.
+def reconstruction_loss(predicted: RenderPrediction) -> Tensor:
+    """Return the mean squared change of the render where the prediction changes little.
 
-    Every pixel counts by 1 minus the size of the teacher's wish there: the mean absolute difference of noises
-    over channels, divided by the largest in the picture (our reading of a soft mask).
+    Every pixel counts by 1 minus the size of the predicted change there: the mean absolute difference of
+    noises over channels, divided by the largest in the picture (our reading of a soft mask).
     """
-    assert answer.frozen_images is not None, "the reference was not rendered"
-    wish = (answer.guided - answer.eps).abs().mean(dim=1, keepdim=True)
+    assert predicted.frozen_images is not None, "the reference was not rendered"
+    wish = (predicted.guided - predicted.eps).abs().mean(dim=1, keepdim=True)
     wish = wish / wish.amax(dim=(2, 3), keepdim=True).clamp_min(1e-8)
-    size = answer.images.shape[-1]
+    size = predicted.images.shape[-1]
     wish = functional.interpolate(wish, size=size, mode="bilinear", align_corners=False)
-    return ((1 - wish) * (answer.images - answer.frozen_images).square()).mean()
+    return ((1 - wish) * (predicted.images - predicted.frozen_images).square()).mean()

@@ -53,7 +53,7 @@ class Draw:
     eps: dict[str, Tensor]
 
     def to(self, device: torch.device) -> "Draw":
-        """Return the same choices on another device, in one copy: nobody waits for fifteen."""
+        """Return the same choices on another device, in one copy instead of fifteen."""
         if device == self.z.device:
             return self
         tables = (self.labels, self.backgrounds_01, self.step_index, self.eps)

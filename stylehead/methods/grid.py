@@ -1,4 +1,4 @@
-"""Four views as one picture: top left, top right, bottom left, bottom right."""
+"""Four views as one picture, (G) of `ld.py`: top left, top right, bottom left, bottom right."""
 
 import torch
 import torch.nn.functional as F

@@ -12,6 +12,6 @@ def surrogate(latents: Tensor, gradient: Tensor) -> Tensor:
 
     Args:
         latents: Differentiable latents [B, C, h, w].
-        gradient: What their derivative shall be, same shape; detached here.
+        gradient: What their derivative is to be, same shape; detached here.
     """
     return (gradient.detach() * latents).sum() / latents.shape[0]

@@ -25,7 +25,7 @@ from torch import Tensor
 from stylehead.errors import UsageError
 from stylehead.images import resize, to_01
 from stylehead.methods import losses
-from stylehead.methods.ask import Distillation, Noisy
+from stylehead.methods.ask import Distillation
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Needs, Networks, Terms
 from stylehead.methods.draws import Sampling
@@ -36,7 +36,7 @@ from stylehead.methods.scores import Score, latent_gradient
 from stylehead.methods.stages import Stage, grid_stage, single_stage
 from stylehead.methods.views import Groups, Scene
 from stylehead.settings import Share, Weight, between, refuse
-from stylehead.teacher import EpsPair
+from stylehead.teacher import EpsPair, NoisyLatents
 
 Stages = Literal["none", "single", "grid", "both"]
 
@@ -151,7 +151,7 @@ PAPER_TERMS: dict[str, object] = {
     "tweedie_weight": 0.1, "relative_distance_weight": 1.0, "alpha_weight": 0.0, "latent_weight": 0.0,
 }  # fmt: skip
 """The paper's noise levels and regularisers, but for LPIPS, for which there is no network. The drawn noise
-stays subtracted, which changes no expectation; budget, guidance and backgrounds are everybody's."""
+stays subtracted, which changes no expectation; budget, guidance and backgrounds are those of all rows."""
 
 _PLAIN: dict[str, object] = {"mirror": False, "grid": False, "rank": "none"}
 ABLATION: Mapping[str, Mapping[str, object]] = {
@@ -189,7 +189,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
     @classmethod
     def needed(cls, config: LdSettings) -> Needs:
-        """Return the teacher, its ControlNets as they are switched on, and what looks at pictures."""
+        """Return the teacher, its ControlNets as they are switched on, and encoders of images."""
         depth = config.grid and config.depth != "none"
         estimated = depth and config.depth != "rendered"
         return Needs(
@@ -237,7 +237,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         return {name: final for name, (on, final) in wanted.items() if on}
 
     def reference_groups(self) -> Groups:
-        """Return the untouched views that conditions, masks and anchors look at."""
+        """Return the untouched views that conditions, masks and anchors are made from."""
         config = self.config
         depth = config.grid and config.depth != "none"
         masks = config.mask == "reference" or config.alpha_weight > 0
@@ -295,7 +295,9 @@ class LikelihoodDistillation(Distillation[LdSettings]):
                 pictures[f"{stage.name}_mirrored"] = stage.mirrored
         return dict(zip(pictures, self.encode(list(pictures.values()), rng), strict=True))
 
-    def _gradient(self, stage: Stage, x_t: Noisy, pair: EpsPair, scene: Scene) -> tuple[Tensor, Tensor]:
+    def _gradient(
+        self, stage: Stage, x_t: NoisyLatents, pair: EpsPair, scene: Scene
+    ) -> tuple[Tensor, Tensor]:
         """Return the weighed, masked and scaled gradient on a stage's latents, and whether it was finite."""
         config, schedule = self.config, self.teacher.schedule
         if config.alpha_lookup == "step_index":
@@ -314,7 +316,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
     # ---------------------------------------------------------------------------------------- regularisers
 
-    def _add_denoised(self, terms: Terms, stage: Stage, x_t: Noisy, pair: EpsPair) -> None:
+    def _add_denoised(self, terms: Terms, stage: Stage, x_t: NoisyLatents, pair: EpsPair) -> None:
         """Add the distances between the renders and their one-step denoised pictures."""
         config = self.config
         if config.tweedie_weight == 0 and config.perceptual_weight == 0:

@@ -1,4 +1,4 @@
-"""The mirror M: a score on a view is, flipped, a score on the mirrored view of the same head."""
+"""The mirror M, (M) of `ld.py`: a score on a view, flipped, is one on the mirrored view of the same head."""
 
 from torch import Tensor
 

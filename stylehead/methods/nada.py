@@ -75,7 +75,7 @@ class Nada(Method[NadaSettings]):
         parameters = dict(generator.named_parameters())
         return {name: parameters[name] for layer in layers(generator) for name in layer}
 
-    def chosen(
+    def updated(
         self, generator: PanoHead, reference: PanoHead, *, rng: torch.Generator
     ) -> Sequence[str] | None:
         """Name the layers whose style vectors one step towards the target text would move most."""
@@ -129,7 +129,7 @@ class Nada(Method[NadaSettings]):
 
 
 def _largest(moves: Tensor, count: int) -> list[int]:
-    """Return which of the layers move most; on paper, where nobody knows, the first."""
+    """Return which of the layers move most; on the meta device, which has no numbers, the first."""
     if moves.is_meta:
         return list(range(count))
     largest: list[int] = moves.topk(count).indices.tolist()

@@ -1,4 +1,4 @@
-"""Rank weighing: a score as a matrix of channels by pixels, its singular values turned down one by one."""
+"""Rank weighing, (R) of `ld.py`: a score as a matrix of channels by pixels, its singular values weighed."""
 
 from collections.abc import Sequence
 

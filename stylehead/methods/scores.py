@@ -1,4 +1,4 @@
-"""What the teacher says about a noised latent, turned into a gradient on the clean latent.
+"""The predicted noise of a noised latent, turned into a gradient on the clean latent: (LD) of `ld.py`.
 
 All follow from the chain rule through x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A minimiser moves the
 latent *against* what these functions return.

@@ -30,10 +30,10 @@ class Stage:
 
     Args:
         name: `single` or `grid`.
-        images: What the teacher looks at [N, 3, S, S], differentiable.
+        images: What is encoded [N, 3, S, S], differentiable.
         mirrored: The same of the mirrored cameras, or None.
         mask: What the score is multiplied by [N, 1, h, w], or None.
-        condition: What the ControlNet looks at, or None.
+        condition: The ControlNet's input, or None.
         weights: Of the score on `images` and on `mirrored`.
         mirror_map: Turns a score on `images` into one on `mirrored`.
     """

@@ -39,7 +39,7 @@ class StyleCLIP(Method[StyleCLIPSettings]):
     """Trains a mapper of style vectors; the generator's own weights stay as they are.
 
     Raises:
-        MissingError: There is no image-text space, or nobody who tells people apart while that counts.
+        MissingError: There is no image-text space, or no identity encoder while identities count.
     """
 
     name, title, needs = "styleclip", "StyleCLIP", Needs(image_text=True)
@@ -83,5 +83,5 @@ class StyleCLIP(Method[StyleCLIPSettings]):
 
 
 def likeness_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean of 1 - cos over unit vectors [B, D] and what they shall be, [B, D] or [D]."""
+    """Return the mean of 1 - cos over unit vectors [B, D] and what they are to be, [B, D] or [D]."""
     return 1 - (vectors * wanted).sum(dim=-1).mean()

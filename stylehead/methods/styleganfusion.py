@@ -15,7 +15,12 @@ from torch import Tensor
 
 from stylehead.methods.contract import Needs, Terms
 from stylehead.methods.losses import perceptual_loss
-from stylehead.methods.taught import Answer, FusionSettings, Taught, distilled
+from stylehead.methods.render_distillation import (
+    FusionSettings,
+    RenderDistillation,
+    RenderPrediction,
+    distilled,
+)
 from stylehead.methods.views import Groups, Scene
 from stylehead.settings import Weight
 
@@ -27,11 +32,11 @@ class StyleGANFusionSettings(FusionSettings):
     perceptual_weight: Weight = 20.0
     """Weight of the perceptual distance between a render and the untouched one."""
     direction_weight: Weight = 0.5
-    """Weight in styleganfusion of what the teacher says differently of the trained and untouched render."""
+    """Weight in styleganfusion of how predictions for the trained and untouched render differ."""
 
 
-class StyleGANFusion(Taught[StyleGANFusionSettings]):
-    """Score distillation, held by what the teacher says about the frozen render."""
+class StyleGANFusion(RenderDistillation[StyleGANFusionSettings]):
+    """Score distillation, held by what is predicted for the frozen render."""
 
     name, title = "styleganfusion", "StyleGAN-Fusion"
     published: ClassVar[Mapping[str, Any]] = {"iterations": 5001}
@@ -49,22 +54,22 @@ class StyleGANFusion(Taught[StyleGANFusionSettings]):
 
     def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Distil, and compare with the frozen render."""
-        config, answer = self.config, self.ask(scene, rng=rng)
-        gradients = [distilled(answer)]
+        config, predicted = self.config, self.predict_renders(scene, rng=rng)
+        gradients = [distilled(predicted)]
         if config.direction_weight > 0:
-            gradients.append(config.direction_weight * direction(answer))
-        terms = self.score(answer, gradients)
+            gradients.append(config.direction_weight * direction(predicted))
+        terms = self.score(predicted, gradients)
         features = self.networks.features
-        if config.perceptual_weight > 0 and features is not None and answer.frozen_images is not None:
-            distance = perceptual_loss(answer.images, answer.frozen_images, features)
-            terms.losses["perceptual"] = config.perceptual_weight * self.balance(answer.latents) * distance
+        if config.perceptual_weight > 0 and features is not None and predicted.frozen_images is not None:
+            distance = perceptual_loss(predicted.images, predicted.frozen_images, features)
+            terms.losses["perceptual"] = config.perceptual_weight * self.balance(predicted.latents) * distance
         return terms
 
 
-def direction(answer: Answer) -> Tensor:
+def direction(predicted: RenderPrediction) -> Tensor:
     """Return (1 - abar_t) (eps_guided of the trained render - that of the frozen one) [N, C, h, w].
 
-    It is 0 where both renders are the same: the teacher then says the same about both.
+    It is 0 where both renders are the same, as the prediction then is, too.
     """
-    assert answer.frozen_guided is not None, "the reference was not rendered"
-    return (1 - answer.alpha_bar) * (answer.guided - answer.frozen_guided)
+    assert predicted.frozen_guided is not None, "the reference was not rendered"
+    return (1 - predicted.alpha_bar) * (predicted.guided - predicted.frozen_guided)

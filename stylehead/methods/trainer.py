@@ -25,7 +25,7 @@ from stylehead.settings import flag
 from stylehead.teacher import Teacher
 
 LATENT_CHANNELS, LATENT_FRACTION = 4, 8
-"""What a latent of Stable Diffusion has: noise of this shape is drawn even where no teacher looks at it, so
+"""What a latent of Stable Diffusion has: noise of this shape is drawn even for methods without a teacher, so
 that every method sees the same heads from the same sides."""
 
 MAY_CHANGE_ON_RESUME = (
@@ -49,7 +49,7 @@ class StepRecord:
         gradient_rms: Root mean square of the gradient that each stage's latents received.
         parameter_gradient: Euclidean norm of the gradient on all trained parameters.
         non_finite: What was not finite and so left out: `single`, `grid`, or `step` (no update at all).
-        seconds: Wall time by part (`render`, `teacher`, `backward`); a GPU queues work, so only sums tell.
+        seconds: Wall time by part (`render`, `teacher`, `backward`); a GPU queues work: only sums count.
         elapsed_s: Wall time of the job so far, earlier sessions of a resumed run included.
     """
 
@@ -161,11 +161,11 @@ class Stylizer:
     Args:
         generator: The network to train.
         reference: The untouched copy (another object); frozen here.
-        teacher: The diffusion model; None for methods that ask none.
+        teacher: The diffusion model; None for methods that need none.
         config: All settings.
         features: Feature network of the perceptual distance, needed when its weight is not 0.
         depth_estimator: Monocular depth, used when the settings allow it.
-        perception: Networks that look at pictures, for methods that ask them.
+        perception: Image encoders, for methods that need them.
         method: The method, built from these settings; by default the one that they are of.
 
     Raises:
@@ -256,7 +256,7 @@ class Stylizer:
             self._progress.elapsed_s = earlier + time.perf_counter() - start
 
     def step(self) -> StepRecord:
-        """Do one iteration: draw, render, ask the teacher, and move the weights.
+        """Do one iteration: draw, render, compute the terms, and update the weights.
 
         Raises:
             JobError: Too many iterations in a row had values that are not finite.
@@ -264,25 +264,25 @@ class Stylizer:
         """
         clock = _Clock()
         try:
-            self._choose_trained()
+            self._choose_updated()
             draw = self._draw()
             scene = self._render(draw)
             clock.mark("render")
             terms = self.method.terms(scene, rng=self.noise)
             clock.mark("teacher")
             measured = self._descend(draw, terms)
-            self._follow()
+            self._update_average()
             clock.mark("backward")
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
         return self._record(measured, seconds=clock.seconds)
 
-    def _choose_trained(self) -> None:
+    def _choose_updated(self) -> None:
         """Switch gradients on for what moves in this iteration, and off for the rest."""
-        chosen = self.method.chosen(self.generator, self.reference, rng=self.noise)
+        updated = self.method.updated(self.generator, self.reference, rng=self.noise)
         for name, parameter in self.trained.items():
-            parameter.requires_grad_(chosen is None or name in chosen)
+            parameter.requires_grad_(updated is None or name in updated)
 
     def _draw(self) -> Draw:
         draw = draw_inputs(
@@ -291,7 +291,7 @@ class Stylizer:
             z_dim=self.generator.config.z_dim,
             latent_shape=self._latent_shape(),
             rng=self.choices,
-            progress=self._done(),
+            progress=self._share_done(),
         )
         return draw.to(self.device)
 
@@ -324,7 +324,7 @@ class Stylizer:
         return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
 
     def _descend(self, draw: Draw, terms: Terms) -> "_Measured":
-        """Move the weights against the terms, if the gradient is usable; say what was measured."""
+        """Update the weights if the gradient is usable, and return what was measured."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = [*terms.scores.values(), *terms.losses.values()]
         if parts:
@@ -339,7 +339,7 @@ class Stylizer:
         return measured
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_average(self) -> None:
         """Move the average towards the weights: their plain mean at first, then an exponential one."""
         share = max(1 / (self.iteration + 1), 1 - self.config.weight_average)
         for name, tensor in self.trained.items():
@@ -362,9 +362,11 @@ class Stylizer:
     def _learning_rate(self) -> float:
         """Half a cosine from the full rate down to the part of it that the settings leave at the end."""
         left = self.config.learning_rate_end
-        return self.config.learning_rate * (left + (1 - left) * 0.5 * (1 + math.cos(math.pi * self._done())))
+        return self.config.learning_rate * (
+            left + (1 - left) * 0.5 * (1 + math.cos(math.pi * self._share_done()))
+        )
 
-    def _done(self) -> float:
+    def _share_done(self) -> float:
         """Return how many of the iterations are over, 0..1."""
         return min(1.0, self.iteration / self.config.iterations)
 

@@ -36,7 +36,7 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """All that one iteration looks at: views and tri-grids of the trained generator and of the reference.
+    """The renders of one iteration: views and tri-grids of the trained generator and of the reference.
 
     `ws` [K, num_ws, w_dim] are the style vectors that both got, and `edited_ws` what the trained one made of
     them: the same, unless the method trains a mapper.

@@ -12,8 +12,8 @@ from stylehead.teacher.teacher import (
     WITHOUT,
     ControlCondition,
     EpsPair,
+    NoisyLatents,
     PromptEmbedding,
-    Question,
     Teacher,
 )
 
@@ -22,8 +22,8 @@ __all__ = [
     "Autoencoder",
     "ControlCondition",
     "EpsPair",
+    "NoisyLatents",
     "PromptEmbedding",
-    "Question",
     "Schedule",
     "Teacher",
     "TeacherPaths",

@@ -37,7 +37,7 @@ class ControlCondition(NamedTuple):
     scale: float = 1.0
 
 
-class Question(NamedTuple):
+class NoisyLatents(NamedTuple):
     """Noised latents [B, C, h, w] at timesteps [B], to be denoised under an optional condition."""
 
     latents_t: Tensor
@@ -230,19 +230,19 @@ class Teacher:
         Raises:
             MissingError: There is no ControlNet of the condition's kind.
         """
-        return self.predict_all([Question(latents_t, timestep, condition)], text)[0]
+        return self.predict_all([NoisyLatents(latents_t, timestep, condition)], text)[0]
 
     @torch.no_grad()
-    def predict_all(self, questions: Sequence[Question], text: PromptEmbedding) -> list[EpsPair]:
-        """Answer several questions, each with its own ControlNet, in one pass of the UNet.
+    def predict_all(self, noisy: Sequence[NoisyLatents], text: PromptEmbedding) -> list[EpsPair]:
+        """Predict the noise of several batches, each with its own ControlNet, in one pass of the UNet.
 
-        To save memory (see `save_memory`) they may be answered one by one instead.
+        To save memory (see `save_memory`) they may be predicted one by one instead.
 
         Returns:
-            One pair of predictions per question, equal to what `predict` gives for each alone.
+            One pair of predictions for each, equal to what `predict` gives for each alone.
         """
-        halves = [half for question in questions for half in _halves(question, text)]
-        residuals = [r for question in questions for r in self._residuals(question, text)]
+        halves = [half for one in noisy for half in _halves(one, text)]
+        residuals = [r for one in noisy for r in self._residuals(one, text)]
         together = 1 if self.memory.split_questions else len(halves)
         eps: list[Tensor] = []
         with self._at_hand(self.parts.unet) as unet:
@@ -251,9 +251,9 @@ class Teacher:
                 eps += _denoise(unet, halves[group], residuals[group])
         return [EpsPair(cond, uncond) for cond, uncond in zip(eps[::2], eps[1::2], strict=True)]
 
-    def _residuals(self, question: Question, text: PromptEmbedding) -> list["_Residuals | None"]:
-        """Run the ControlNet of a question: what it says with the prompt, and without it."""
-        condition = question.condition
+    def _residuals(self, noisy: NoisyLatents, text: PromptEmbedding) -> list["_Residuals | None"]:
+        """Run the ControlNet of a batch: its residuals with the prompt, and without it."""
+        condition = noisy.condition
         if condition is None:
             return [None, None]
         controlnet = self.parts.controlnets.get(condition.kind)
@@ -261,13 +261,13 @@ class Teacher:
             hint = WITHOUT.get(condition.kind)
             raise MissingError(f"This teacher has no `{condition.kind}` ControlNet.", hint)
         picture = condition.image_01.to(self.device, controlnet.dtype)
-        halves = _halves(question, text)
+        halves = _halves(noisy, text)
         groups = [[half] for half in halves] if self.memory.split_questions else [halves]
-        answers: list[_Residuals | None] = []
+        found: list[_Residuals | None] = []
         with self._at_hand(controlnet):
             for group in groups:
-                answers += _control(controlnet, group, picture, condition.scale)
-        return answers
+                found += _control(controlnet, group, picture, condition.scale)
+        return found
 
     # ---------------------------------------------------------------------------------------------- sampling
 
@@ -315,7 +315,7 @@ def has_fused_attention(device: torch.device) -> bool:
     return device.type in ("cpu", "meta")
 
 
-def _halves(question: Question, text: PromptEmbedding) -> list[_Half]:
+def _halves(question: NoisyLatents, text: PromptEmbedding) -> list[_Half]:
     """Split a question into its half with the prompt and the one without."""
     latents_t, timestep, _ = question
     return [_Half(latents_t, timestep, hidden.expand(len(latents_t), -1, -1)) for hidden in text]

@@ -8,7 +8,7 @@ import torch
 
 from stylehead.methods import diffusiongan3d
 from stylehead.methods.config import profile
-from stylehead.methods.taught import Answer
+from stylehead.methods.render_distillation import RenderPrediction
 from stylehead.runs import pack_state, unpack_state
 
 DIFFUSION = {**profile("default", method="diffusiongan3d"), "iterations": 3, "background": "white"}
@@ -30,10 +30,10 @@ def equal(one, other) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def answer_of(wish: torch.Tensor, images: torch.Tensor, frozen: torch.Tensor) -> Answer:
-    """An answer whose noises differ by `wish`."""
+def prediction_of(wish: torch.Tensor, images: torch.Tensor, frozen: torch.Tensor) -> RenderPrediction:
+    """An predicted whose noises differ by `wish`."""
     zeros = torch.zeros_like(wish)
-    return Answer(images, zeros, wish, zeros, torch.full((1, 1, 1, 1), 0.5), frozen, None)
+    return RenderPrediction(images, zeros, wish, zeros, torch.full((1, 1, 1, 1), 0.5), frozen, None)
 
 
 def pictures(count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,7 +53,7 @@ def test_reconstruction_written_out_pixel_by_pixel():
                 kept = 1 - sizes[y][x] / largest
                 change = (images[b, :, y, x] - frozen[b, :, y, x]).tolist()
                 total += kept * sum(v * v for v in change)
-    ours = diffusiongan3d.reconstruction_loss(answer_of(wish, images, frozen))
+    ours = diffusiongan3d.reconstruction_loss(prediction_of(wish, images, frozen))
     assert ours.item() == pytest.approx(total / images.numel())
 
 
@@ -62,14 +62,14 @@ def test_what_the_teacher_wants_changed_is_free_and_the_rest_is_held():
     wish = torch.zeros(1, 4, 8, 8, dtype=torch.float64)
     wish[..., :4] = 1.0  # the left half
     images.requires_grad_()
-    loss = diffusiongan3d.reconstruction_loss(answer_of(wish, images, frozen))
+    loss = diffusiongan3d.reconstruction_loss(prediction_of(wish, images, frozen))
     (gradient,) = torch.autograd.grad(loss, images)
     assert gradient[..., :4].abs().max() == 0
     torch.testing.assert_close(gradient[..., 4:], (2 * (images - frozen) / images.numel())[..., 4:])
     assert torch.autograd.gradcheck(
-        lambda x: diffusiongan3d.reconstruction_loss(answer_of(wish, x, frozen)), (images,)
+        lambda x: diffusiongan3d.reconstruction_loss(prediction_of(wish, x, frozen)), (images,)
     )
-    still = diffusiongan3d.reconstruction_loss(answer_of(wish, frozen, frozen))
+    still = diffusiongan3d.reconstruction_loss(prediction_of(wish, frozen, frozen))
     assert still.item() == 0
 
 

@@ -164,7 +164,7 @@ def test_layers_are_numbered_as_style_vectors_modulate_them(pristine):
 def test_one_step_on_the_style_vectors_ranks_the_layers(make_nada):
     stylizer = make_nada(adaptive_layers=0.5, adaptive_heads=2, yaw_deg=0.0, pitch_deg=0.0)
     method, generator = stylizer.method, stylizer.generator
-    chosen = method.chosen(generator, stylizer.reference, rng=torch.Generator().manual_seed(7))
+    chosen = method.updated(generator, stylizer.reference, rng=torch.Generator().manual_seed(7))
     rng = torch.Generator().manual_seed(7)
     scores = torch.zeros(generator.num_ws)
     for _ in range(2):
@@ -187,14 +187,14 @@ def test_one_step_on_the_style_vectors_ranks_the_layers(make_nada):
 def test_layers_that_are_not_chosen_stand_still(make_nada, monkeypatch):
     stylizer = make_nada()
     names = [*nada.layers(stylizer.generator)[1], *nada.layers(stylizer.generator)[3]]
-    monkeypatch.setattr(stylizer.method, "chosen", lambda *_, **__: names)
+    monkeypatch.setattr(stylizer.method, "updated", lambda *_, **__: names)
     before = weights_of(stylizer)
     stylizer.step()
     after = moved(before, weights_of(stylizer))
     assert after
     assert after <= set(names)
     monkeypatch.undo()
-    monkeypatch.setattr(stylizer.method, "chosen", lambda *_, **__: None)
+    monkeypatch.setattr(stylizer.method, "updated", lambda *_, **__: None)
     stylizer.step()
     assert moved(before, weights_of(stylizer)) > set(names) & after
 

@@ -8,7 +8,7 @@ import torch
 from stylehead.errors import MissingError, UsageError
 from stylehead.geometry import conditioning_camera
 from stylehead.images import resize
-from stylehead.methods import taught
+from stylehead.methods import render_distillation
 from stylehead.methods.config import profile
 from stylehead.runs import pack_state, unpack_state
 from stylehead.teacher import EpsPair
@@ -78,11 +78,11 @@ def test_the_gradient_on_the_latents_is_the_recipe_written_out(make_fusion, resc
     weight = stylizer.generator.get_parameter("superresolution.block1.torgb.weight")
     terms = stylizer.method.terms(stylizer._render(draw), rng=stylizer.noise)
     (ours,) = torch.autograd.grad(terms.scores["single"], weight)
-    answer = stylizer.method.ask(stylizer._render(draw), rng=stylizer.noise)
-    torch.testing.assert_close(taught.distilled(answer), distilled, rtol=2e-3, atol=2e-3)
+    predicted = stylizer.method.predict_renders(stylizer._render(draw), rng=stylizer.noise)
+    torch.testing.assert_close(render_distillation.distilled(predicted), distilled, rtol=2e-3, atol=2e-3)
     assert terms.gradient_rms["single"] == pytest.approx(rms(expected), rel=1e-2)
     # on the weights, by the chain rule through renderer and encoder
-    (by_hand,) = torch.autograd.grad(answer.latents, weight, grad_outputs=expected)
+    (by_hand,) = torch.autograd.grad(predicted.latents, weight, grad_outputs=expected)
     torch.testing.assert_close(ours, by_hand, rtol=2e-2, atol=1e-5)
 
 
@@ -96,11 +96,11 @@ def test_noises_are_scaled_sample_by_sample():
     eps = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor(
         [0.1, 1.0, 30.0]
     ).reshape(3, 1, 1, 1)
-    scaled = taught.unit_rms(eps)
+    scaled = render_distillation.unit_rms(eps)
     for before, after in zip(eps, scaled, strict=True):
         assert rms(after) == pytest.approx(1)
         torch.testing.assert_close(after, before / rms(before))
-    assert torch.equal(taught.unit_rms(torch.zeros(1, 2, 2, 2)), torch.zeros(1, 2, 2, 2))
+    assert torch.equal(render_distillation.unit_rms(torch.zeros(1, 2, 2, 2)), torch.zeros(1, 2, 2, 2))
 
 
 def test_the_regularisers_ask_for_nothing_while_both_renders_are_the_same(make_fusion):

@@ -13,7 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from stylehead.errors import JobError, MissingError
 from stylehead.memory import TIERS
-from stylehead.teacher import Autoencoder, ControlCondition, Question, Teacher, TeacherPaths, parts
+from stylehead.teacher import Autoencoder, ControlCondition, NoisyLatents, Teacher, TeacherPaths, parts
 from stylehead.teacher import teacher as teacher_module
 
 
@@ -81,11 +81,11 @@ def test_one_batched_call_equals_separate_calls(teacher, with_control):
 def test_several_questions_in_one_pass_equal_each_alone(teacher):
     text = teacher.encode_prompt("a")
     questions = [
-        Question(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
-        Question(
+        NoisyLatents(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
+        NoisyLatents(
             latents_like(teacher, 1, 2), torch.tensor([181]), ControlCondition("canny", edges(teacher, 1))
         ),
-        Question(
+        NoisyLatents(
             latents_like(teacher, 3, 3),
             torch.tensor([41, 1, 261]),
             ControlCondition("depth", edges(teacher, 1, 6), 0.5),
@@ -187,8 +187,8 @@ def test_saving_memory_changes_no_prediction(teacher, monkeypatch, tier, fused):
     monkeypatch.setattr(teacher_module, "has_fused_attention", lambda _device: fused)
     text = teacher.encode_prompt("a rosa")
     questions = [
-        Question(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
-        Question(
+        NoisyLatents(latents_like(teacher, 2, 1), torch.tensor([1, 61])),
+        NoisyLatents(
             latents_like(teacher, 1, 2), torch.tensor([181]), ControlCondition("canny", edges(teacher, 1))
         ),
     ]
@@ -221,7 +221,7 @@ def test_offloaded_networks_are_at_hand_only_while_they_work(teacher, monkeypatc
         )
     text = teacher.encode_prompt("a")
     condition = ControlCondition("canny", edges(teacher, 1))
-    question = Question(latents_like(teacher, 1), torch.tensor([181]), condition)
+    question = NoisyLatents(latents_like(teacher, 1), torch.tensor([181]), condition)
     monkeypatch.setattr(teacher, "memory", TIERS["8"])
     teacher.predict_all([question], text)
     here = teacher.device

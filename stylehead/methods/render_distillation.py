@@ -1,4 +1,4 @@
-"""What the rivals that ask a diffusion model about whole renders have in common: SDS and its balance."""
+"""SDS of whole renders and its balance, which StyleGAN-Fusion and DiffusionGAN3D have in common."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -17,7 +17,7 @@ PUBLISHED_LATENTS = 4 * 64 * 64
 """Numbers in a latent of Stable Diffusion, where the published weights of the losses come from."""
 
 
-class Answer(NamedTuple):
+class RenderPrediction(NamedTuple):
     """Renders in the teacher's terms, N of them.
 
     `images` [N, 3, S, S] are clamped to -1..1 and differentiable, as are `latents` [N, C, h, w]; `guided` is
@@ -53,10 +53,10 @@ class FusionSettings(TeacherSettings):
 F = TypeVar("F", bound=FusionSettings)
 
 
-class Taught(Distillation[F]):
+class RenderDistillation(Distillation[F]):
     """Distils single views without conditions, masks and mirrors."""
 
-    def ask(self, scene: Scene, *, rng: torch.Generator) -> Answer:
+    def predict_renders(self, scene: Scene, *, rng: torch.Generator) -> RenderPrediction:
         """Show the teacher this iteration's renders, and those of the reference if there are any.
 
         Both get the same noise at the same level, in one call.
@@ -73,7 +73,7 @@ class Taught(Distillation[F]):
         noisy = [self.noise(clean, eps, step_index) for clean in encoded]
         pairs = self.predict(noisy)
         guided = [self._level(pair.guided(self.config.cfg_scale)) for pair in pairs]
-        return Answer(
+        return RenderPrediction(
             images=pictures[0],
             latents=latents,
             guided=guided[0],
@@ -83,12 +83,12 @@ class Taught(Distillation[F]):
             frozen_guided=guided[1] if len(guided) > 1 else None,
         )
 
-    def score(self, answer: Answer, gradients: list[Tensor]) -> Terms:
+    def score(self, predicted: RenderPrediction, gradients: list[Tensor]) -> Terms:
         """Put gradients on the latents, each scaled and clamped for itself; none if one is not finite."""
         terms, finite = Terms(), self.finite(gradients)
         parts = [self.scaled(torch.where(finite, gradient, 0.0)) for gradient in gradients]
         total = torch.stack(parts).sum(dim=0)
-        self.inject(terms, "single", total, [(1.0, answer.latents, total)], finite=finite)
+        self.inject(terms, "single", total, [(1.0, predicted.latents, total)], finite=finite)
         return terms
 
     def balance(self, latents: Tensor) -> float:
@@ -110,6 +110,6 @@ def unit_rms(eps: Tensor) -> Tensor:
     return eps / eps.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-8)
 
 
-def distilled(answer: Answer) -> Tensor:
+def distilled(predicted: RenderPrediction) -> Tensor:
     """Return (1 - abar_t) (eps_guided - eps): score distillation sampling of the renders [N, C, h, w]."""
-    return (1 - answer.alpha_bar) * (answer.guided - answer.eps)
+    return (1 - predicted.alpha_bar) * (predicted.guided - predicted.eps)
