@@ -37,7 +37,7 @@ from stylehead.export.stills import save_image
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.geometry import camera_from_angles, conditioning_camera
 from stylehead.images import to_pixels
-from stylehead.inversion import Found, Guess, InversionConfig, Inverter, Judge
+from stylehead.inversion import Guess, ImageSimilarity, InversionConfig, Inverter, ProjectedHead
 from stylehead.inversion.guess import FILE
 from stylehead.inversion.pose import pose_of_label, rotation_between_deg
 from stylehead.mini.heads import HeadRenderer, identity_from_z, latent_from_seed
@@ -121,8 +121,8 @@ def view(generator: PanoHead, ws: Tensor, label: Tensor) -> Tensor:
 @torch.no_grad()
 def rank_of(setting: Setting, picture: Tensor, person: int) -> int:
     """Place of the true person among the gallery, 1 = nearest."""
-    assert setting.inverter.judge.identity is not None
-    likeness = (setting.inverter.judge.identity(picture) @ setting.gallery.t())[0]
+    assert setting.inverter.similarity.identity is not None
+    likeness = (setting.inverter.similarity.identity(picture) @ setting.gallery.t())[0]
     return int((likeness > likeness[person]).sum()) + 1
 
 
@@ -132,7 +132,7 @@ def measure(setting: Setting, person: int) -> tuple[Measured, np.ndarray]:
     generator = inverter.generator
     wall, cpu = time.perf_counter(), time.process_time()
     prepared = inverter.prepare(people.given[person], None)
-    found = inverter.project(prepared.target, inverter.knowns(prepared.target))
+    found = inverter.project(prepared.target, inverter.initialise(prepared.target))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 
     true, other = people.cameras[person, :1], people.cameras[person, 1:]
@@ -160,7 +160,7 @@ def measure(setting: Setting, person: int) -> tuple[Measured, np.ndarray]:
     return figures, np.stack([given, shown[0], fronts, shown[1], others, shown[2], shown[3]])
 
 
-def _styled_rank(setting: Setting, found: Found, person: int, style: Path) -> int:
+def _styled_rank(setting: Setting, found: ProjectedHead, person: int, style: Path) -> int:
     generator = setting.inverter.generator
     load_style(style).apply(generator)
     rank = rank_of(setting, view(generator, found.ws, camera_from_angles(0.0)), person)
@@ -227,14 +227,14 @@ def summary(rows: Sequence[Measured], styles: Sequence[Path]) -> dict[str, objec
 def setting_of(options: argparse.Namespace) -> Setting:
     """Load the models and draw the people."""
     generator = PanoHead.load(options.weights / "generator.safetensors")
-    judge = Judge.load(options.weights)
-    assert judge.identity is not None, "rank-1 needs the identity encoder"
+    similarity = ImageSimilarity.load(options.weights)
+    assert similarity.identity is not None, "rank-1 needs the identity encoder"
     path = options.guess or options.weights / FILE
     guess = Guess.load(path) if path.is_file() and not options.no_guess else None
     config = InversionConfig(
         steps=options.steps, starts=options.starts, identity_weight=options.identity_weight
     )
-    inverter = Inverter(generator, judge, guess, config=config)
+    inverter = Inverter(generator, similarity, guess, config=config)
     if guess is not None and not inverter.guess_fits:
         print("the first guess was fitted to other encoders and is left aside", file=sys.stderr)
     for style in options.style:  # before hours of work: is it a style of this generator?
@@ -242,7 +242,7 @@ def setting_of(options: argparse.Namespace) -> Setting:
         remove_styles(generator)
     people = draw_people(options.people, options.gallery, options.seed)
     with torch.no_grad():
-        gallery = torch.cat([judge.identity(part) for part in bytes_to_pm1(people.fronts).split(32)])
+        gallery = torch.cat([similarity.identity(part) for part in bytes_to_pm1(people.fronts).split(32)])
     return Setting(inverter, people, gallery, options.style)
 
 

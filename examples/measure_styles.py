@@ -13,8 +13,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from stylehead.evaluation.case import Case, Looks, Target
 from stylehead.evaluation.columns import find_column, measure_row
+from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Target
 from stylehead.evaluation.numbers import Cell
 from stylehead.evaluation.portraits import render_portraits
 from stylehead.evaluation.table import format_cell
@@ -35,16 +35,16 @@ def measure(runs: Sequence[Path], people: int) -> dict[str, dict[str, Cell]]:
     encoders = open_perception(preset)
     generator = PanoHead.load(preset.require_generator())
     latents = {seed: latent_from_seed(generator, seed, psi=PSI) for seed in range(people)}
-    untouched = Looks(render_portraits(generator, latents, YAWS_DEG), encoders)
+    untouched = EncodedPortraits(render_portraits(generator, latents, YAWS_DEG), encoders)
     photo = Target("a photo of a person", "photo")
-    table = {"(untouched, photo)": measure_row(Case(untouched, untouched, photo), COLUMNS)}
+    table = {"(untouched, photo)": measure_row(Comparison(untouched, untouched, photo), COLUMNS)}
     for run in runs:
         prompt = json.loads((run / "run.json").read_text())["prompt"]
         load_style(run / "style.safetensors").apply(generator)
-        stylised = Looks(render_portraits(generator, latents, YAWS_DEG), encoders)
+        stylised = EncodedPortraits(render_portraits(generator, latents, YAWS_DEG), encoders)
         remove_styles(generator)
         target = Target(prompt, place_prompt(prompt))
-        table[run.name] = measure_row(Case(stylised, untouched, target), COLUMNS)
+        table[run.name] = measure_row(Comparison(stylised, untouched, target), COLUMNS)
     return table
 
 

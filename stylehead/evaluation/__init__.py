@@ -1,19 +1,19 @@
 """How good a stylisation is: metrics with intervals, the table, and the report page.
 
 A metric is one file in `metrics`, or comes with another distribution (see `columns`); what it is measured on
-is put together in `case`.
+is put together in `comparison`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stylehead.evaluation.case import Case
     from stylehead.evaluation.columns import Column
+    from stylehead.evaluation.comparison import Comparison
     from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 
-__all__ = ["Case", "Column", "Number", "Provenance", "mean_over_people"]
+__all__ = ["Column", "Comparison", "Number", "Provenance", "mean_over_people"]
 
-_HOMES = {"Case": "case", "Column": "columns"}
+_HOMES = {"Comparison": "comparison", "Column": "columns"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,11 +4,11 @@ A metric is one file: a pure function and its `Column`. In this package it is a 
 of the column's name, listed in `BUILT_IN`. Other distributions bring theirs by an entry point in the group
 `stylehead.metrics`, the column's name pointing to its `Column`. Ten lines do:
 
-    from stylehead.evaluation import Case, Column, Number, Provenance, mean_over_people
+    from stylehead.evaluation import Column, Comparison, Number, Provenance, mean_over_people
 
-    def measure(case: Case) -> Number:
-        images = case.stylised.portraits.images.float()  # uint8 [N, V, 3, R, R]
-        return mean_over_people(images.mean(dim=(2, 3, 4)) / 255, Provenance.of(case.stylised.portraits))
+    def measure(comparison: Comparison) -> Number:
+        portraits = comparison.stylised.portraits  # uint8 [N, V, 3, R, R]
+        return mean_over_people(portraits.images.float().mean(dim=(2, 3, 4)) / 255, Provenance.of(portraits))
 
     BRIGHTNESS = Column(
         "brightness", better="lower", digits=3, about="mean brightness of the pictures", measure=measure
@@ -26,10 +26,10 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from stylehead.errors import JobError, StyleheadError, UsageError
-from stylehead.evaluation.case import Case
-from stylehead.evaluation.numbers import Cell, Dash, Number
+from stylehead.evaluation.comparison import Comparison
+from stylehead.evaluation.numbers import Cell, NotMeasured, Number
 
-Measure = Callable[[Case], Number]
+Measure = Callable[[Comparison], Number]
 Group = Literal["paper", "style", "people", "shape", "more"]
 
 GROUPS: dict[Group, str] = {
@@ -74,14 +74,14 @@ class Column:
         return "↑" if self.better == "higher" else "↓"
 
 
-def measure_row(case: Case, columns: Sequence[Column]) -> dict[str, Cell]:
+def measure_row(comparison: Comparison, columns: Sequence[Column]) -> dict[str, Cell]:
     """Measure every column of a row; what cannot be measured becomes a dash that says why."""
     cells: dict[str, Cell] = {}
     for column in columns:
         try:
-            cells[column.name] = column.measure(case)
+            cells[column.name] = column.measure(comparison)
         except StyleheadError as error:
-            cells[column.name] = Dash(error.message, error.hint)
+            cells[column.name] = NotMeasured(error.message, error.hint)
     return cells
 
 
@@ -132,9 +132,9 @@ def _imported(point: EntryPoint) -> Column:
     if not isinstance(column, Column) or column.name != point.name:
         return _broken(point.name, f"{where} is no stylehead.evaluation.Column of that name.")
 
-    def measure(case: Case) -> Number:
+    def measure(comparison: Comparison) -> Number:
         try:
-            number = column.measure(case)
+            number = column.measure(comparison)
         except StyleheadError:
             raise
         except Exception as error:
@@ -149,7 +149,7 @@ def _imported(point: EntryPoint) -> Column:
 def _broken(name: str, why: str) -> Column:
     """A column of dashes."""
 
-    def measure(_case: Case) -> Number:
+    def measure(_case: Comparison) -> Number:
         raise JobError(why)
 
     return Column(name=name, better="higher", digits=3, about=why, measure=measure)

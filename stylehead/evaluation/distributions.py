@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.case import Case
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.frechet import frechet_distances
 from stylehead.evaluation.mmd import Kernels, unbiased_mmd2
 from stylehead.evaluation.numbers import Number, Provenance, number, shared
@@ -25,45 +25,47 @@ class FeatureSets(NamedTuple):
     """What they were taken from."""
 
 
-def feature_sets(case: Case, kind: Literal["meanings", "inception"], encoder: str) -> FeatureSets:
+def feature_sets(
+    comparison: Comparison, kind: Literal["image_text", "inception"], encoder: str
+) -> FeatureSets:
     """Features of a row and of its reference; of what they have in common where both show the same people.
 
     Args:
-        case: The row.
-        kind: Attribute of `Looks`.
+        comparison: The row.
+        kind: Attribute of `EncodedPortraits`.
         encoder: Name of the network.
 
     Raises:
         MissingError: There is no reference, or it shows none of these people from these views.
     """
-    reference = case.target.need_reference()
-    features, others = getattr(case.stylised, kind), getattr(reference.looks, kind)
+    reference = comparison.target.need_reference()
+    features, others = getattr(comparison.stylised, kind), getattr(reference.encoded, kind)
     note = f"against {reference.name}"
     if not reference.paired:
-        provenance = Provenance.of(case.stylised.portraits, encoder, note)
+        provenance = Provenance.of(comparison.stylised.portraits, encoder, note)
         return FeatureSets(features, others.flatten(0, 1), provenance)
-    both = shared(case.stylised.portraits, reference.looks.portraits, "The reference pictures")
+    both = shared(comparison.stylised.portraits, reference.encoded.portraits, "The reference pictures")
     provenance = Provenance.of(both, encoder, note)
     return FeatureSets(both.first(features), both.second(others).flatten(0, 1), provenance)
 
 
-def embedded_sets(case: Case) -> FeatureSets:
+def embedded_sets(comparison: Comparison) -> FeatureSets:
     """Image-text features of the embedded world, which stand in for Inception's there.
 
     Raises:
         MissingError: CLIP measures, so that FID, KID and CMMD can be measured.
     """
-    network = case.encoders.require("image_text")
+    network = comparison.encoders.require("image_text")
     if network.is_clip:
         raise MissingError("This stands in for FID and KID where the embedded encoders measure.")
-    return feature_sets(case, "meanings", network.name)
+    return feature_sets(comparison, "image_text", network.name)
 
 
-def frechet_number(case: Case, sets: FeatureSets, *, name: str, sane: int) -> Number:
+def frechet_number(comparison: Comparison, sets: FeatureSets, *, name: str, sane: int) -> Number:
     """Frechet distance with its interval.
 
     Args:
-        case: The row; its `force` allows too few pictures.
+        comparison: The row; its `force` allows too few pictures.
         sets: Features of both.
         name: Of the metric, for messages.
         sane: Fewest pictures a side.
@@ -72,7 +74,7 @@ def frechet_number(case: Case, sets: FeatureSets, *, name: str, sane: int) -> Nu
         JobError: There are fewer.
     """
     people, views = sets.features.shape[:2]
-    check_count(min(people * views, len(sets.reference)), sane, name, force=case.force)
+    check_count(min(people * views, len(sets.reference)), sane, name, force=comparison.force)
     flat = sets.features.flatten(0, 1)
 
     def statistic(counts: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Provenance, shared
 
 
@@ -22,16 +22,16 @@ class FacePairs(NamedTuple):
     """What they were taken from."""
 
 
-def face_pairs(case: Case) -> FacePairs:
+def face_pairs(comparison: Comparison) -> FacePairs:
     """Face embeddings of the near-front views that both sides of a row have.
 
     Raises:
         MissingError: There are none, or no face was found in any pair.
     """
-    both = shared(case.stylised.near_front, case.untouched.near_front, "Near-front views")
-    after, before = case.stylised.faces, case.untouched.faces
+    both = shared(comparison.stylised.near_front, comparison.untouched.near_front, "Near-front views")
+    after, before = comparison.stylised.faces, comparison.untouched.faces
     found = both.first(after.found) & both.second(before.found)
     if not found.any():
         raise MissingError("No face was found in any pair of pictures.")
-    provenance = Provenance.of(both, case.encoders.require("faces").name)
+    provenance = Provenance.of(both, comparison.encoders.require("faces").name)
     return FacePairs(both.first(after.vectors), both.second(before.vectors), found, provenance)

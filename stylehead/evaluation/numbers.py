@@ -38,14 +38,14 @@ class Number:
     per_identity: tuple[float, ...] = ()
 
 
-class Dash(NamedTuple):
+class NotMeasured(NamedTuple):
     """What stands where a number cannot: why, and what would help."""
 
     why: str
     hint: str | None = None
 
 
-Cell = Number | Dash
+Cell = Number | NotMeasured
 
 
 class Provenance(NamedTuple):

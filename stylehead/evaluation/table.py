@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from stylehead.evaluation.columns import GROUPS, Column, all_columns
-from stylehead.evaluation.numbers import Cell, Dash, Number
+from stylehead.evaluation.numbers import Cell, NotMeasured, Number
 
 NONE = "\N{EN DASH}"
 """Stands where there is no number."""
@@ -65,12 +65,14 @@ class Table:
             if any(isinstance(row.cells.get(column.name), Number) for row in self.rows)
         ]
 
-    def reasons(self) -> dict[str, Dash]:
+    def reasons(self) -> dict[str, NotMeasured]:
         """Why columns without any number have none, by column: what the first row with a reason says."""
         empty = [column for column in self.columns if column not in self.measured()]
-        found: dict[str, Dash] = {}
+        found: dict[str, NotMeasured] = {}
         for column in empty:
-            dashes = [cell for row in self.rows if isinstance(cell := row.cells.get(column.name), Dash)]
+            dashes = [
+                cell for row in self.rows if isinstance(cell := row.cells.get(column.name), NotMeasured)
+            ]
             if dashes:
                 found[column.name] = dashes[0]
         return found
@@ -212,7 +214,7 @@ def to_json(table: Table) -> dict[str, Any]:
 
 
 def _plain(cell: Cell) -> dict[str, Any]:
-    if isinstance(cell, Dash):
+    if isinstance(cell, NotMeasured):
         return {"value": None, "why": cell.why, "hint": cell.hint}
     return {
         "value": cell.value,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.export.bake import VIEWS_DEG, Points, bake_texture, paint, paint_views, texture_size
-from stylehead.export.surface import Surface, extract_surface
+from stylehead.export.surface import ClosedSurface, extract_surface
 from stylehead.export.unwrap import Atlas, unwrap
 from stylehead.generator import PanoHead
 from stylehead.images import Pixels
@@ -35,7 +35,7 @@ TOOLS = {
 class Mesh(NamedTuple):
     """A coloured surface, closed, and cut open for its texture."""
 
-    surface: Surface
+    surface: ClosedSurface
     """The closed surface."""
     colours: NDArray[np.uint8]
     """Of its vertices, sRGB [V, 3]."""

@@ -20,7 +20,7 @@ _ATTEMPTS = 6
 FloatArray = NDArray[np.float32]
 
 
-class Surface(NamedTuple):
+class ClosedSurface(NamedTuple):
     """A closed surface."""
 
     vertices: FloatArray
@@ -38,7 +38,7 @@ def extract_surface(
     resolution: int,
     level: float | None = None,
     triangles: int | None = None,
-) -> Surface:
+) -> ClosedSurface:
     """Find the surface of a head.
 
     Args:
@@ -63,7 +63,7 @@ def extract_surface(
     vertices, faces = surface(density, level=level, box=generator.config.rendering.box_warp)
     if triangles is not None and len(faces) > triangles:
         vertices, faces = simplified(vertices, faces, triangles)
-    return Surface(vertices, faces, vertex_normals(vertices, faces))
+    return ClosedSurface(vertices, faces, vertex_normals(vertices, faces))
 
 
 def simplified(

@@ -1,48 +1,48 @@
 """From a photograph to a head of the generator: face, crop, camera, latent, and how good it is.
 
-inverter = Inverter(generator, Judge.load(MINI_WEIGHTS))
+inverter = Inverter(generator, ImageSimilarity.load(MINI_WEIGHTS))
 prepared = inverter.prepare(pixels, alpha=None)
-found = inverter.project(prepared.target, inverter.knowns(prepared.target))
+found = inverter.project(prepared.target, inverter.initialise(prepared.target))
 save_latent(Path("latent.npz"), found.ws, found.camera_label)
 """
 
 from stylehead.inversion.align import AlignedFace, Square, align_face, crop, whole_square
-from stylehead.inversion.faces import Choice, Face, FaceFinder, choose_face, load_face_finder
+from stylehead.inversion.faces import Face, FaceChoice, FaceFinder, choose_face, load_face_finder
 from stylehead.inversion.guess import Guess
-from stylehead.inversion.invert import Camera, Inverter, Prepared
-from stylehead.inversion.judge import Judge, Target
+from stylehead.inversion.inverter import Camera, Inverter, Prepared
 from stylehead.inversion.latents import LatentSpace, read_camera, save_latent
 from stylehead.inversion.pictures import Photo, read_photo
 from stylehead.inversion.pivotal import PivotalConfig, tune
-from stylehead.inversion.project import Found, Knowns, Projection, Step
+from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.quality import Quality, assess, with_face
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.settings import InversionConfig
+from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 
 __all__ = [
     "AlignedFace",
     "Camera",
-    "Choice",
     "Face",
+    "FaceChoice",
     "FaceFinder",
-    "Found",
     "GridConfig",
     "Guess",
+    "ImageSimilarity",
+    "Initialisation",
     "InversionConfig",
     "Inverter",
-    "Judge",
-    "Knowns",
     "LatentSpace",
     "Photo",
     "PivotalConfig",
     "PoseGrid",
     "Prepared",
+    "ProjectedHead",
     "Projection",
+    "ProjectionStep",
     "Quality",
     "Square",
     "Start",
-    "Step",
-    "Target",
+    "TargetImage",
     "align_face",
     "assess",
     "choose_face",

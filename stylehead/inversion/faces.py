@@ -134,7 +134,7 @@ def load_face_finder() -> FaceFinder:
     return FaceFinder.load(folder)
 
 
-class Choice(NamedTuple):
+class FaceChoice(NamedTuple):
     """The face that was chosen, and a sentence when there was a choice."""
 
     face: Face
@@ -142,7 +142,7 @@ class Choice(NamedTuple):
     note: str | None
 
 
-def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> Choice:
+def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> FaceChoice:
     """Choose a face.
 
     Args:
@@ -174,7 +174,7 @@ def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> Choi
                 f"--face {index} at {_middle(face)}" for index, face in enumerate(faces[1:], start=2)
             )
         )  # fmt: skip
-    return Choice(faces[chosen - 1], chosen, note)
+    return FaceChoice(faces[chosen - 1], chosen, note)
 
 
 def _middle(face: Face) -> str:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from stylehead.errors import JobError, UsageError
 from stylehead.generator import PanoHead
 from stylehead.geometry import random_cameras
-from stylehead.inversion.judge import Judge, Target, pixel_distance
-from stylehead.inversion.project import Found
+from stylehead.inversion.project import ProjectedHead
+from stylehead.inversion.similarity import ImageSimilarity, TargetImage, pixel_distance
 
 _PREFIXES = ("backbone.synthesis.", "superresolution.", "decoder.", "torgb.")
 _YAW_RAD, _PITCH_RAD = 3.1416, 0.5
@@ -44,10 +44,10 @@ def _ignore(_step: int, _terms: dict[str, float], _image: Tensor) -> None:
 
 def tune(
     generator: PanoHead,
-    found: Found,
-    target: Target,
+    found: ProjectedHead,
+    target: TargetImage,
     *,
-    judge: Judge,
+    similarity: ImageSimilarity,
     config: PivotalConfig | None = None,
     on_step: Callable[[int, dict[str, float], Tensor], None] = _ignore,
 ) -> PanoHead:
@@ -57,7 +57,7 @@ def tune(
         generator: Stays as it is.
         found: The head and camera of the projection.
         target: The picture.
-        judge: Compares pictures.
+        similarity: Compares pictures.
         config: Settings.
         on_step: Called after every step with the number of steps done, the terms, and the render.
 
@@ -81,9 +81,10 @@ def tune(
         out = tuned.render(tuned.planes(found.ws), found.ws, labels, background="white")
         with torch.no_grad():
             kept = generator.render(before, found.ws, labels[1:], background="white")
+        distance = similarity.perceptual_distance(out.image[:1], wanted.image)
         terms = {
             "pixel": pixel_distance(out.image[:1], wanted.image)[0],
-            "perceptual": config.perceptual_weight * judge.perceptual(out.image[:1], wanted.image)[0],
+            "perceptual": config.perceptual_weight * distance[0],
             "mask": (out.mask[:1] - target.at(out.mask.shape[-1]).mask).square().mean(),
             "others": config.other_views_weight * pixel_distance(out.image[1:], kept.image)[0],
         }

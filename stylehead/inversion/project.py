@@ -16,17 +16,17 @@ from torch.nn import functional
 
 from stylehead.errors import JobError
 from stylehead.generator import PanoHead, RenderOptions
-from stylehead.inversion.judge import Judge, Target, pixel_distance
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import label_of_pose
 from stylehead.inversion.search import Start
 from stylehead.inversion.settings import InversionConfig, noise_scale, ramp
+from stylehead.inversion.similarity import ImageSimilarity, TargetImage, pixel_distance
 
 Stage = Literal["starts", "raw", "whole"]
 _OTHER_UNITS = (math.radians(2.0), 0.01, 0.01, 0.01)  # roll, shifts and magnification: trusted this far
 
 
-class Step(NamedTuple):
+class ProjectionStep(NamedTuple):
     """A step that was made.
 
     Attributes:
@@ -44,7 +44,7 @@ class Step(NamedTuple):
     image: Tensor
 
 
-class Found(NamedTuple):
+class ProjectedHead(NamedTuple):
     """What a projection found.
 
     Attributes:
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Knowns:
+class Initialisation:
     """What is known beside the picture.
 
     Attributes:
@@ -73,7 +73,7 @@ class Knowns:
     camera_label: Tensor | None = None
 
 
-def _ignore(_step: Step) -> None:
+def _ignore(_step: ProjectionStep) -> None:
     pass
 
 
@@ -83,7 +83,7 @@ class Projection:
     Args:
         generator: In evaluation mode; its parameters must not require gradients.
         space: Its latents.
-        judge: Compares pictures.
+        similarity: Compares pictures.
         target: The picture.
         config: Settings.
     """
@@ -92,11 +92,11 @@ class Projection:
         self,
         generator: PanoHead,
         space: LatentSpace,
-        judge: Judge,
-        target: Target,
+        similarity: ImageSimilarity,
+        target: TargetImage,
         config: InversionConfig | None = None,
     ) -> None:
-        self._generator, self._space, self._judge = generator, space, judge
+        self._generator, self._space, self._similarity = generator, space, similarity
         self._config = config or InversionConfig()
         self._raw_resolution = generator.config.neural_rendering_resolution
         self._target = target.at(generator.config.img_resolution)
@@ -108,29 +108,33 @@ class Projection:
         """Steps of a whole projection."""
         return self._config.coarse_steps + self._config.steps
 
-    def run(self, knowns: Knowns, on_step: Callable[[Step], None] = _ignore) -> Found:
+    def run(
+        self, initial: Initialisation, on_step: Callable[[ProjectionStep], None] = _ignore
+    ) -> ProjectedHead:
         """Find the head.
 
         Args:
-            knowns: Where to start.
+            initial: Where to start.
             on_step: Called after every step; may raise to stop.
 
         Raises:
             JobError: The loss is not finite.
         """
         config = self._config
-        state = _State(knowns, self._space, config)
+        state = _State(initial, self._space, config)
         raw_steps = round(config.steps * config.raw_share)
         self._stage(state, "starts", config.coarse_steps, on_step)
         state.keep(int(self._distances(state, "starts").argmin()))
         self._stage(state, "raw", raw_steps, on_step)
         state.open_layers()
         self._stage(state, "whole", config.steps - raw_steps, on_step)
-        return self._settle(state, knowns)
+        return self._settle(state, initial)
 
     # --------------------------------------------------------------------------------------------- one stage
 
-    def _stage(self, state: "_State", stage: Stage, steps: int, on_step: Callable[[Step], None]) -> None:
+    def _stage(
+        self, state: "_State", stage: Stage, steps: int, on_step: Callable[[ProjectionStep], None]
+    ) -> None:
         config = self._config
         optimizer = torch.optim.Adam(state.groups(), betas=(0.9, 0.95))
         pose_until = config.pose_share if stage == "whole" else 1.0
@@ -151,7 +155,7 @@ class Projection:
             self._done += 1
             best = int(total.detach().argmin())
             figures = {name: float(values[best].detach()) for name, values in terms.items()}
-            on_step(Step(stage, self._done, self.total, figures, image[best : best + 1].detach()))
+            on_step(ProjectionStep(stage, self._done, self.total, figures, image[best : best + 1].detach()))
 
     def _terms(self, state: "_State", stage: Stage, noise: float) -> tuple[dict[str, Tensor], Tensor]:
         """All weighted terms of the loss, each [K], and the renders."""
@@ -178,11 +182,11 @@ class Projection:
             out = generator.render(grid, ws, labels, background="white", options=options)
             image, mask = out.image, out.mask
             target = self._target
-            if config.perceptual_weight and self._judge.trunk is not None:
-                distance = self._judge.perceptual(image, target.image)
+            if config.perceptual_weight and self._similarity.trunk is not None:
+                distance = self._similarity.perceptual_distance(image, target.image)
                 terms["perceptual"] = config.perceptual_weight * distance
-            if config.identity_weight and self._judge.identity is not None:
-                likeness = self._judge.similarity(_jolted(image, self._rng), target.image)
+            if config.identity_weight and self._similarity.identity is not None:
+                likeness = self._similarity.identity_similarity(_jolted(image, self._rng), target.image)
                 terms["identity"] = config.identity_weight * (1 - likeness)
         else:
             raw = generator.render_raw(grid, ws, labels, background="white", options=options)
@@ -204,11 +208,11 @@ class Projection:
         return torch.stack(list(terms.values())).sum(dim=0)
 
     @torch.no_grad()
-    def _settle(self, state: "_State", knowns: Knowns) -> Found:
+    def _settle(self, state: "_State", initial: Initialisation) -> ProjectedHead:
         """Take the refined pose only if the found head looks more like the picture from there."""
         ws = self._space.ws(state.coords, state.offsets)
         candidates = [state.labels()]
-        if knowns.camera_label is None:
+        if initial.camera_label is None:
             candidates.append(label_of_pose(state.first_poses))
         losses = []
         state_of_rng = self._rng.get_state()
@@ -217,7 +221,7 @@ class Projection:
             terms, _ = self._compare(ws, labels, "whole")
             losses.append(float(torch.stack(list(terms.values())).sum()))
         best = losses.index(min(losses))
-        return Found(ws, candidates[best], losses[best])
+        return ProjectedHead(ws, candidates[best], losses[best])
 
 
 def _jolted(image: Tensor, rng: torch.Generator) -> Tensor:
@@ -236,17 +240,17 @@ def _jolted(image: Tensor, rng: torch.Generator) -> Tensor:
 class _State:
     """What is being moved: coordinates [K,A], layer offsets [1,num_ws,A], and how far poses moved [K,6]."""
 
-    def __init__(self, knowns: Knowns, space: LatentSpace, config: InversionConfig) -> None:
+    def __init__(self, initial: Initialisation, space: LatentSpace, config: InversionConfig) -> None:
         kept = slice(0, config.starts)
         self._num_ws = space.num_ws
-        self.coords = knowns.start.coords[kept].detach().clamp(-3, 3).clone().requires_grad_(True)
+        self.coords = initial.start.coords[kept].detach().clamp(-3, 3).clone().requires_grad_(True)
         self.offsets: Tensor | None = None
-        self.first_poses = knowns.start.poses[kept].detach().clone()
+        self.first_poses = initial.start.poses[kept].detach().clone()
         others = self.first_poses.new_tensor(_OTHER_UNITS).expand(len(self.first_poses), -1)
-        trust = knowns.trust_rad[kept, None].to(self.first_poses)
+        trust = initial.trust_rad[kept, None].to(self.first_poses)
         self._units = torch.cat([trust, trust, others], dim=1)
-        self.moved = torch.zeros_like(self.first_poses).requires_grad_(knowns.camera_label is None)
-        self._fixed = knowns.camera_label
+        self.moved = torch.zeros_like(self.first_poses).requires_grad_(initial.camera_label is None)
+        self._fixed = initial.camera_label
 
     def labels(self) -> Tensor:
         """Cameras [K,25] as they are now."""

@@ -11,10 +11,10 @@ from torch import Tensor
 from stylehead.generator import PanoHead
 from stylehead.images import outline_iou
 from stylehead.inversion.faces import FaceFinder, Points
-from stylehead.inversion.judge import Judge, Target
 from stylehead.inversion.pictures import Bytes
 from stylehead.inversion.pose import label_of_pose, pose_of_label
-from stylehead.inversion.project import Found
+from stylehead.inversion.project import ProjectedHead
+from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 
 POOR_IDENTITY = 0.6
 """Identity similarity (embedded encoder) below which an inversion is called poor."""
@@ -59,7 +59,12 @@ class Quality(NamedTuple):
 
 @torch.no_grad()
 def assess(
-    generator: PanoHead, found: Found, target: Target, *, judge: Judge, coords: Tensor
+    generator: PanoHead,
+    found: ProjectedHead,
+    target: TargetImage,
+    *,
+    similarity: ImageSimilarity,
+    coords: Tensor,
 ) -> tuple[Quality, Tensor]:
     """Compare a found head with its picture.
 
@@ -67,7 +72,7 @@ def assess(
         generator: The one that shows it best: tuned, if it was tuned.
         found: Head and camera.
         target: The picture.
-        judge: Compares pictures.
+        similarity: Compares pictures.
         coords: Coordinates of the head's style vectors, [...,A].
 
     Returns:
@@ -78,12 +83,13 @@ def assess(
     image = out.image.clamp(-1, 1)
     mse = float((image - wanted.image).square().mean())
     yaw, pitch, roll = (math.degrees(value) for value in pose_of_label(found.camera_label)[0, :3].tolist())
-    identity = _identity_beside(generator, found, wanted, judge) if judge.identity is not None else None
-    perceptual = float(judge.perceptual(image, wanted.image)) if judge.trunk is not None else None
+    identity = (
+        _identity_beside(generator, found, wanted, similarity) if similarity.identity is not None else None
+    )
     quality = Quality(
         identity=identity,
         face=None,
-        perceptual=perceptual,
+        perceptual=similarity.reported_distance(image, wanted.image),
         psnr_db=-10 * math.log10(max(mse, 1e-10) / 4),
         outline=float(outline_iou(out.mask, wanted.mask)),
         yaw_deg=yaw,
@@ -95,11 +101,13 @@ def assess(
     return quality._replace(warnings=_doubts(quality)), image
 
 
-def _identity_beside(generator: PanoHead, found: Found, wanted: Target, judge: Judge) -> float:
+def _identity_beside(
+    generator: PanoHead, found: ProjectedHead, wanted: TargetImage, similarity: ImageSimilarity
+) -> float:
     poses = pose_of_label(found.camera_label).repeat(2, 1)
     poses[:, 0] += math.radians(_BESIDE_DEG) * poses.new_tensor([-1.0, 1.0])
     views = generator.synthesis(found.ws, label_of_pose(poses), background="white").image
-    return float(judge.similarity(views.clamp(-1, 1), wanted.image).mean())
+    return float(similarity.identity_similarity(views.clamp(-1, 1), wanted.image).mean())
 
 
 def with_face(quality: Quality, finder: FaceFinder, embedding: Points, render: Bytes) -> Quality:

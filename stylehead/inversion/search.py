@@ -15,9 +15,9 @@ from torch import Tensor
 
 from stylehead.generator import PanoHead, RenderOptions
 from stylehead.geometry import camera_from_angles
-from stylehead.inversion.judge import Target
 from stylehead.inversion.latents import LatentSpace, mapped_samples
 from stylehead.inversion.pose import pose
+from stylehead.inversion.similarity import TargetImage
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class PoseGrid:
         identity = torch.eye(len(gram[0]), device=gram.device, dtype=gram.dtype)
         return torch.linalg.inv(gram + self._config.ridge * identity)
 
-    def starts(self, target: Target, count: int) -> Start:
+    def starts(self, target: TargetImage, count: int) -> Start:
         """The best `count` poses that differ by at least one step of the grid, and heads for them."""
         small = target.at(self._config.resolution)
         picture = torch.cat([small.image, small.mask], dim=1).flatten()
@@ -99,7 +99,7 @@ class PoseGrid:
         angles = self.angles[rows]
         return Start(pose(angles[:, 0], angles[:, 1]), shares[rows] @ self._coords[1:])
 
-    def head_at(self, target: Target, angles: Tensor) -> Tensor:
+    def head_at(self, target: TargetImage, angles: Tensor) -> Tensor:
         """Coordinates [1,A] of a first guess of the head, when its yaw and pitch [2] are known."""
         nearest = (self.angles - angles).square().sum(dim=1).argmin()
         small = target.at(self._config.resolution)

@@ -13,7 +13,7 @@ from stylehead.geometry import camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
 from stylehead.inversion.camera_files import SUFFIXES, read_camera_file
 from stylehead.inversion.faces import FaceFinder, Points, choose_face, load_face_finder
-from stylehead.inversion.invert import Camera
+from stylehead.inversion.inverter import Camera
 from stylehead.inversion.pictures import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
 from stylehead.jobs.arguments import InvertArguments

@@ -11,7 +11,7 @@ from stylehead.evaluation.folders import open_folder
 from stylehead.evaluation.methods import method_order, row_of
 from stylehead.evaluation.numbers import Number
 from stylehead.evaluation.portraits import Portraits
-from stylehead.evaluation.report import report_page
+from stylehead.evaluation.report_page import report_page
 from stylehead.evaluation.table import (
     Line,
     Table,

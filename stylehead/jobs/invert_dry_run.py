@@ -61,9 +61,9 @@ def _measure(job: InvertJob, head: HeadCrop) -> tuple[str, float]:
     inverter = dataclasses.replace(job, config=few).load()
     started = time.perf_counter()
     prepared = inverter.prepare(head.pixels, head.alpha, head.camera)
-    knowns = inverter.knowns(prepared.target, head.camera)
+    initial = inverter.initialise(prepared.target, head.camera)
     marks = [time.perf_counter()]
-    inverter.project(prepared.target, knowns, lambda _step: marks.append(time.perf_counter()))
+    inverter.project(prepared.target, initial, lambda _step: marks.append(time.perf_counter()))
     first, raw, whole = np.diff(marks)[:3].tolist()
     raw_steps = round(job.config.steps * job.config.raw_share)
     seconds = marks[0] - started + job.config.coarse_steps * first

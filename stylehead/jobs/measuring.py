@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from stylehead.errors import MissingError, StyleheadError, UsageError
-from stylehead.evaluation.case import Case, Looks, Reference, Target
 from stylehead.evaluation.columns import all_columns, measure_row
+from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Reference, Target
 from stylehead.evaluation.editing import edit_portraits, open_editor
 from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
 from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title, row_of
-from stylehead.evaluation.numbers import Dash
+from stylehead.evaluation.numbers import NotMeasured
 from stylehead.evaluation.portraits import Portraits, render_portraits
 from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet, open_truth
@@ -136,9 +136,9 @@ class Setting:
         """Their style vectors."""
         return {seed: latent_from_seed(self.generator, seed, psi=self.psi) for seed in self.seeds}
 
-    def looks(self, portraits: Portraits) -> Looks:
+    def encoded(self, portraits: Portraits) -> EncodedPortraits:
         """Pictures in front of the encoders."""
-        return Looks(portraits, self.encoders, batch=self.arguments.batch)
+        return EncodedPortraits(portraits, self.encoders, batch=self.arguments.batch)
 
     def style_of(self, prompt: str) -> str:
         """The name by which rows are grouped: a style of the embedded world, or else the prompt."""
@@ -174,7 +174,7 @@ def measure_table(setting: Setting, sources: Sequence[RowSource], report: Report
     rendered = sum(source.draws for source in sources)
     with report.progress(total=people * (1 + rendered), label="Measuring", unit="head") as shown:
         builder = _Builder(setting, shown, keep=keep)
-        untouched = setting.looks(builder.render(setting.generator))
+        untouched = setting.encoded(builder.render(setting.generator))
         for style, group in _by_style(setting, sources):
             builder.add_style(style, group, untouched)
     return Measured(Table(builder.rows, setting.facts()), builder.pictures)
@@ -203,30 +203,33 @@ class _Builder:
 
         return done
 
-    def add_style(self, style: str, group: Sequence[RowSource], untouched: Looks) -> None:
+    def add_style(self, style: str, group: Sequence[RowSource], untouched: EncodedPortraits) -> None:
         """The rows of a style: untouched, the methods, and the truth where it is known."""
         setting = self.setting
         prompt = group[0].prompt if group else PHOTO_PROMPT
         target = _target(setting, style, prompt, untouched.portraits)
         force = setting.arguments.force_fid
-        self._add("untouched", _source(UNTOUCHED, prompt), style, Case(untouched, untouched, target, force))
+        self._add(
+            "untouched", _source(UNTOUCHED, prompt), style, Comparison(untouched, untouched, target, force)
+        )
         for source in group:
             self._add_source(source, style, untouched, target)
         if setting.truth is not None and target.truth is not None and style != PHOTO:
-            photo = setting.looks(_true_portraits(setting, setting.truth, PHOTO))
+            photo = setting.encoded(_true_portraits(setting, setting.truth, PHOTO))
             alone = Target(prompt, style, why={"truth": _THE_TRUTH, "reference": _THE_TRUTH})
-            self._add("true", _source(TRUE, prompt), style, Case(target.truth, photo, alone, force))
+            self._add("true", _source(TRUE, prompt), style, Comparison(target.truth, photo, alone, force))
 
-    def _add_source(self, source: RowSource, style: str, untouched: Looks, target: Target) -> None:
+    def _add_source(self, source: RowSource, style: str, untouched: EncodedPortraits, target: Target) -> None:
         heads = self._heads
         try:
             if source.problem is not None:
                 raise source.problem
-            looks = self.setting.looks(self._portraits(source, untouched.portraits))
+            stylised = self.setting.encoded(self._portraits(source, untouched.portraits))
             own = Target(source.prompt, style, target.truth, target.reference, target.why)
-            self._add("method", source, style, Case(looks, untouched, own, self.setting.arguments.force_fid))
+            force = self.setting.arguments.force_fid
+            self._add("method", source, style, Comparison(stylised, untouched, own, force))
         except StyleheadError as error:
-            cells = {column.name: Dash(error.message, error.hint) for column in all_columns()}
+            cells = {column.name: NotMeasured(error.message, error.hint) for column in all_columns()}
             facts = {**source.facts, "problem": error.message}
             self.rows.append(Row("method", source.label, source.method, style, source.prompt, cells, facts))
             if source.draws:
@@ -246,7 +249,7 @@ class _Builder:
         finally:
             remove_styles(self.setting.generator)
 
-    def _add(self, kind: Any, source: RowSource, style: str, case: Case) -> None:
+    def _add(self, kind: Any, source: RowSource, style: str, case: Comparison) -> None:
         if self._keep:
             self.pictures[len(self.rows)] = case.stylised.portraits
         cells = measure_row(case, all_columns())
@@ -278,7 +281,7 @@ def _target(setting: Setting, style: str, prompt: str, untouched: Portraits) -> 
     if setting.truth is not None and style not in setting.truth.styles:
         why["truth"] = MissingError("The embedded world has no such style.")
     elif setting.truth is not None:
-        truth = setting.looks(_true_portraits(setting, setting.truth, style))
+        truth = setting.encoded(_true_portraits(setting, setting.truth, style))
         if not truth.portraits.seeds or not truth.portraits.yaws_deg:
             truth, why["truth"] = None, MissingError("The true pictures show none of these people and sides.")
     reference = _reference(setting, style, prompt, untouched, truth)
@@ -294,30 +297,30 @@ def _true_portraits(setting: Setting, truth: TruthSet, style: str) -> Portraits:
 
 
 def _reference(
-    setting: Setting, style: str, prompt: str, untouched: Portraits, truth: Looks | None
+    setting: Setting, style: str, prompt: str, untouched: Portraits, truth: EncodedPortraits | None
 ) -> Reference | None:
     asked = setting.arguments.reference
     if asked in ("auto", "truth"):
         return None if truth is None else Reference(truth, paired=True, name="the true pictures")
     if asked == "teacher":
         return Reference(
-            setting.looks(_teacher_pictures(setting, prompt, untouched)), True, "the teacher's pictures"
+            setting.encoded(_teacher_pictures(setting, prompt, untouched)), True, "the teacher's pictures"
         )
     folder = Path(asked)
     inside = folder / slugify(style)
     chosen = inside if inside.is_dir() else folder
-    return Reference(setting.looks(read_set(chosen)), paired=False, name=str(chosen))
+    return Reference(setting.encoded(read_set(chosen)), paired=False, name=str(chosen))
 
 
 def _teacher_pictures(setting: Setting, prompt: str, untouched: Portraits) -> Portraits:
     import torch
 
-    from stylehead.evaluation import reference
+    from stylehead.evaluation import teacher_pictures
     from stylehead.teacher import Teacher
 
     half = torch.float16 if setting.device == "cuda" else torch.float32
     teacher = Teacher.load(setting.weights.require_teacher(), device=setting.device, dtype=half)
-    return reference.teacher_pictures(teacher, untouched, prompt, steps=reference.STEPS)
+    return teacher_pictures.teacher_pictures(teacher, untouched, prompt, steps=teacher_pictures.STEPS)
 
 
 def _by_style(setting: Setting, sources: Sequence[RowSource]) -> Iterator[tuple[str, list[RowSource]]]:

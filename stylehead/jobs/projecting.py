@@ -18,15 +18,15 @@ from stylehead.generator import PanoHead, save_style
 from stylehead.generator.checkpoint import read_config
 from stylehead.images import Pixels, to_pixels
 from stylehead.inversion import (
-    Found,
     Guess,
+    ImageSimilarity,
     InversionConfig,
     Inverter,
-    Judge,
     PivotalConfig,
+    ProjectedHead,
+    ProjectionStep,
     Quality,
-    Step,
-    Target,
+    TargetImage,
     assess,
     read_camera,
     save_latent,
@@ -126,12 +126,12 @@ class InvertJob:
         generator = PanoHead.load(self.preset.require_generator(), self.device)
         folder = self.preset.generator.parent
         own = self.preset.companion("faces") is not None
-        judge = Judge.load(folder if own else presets.MINI_WEIGHTS, self.device)
+        similarity = ImageSimilarity.load(folder if own else presets.MINI_WEIGHTS, self.device)
         if not own:  # the embedded identity encoder knows the embedded world only
-            judge = dataclasses.replace(judge, identity=None)
+            similarity = dataclasses.replace(similarity, identity=None)
         path = self.preset.companion("guess")
         guess = None if path is None else Guess.load(path, self.device)
-        return Inverter(generator, judge, guess, config=self.config)
+        return Inverter(generator, similarity, guess, config=self.config)
 
 
 def pivotal_of(arguments: InvertArguments) -> PivotalConfig | None:
@@ -183,7 +183,7 @@ class Inversion:
                 personal = self._run.path / PERSONAL
                 save_style(personal, generator, self._inverter.generator, self._style_metadata())
         coords = self._inverter.space.coords(found.ws)
-        quality, image = assess(generator, found, target, judge=self._inverter.judge, coords=coords)
+        quality, image = assess(generator, found, target, similarity=self._inverter.similarity, coords=coords)
         if self._head.likeness is not None:
             quality = self._head.likeness(quality, to_pixels(image)[0])
         folder = self._run.path
@@ -192,7 +192,7 @@ class Inversion:
 
     # ------------------------------------------------------------------------------------------------- steps
 
-    def _target(self) -> Target:
+    def _target(self) -> TargetImage:
         prepared = self._inverter.prepare(self._head.pixels, self._head.alpha, self._head.camera)
         self._run.update({"mask": prepared.mask_source})
         if prepared.mask_source == "cut out":
@@ -202,23 +202,23 @@ class Inversion:
             self._report.warn(_MINI_NOTE)
         return prepared.target
 
-    def _project(self, target: Target, stop: StopRequest) -> Found:
+    def _project(self, target: TargetImage, stop: StopRequest) -> ProjectedHead:
         self._report.note("Searching poses.")
-        knowns = self._inverter.knowns(target, self._head.camera)
+        initial = self._inverter.initialise(target, self._head.camera)
         total = self._job.config.coarse_steps + self._job.config.steps
         with self._report.progress(total=total, label="Inverting") as shown:
 
-            def on_step(step: Step) -> None:
+            def on_step(step: ProjectionStep) -> None:
                 self._after(shown, f"project_{step.number:04d}", step.number, step.terms, step.image)
                 if stop.asked and step.number < step.total:
                     self._stopped(step.number, step.total)
 
-            found = self._inverter.project(target, knowns, on_step)
+            found = self._inverter.project(target, initial, on_step)
         save_latent(self._run.path / LATENT, found.ws, found.camera_label)
         self._run.update({"steps": total})
         return found
 
-    def _found_before(self) -> Found | None:
+    def _found_before(self) -> ProjectedHead | None:
         """The head of an earlier session, if it was found."""
         path = self._run.path / LATENT
         if not path.is_file():
@@ -227,9 +227,11 @@ class Inversion:
         if label is None:
             raise JobError(f"{path} has no camera.")
         ws = latent_head(self._inverter.generator, path).ws
-        return Found(ws, label.to(ws), float("nan"))
+        return ProjectedHead(ws, label.to(ws), float("nan"))
 
-    def _tune(self, found: Found, target: Target, config: PivotalConfig, stop: StopRequest) -> PanoHead:
+    def _tune(
+        self, found: ProjectedHead, target: TargetImage, config: PivotalConfig, stop: StopRequest
+    ) -> PanoHead:
         with self._report.progress(total=config.steps, label="Tuning") as shown:
 
             def on_step(step: int, terms: dict[str, float], image: torch.Tensor) -> None:
@@ -241,7 +243,7 @@ class Inversion:
                 self._inverter.generator,
                 found,
                 target,
-                judge=self._inverter.judge,
+                similarity=self._inverter.similarity,
                 config=config,
                 on_step=on_step,
             )
@@ -279,7 +281,7 @@ class Inversion:
             pixels = np.concatenate([pixels, self._head.alpha[..., None]], axis=2)
         save_image(self._run.path / ALIGNED, pixels, self._recipe())
 
-    def _draw_sheet(self, generator: PanoHead, found: Found, image: torch.Tensor) -> None:
+    def _draw_sheet(self, generator: PanoHead, found: ProjectedHead, image: torch.Tensor) -> None:
         """Photograph, inverted, five views."""
         views: Pixels = render_views(generator, found.ws, SHEET_YAWS_DEG)
         cells = np.concatenate([self._head.pixels[None], to_pixels(image), views])

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from tiny_teacher import write_tiny_depth_estimator, write_tiny_teacher
 
 from stylehead.generator import GeneratorConfig
-from stylehead.inversion import invert as invert_module
+from stylehead.inversion import inverter as invert_module
 from stylehead.inversion.search import GridConfig
 
 DATA = Path(__file__).parents[1] / "data" / "compatibility"

@@ -21,7 +21,7 @@ from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion import FaceFinder
-from stylehead.inversion import invert as invert_module
+from stylehead.inversion import inverter as invert_module
 from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.search import GridConfig
 from stylehead.jobs import projecting

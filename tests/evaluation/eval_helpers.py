@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.evaluation.case import Case, Looks, Reference, Target
+from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Reference, Target
 from stylehead.evaluation.frechet import frechet_distances
 from stylehead.evaluation.metrics.cmmd import SCALE, gaussian_kernels
 from stylehead.evaluation.metrics.kid import cubic_kernels
@@ -76,13 +76,13 @@ def random_portraits(
     )
 
 
-def random_case(encoders: Encoders, *, batch: int = 16, people: int = 5, force: bool = True) -> Case:
+def random_case(encoders: Encoders, *, batch: int = 16, people: int = 5, force: bool = True) -> Comparison:
     """A row whose every column can be measured."""
     stylised, untouched, truth = (
-        Looks(random_portraits(seed, people=people), encoders, batch=batch) for seed in (1, 2, 3)
+        EncodedPortraits(random_portraits(seed, people=people), encoders, batch=batch) for seed in (1, 2, 3)
     )
     target = Target("Pixar character", "pixar", truth, Reference(truth, True, "the true pictures"))
-    return Case(stylised, untouched, target, force)
+    return Comparison(stylised, untouched, target, force)
 
 
 def frechet_distance(features: Tensor, reference: Tensor) -> float:

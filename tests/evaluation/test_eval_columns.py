@@ -17,9 +17,9 @@ from eval_helpers import (
 
 from stylehead.errors import MissingError, UsageError
 from stylehead.evaluation import columns as columns_module
-from stylehead.evaluation.case import DEPTH_SIZE, Case, Looks, Reference, Target
 from stylehead.evaluation.columns import all_columns, find_column, measure_row
-from stylehead.evaluation.numbers import Dash, Number
+from stylehead.evaluation.comparison import DEPTH_SIZE, Comparison, EncodedPortraits, Reference, Target
+from stylehead.evaluation.numbers import NotMeasured, Number
 from stylehead.images import resize
 from stylehead.perception.roles import Encoders
 
@@ -35,8 +35,8 @@ def rows():
 
 def test_every_column_can_be_measured(rows) -> None:
     mini_only, clip_only = {"fd_mini", "kd_mini"}, {"cmmd"}
-    assert {name for name, cell in rows[False].items() if isinstance(cell, Dash)} == clip_only
-    assert {name for name, cell in rows[True].items() if isinstance(cell, Dash)} == mini_only
+    assert {name for name, cell in rows[False].items() if isinstance(cell, NotMeasured)} == clip_only
+    assert {name for name, cell in rows[True].items() if isinstance(cell, NotMeasured)} == mini_only
 
 
 def test_every_number_says_how_it_was_measured(rows) -> None:
@@ -89,7 +89,7 @@ def test_fid_names_its_sane_size() -> None:
 
 def test_the_untouched_row_is_the_floor_and_the_ceiling() -> None:
     case = random_case(random_encoders())
-    row = measure_row(Case(case.untouched, case.untouched, case.target), COLUMNS)
+    row = measure_row(Comparison(case.untouched, case.untouched, case.target), COLUMNS)
     assert row["id"].value == pytest.approx(1, abs=1e-6)
     assert row["id_rank1"].value == 1
     assert row["dd_geo"].value == row["dd_mono"].value == 0
@@ -100,7 +100,7 @@ def test_a_collapse_shows() -> None:
     one = random_portraits(1, people=5)
     same = dataclasses.replace(one, images=one.images[:1].expand(5, -1, -1, -1, -1).contiguous())
     case = random_case(encoders)
-    row = measure_row(Case(Looks(same, encoders), case.untouched, case.target), COLUMNS)
+    row = measure_row(Comparison(EncodedPortraits(same, encoders), case.untouched, case.target), COLUMNS)
     assert row["diversity"].value == pytest.approx(0, abs=1e-5)
     assert row["diversity_id"].value == pytest.approx(0, abs=1e-5)
     assert row["id_rank1"].value <= 0.3
@@ -110,8 +110,10 @@ def test_pictures_without_geometry_get_dashes() -> None:
     encoders = random_encoders()
     flat = dataclasses.replace(random_portraits(1), masks=None, depths=None)
     case = random_case(encoders)
-    row = measure_row(Case(Looks(flat, encoders), case.untouched, case.target, force=True), COLUMNS)
-    dashes = {name: cell.why for name, cell in row.items() if isinstance(cell, Dash)}
+    row = measure_row(
+        Comparison(EncodedPortraits(flat, encoders), case.untouched, case.target, force=True), COLUMNS
+    )
+    dashes = {name: cell.why for name, cell in row.items() if isinstance(cell, NotMeasured)}
     assert set(dashes) == {"cmmd", "dd_geo", "mv_reproj", "gt_iou"}
     assert "without geometry" in dashes["dd_geo"]
     assert isinstance(row["dd_mono"], Number)  # the outline of the untouched head is enough
@@ -120,24 +122,26 @@ def test_pictures_without_geometry_get_dashes() -> None:
 def test_no_encoder_no_truth_no_number_but_reasons() -> None:
     missing = MissingError("It is not here.", "fetch it")
     encoders = Encoders(why={role: missing for role in ("faces", "image_text", "features", "recogniser")})
-    looks = Looks(random_portraits(1), encoders)
-    row = measure_row(Case(looks, looks, Target("a cat", "a cat")), COLUMNS)
-    assert row["id"] == Dash("It is not here.", "fetch it")
-    assert row["style"] == Dash("It is not here.", "fetch it")
+    looks = EncodedPortraits(random_portraits(1), encoders)
+    row = measure_row(Comparison(looks, looks, Target("a cat", "a cat")), COLUMNS)
+    assert row["id"] == NotMeasured("It is not here.", "fetch it")
+    assert row["style"] == NotMeasured("It is not here.", "fetch it")
     assert (
         "no reference" in row["clip_img"].why.lower()
         or row["clip_img"].why == "There are no reference pictures."
     )
-    assert row["gt_psnr"].why == "Nobody knows the true stylised pictures."
+    assert row["gt_psnr"].why == "The true stylised pictures are not known."
     assert {name for name, cell in row.items() if isinstance(cell, Number)} == {"dd_geo", "mv_reproj"}
 
 
 def test_a_set_that_shows_others_has_no_pairs() -> None:
     encoders = random_encoders()
     case = random_case(encoders)
-    others = Reference(Looks(random_portraits(9, people=30, yaws=(0.0,)), encoders), False, "a folder")
+    others = Reference(
+        EncodedPortraits(random_portraits(9, people=30, yaws=(0.0,)), encoders), False, "a folder"
+    )
     target = dataclasses.replace(case.target, reference=others)
-    row = measure_row(Case(case.stylised, case.untouched, target, force=True), COLUMNS)
+    row = measure_row(Comparison(case.stylised, case.untouched, target, force=True), COLUMNS)
     assert "same heads" in row["clip_img"].why
     assert row["kd_mini"].note == "against a folder"
     assert row["kd_mini"].pictures == 20
@@ -152,7 +156,9 @@ def test_faces_that_are_not_found_are_counted() -> None:
     blind = dataclasses.replace(encoders, faces=RandomNetwork(blind_to=77))
     untouched = random_portraits(2)
     untouched.images[:, :, 0, 0, 0] = 0
-    case = Case(Looks(portraits, blind), Looks(untouched, blind), Target("a cat", "pixar"))
+    case = Comparison(
+        EncodedPortraits(portraits, blind), EncodedPortraits(untouched, blind), Target("a cat", "pixar")
+    )
     row = measure_row(case, COLUMNS)
     assert np.isnan(row["id"].per_identity[0])
     assert np.isfinite(row["id"].per_identity[1:]).all()
@@ -173,14 +179,14 @@ def test_columns_have_one_name_and_a_direction() -> None:
 def test_small_pictures_are_compared_at_the_size_of_the_truth() -> None:
     encoders = random_encoders()
     case = random_case(encoders)
-    large = Looks(random_portraits(3, size=32), encoders)
+    large = EncodedPortraits(random_portraits(3, size=32), encoders)
     target = dataclasses.replace(case.target, truth=large)
-    row = measure_row(Case(case.stylised, case.untouched, target), COLUMNS)
+    row = measure_row(Comparison(case.stylised, case.untouched, target), COLUMNS)
     assert torch.isfinite(torch.tensor(row["gt_psnr"].value))
 
 
 def test_estimated_depth_is_kept_small() -> None:
-    looks = Looks(random_portraits(1), random_encoders())
+    looks = EncodedPortraits(random_portraits(1), random_encoders())
     assert looks.nearness.shape == (5, len(YAWS), 1, DEPTH_SIZE, DEPTH_SIZE)
     first = RandomNetwork().nearness(looks.portraits.images[0])
     torch.testing.assert_close(looks.nearness[0], resize(first, DEPTH_SIZE))

@@ -29,7 +29,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Preset:
 
 
 def preset(root: Path, name: str = "mini") -> Preset:
-    return Preset(name, root / "generator.safetensors", root / "teacher", "none", True, "repair it")
+    names = {"ip2p": "ip2p", "instantid": "instantid", "faces": "identity.safetensors"}
+    companions = {role: root / file for role, file in names.items()} if name == "mini" else {}
+    return Preset(
+        name, root / "generator.safetensors", root / "teacher", "none", "repair it", companions=companions
+    )
 
 
 @pytest.fixture(scope="module", params=["ip2p", "instantid"])

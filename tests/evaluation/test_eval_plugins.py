@@ -8,21 +8,21 @@ from eval_helpers import random_case, random_encoders
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.columns import BUILT_IN, all_columns, column_names, find_column, measure_row
-from stylehead.evaluation.numbers import Dash, Number
+from stylehead.evaluation.numbers import NotMeasured, Number
 from stylehead.evaluation.table import Row, Table, run_lines, to_csv, to_json
 
 BRIGHTNESS = """
-from stylehead.evaluation import Case, Column, Number, Provenance, mean_over_people
+from stylehead.evaluation import Column, Comparison, Number, Provenance, mean_over_people
 
-def measure(case: Case) -> Number:
-    images = case.stylised.portraits.images.float()
-    return mean_over_people(images.mean(dim=(2, 3, 4)) / 255, Provenance.of(case.stylised.portraits))
+def measure(comparison: Comparison) -> Number:
+    portraits = comparison.stylised.portraits
+    return mean_over_people(portraits.images.float().mean(dim=(2, 3, 4)) / 255, Provenance.of(portraits))
 
 BRIGHTNESS = Column(
     name="brightness", better="lower", digits=3, about="mean brightness of the pictures", measure=measure
 )
-SEVEN = Column(name="seven", better="lower", digits=3, about="no number", measure=lambda case: 7)
-FAILING = Column(name="failing", better="lower", digits=3, about="fails", measure=lambda case: 1 / 0)
+SEVEN = Column(name="seven", better="lower", digits=3, about="no number", measure=lambda _comparison: 7)
+FAILING = Column(name="failing", better="lower", digits=3, about="fails", measure=lambda _comparison: 1 / 0)
 """
 
 
@@ -90,7 +90,7 @@ def test_a_broken_metric_costs_its_own_cells_and_says_why(
 ) -> None:
     bring(**{name: value})
     cells = measure_row(random_case(random_encoders()), all_columns())
-    assert isinstance(cells[name], Dash)
+    assert isinstance(cells[name], NotMeasured)
     assert f"The metric {name} ({value})" in cells[name].why
     assert sentence in cells[name].why
     assert isinstance(cells["id"], Number)

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.metrics.mv_reproj import View, reprojection_error
+from stylehead.evaluation.metrics.mv_reproj import DepthView, reprojection_error
 from stylehead.generator.renderer import camera_rays
 from stylehead.geometry import camera_from_angles
 
 RADIUS, SIZE = 0.25, 48
 
 
-def sphere(yaw_deg: float, *, turned: float = 0.0, swollen: float = 0.0) -> View:
+def sphere(yaw_deg: float, *, turned: float = 0.0, swollen: float = 0.0) -> DepthView:
     """A sphere with smooth paint, ray traced; the paint (or the depth) can disagree with the other views."""
     label = camera_from_angles(math.radians(yaw_deg))
     rays = camera_rays(label, SIZE)
@@ -29,7 +29,7 @@ def sphere(yaw_deg: float, *, turned: float = 0.0, swollen: float = 0.0) -> View
     def picture(values: Tensor) -> Tensor:
         return values.reshape(1, -1, SIZE, SIZE)
 
-    return View(picture(image), picture(depth + swollen), picture(hit.float()), label)
+    return DepthView(picture(image), picture(depth + swollen), picture(hit.float()), label)
 
 
 def test_views_of_one_sphere_agree() -> None:
@@ -84,6 +84,6 @@ def test_batches_are_independent() -> None:
     pairs = [(sphere(0), sphere(20)), (sphere(-15), sphere(10, turned=0.4))]
     alone = torch.cat([reprojection_error(*pair) for pair in pairs])
     joined = [
-        View(*(torch.cat(part) for part in zip(*side, strict=True))) for side in zip(*pairs, strict=True)
+        DepthView(*(torch.cat(part) for part in zip(*side, strict=True))) for side in zip(*pairs, strict=True)
     ]
     torch.testing.assert_close(reprojection_error(*joined), alone)

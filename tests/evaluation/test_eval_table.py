@@ -24,8 +24,8 @@ from stylehead.evaluation.methods import (
     row_of,
     systems,
 )
-from stylehead.evaluation.numbers import Dash, Number
-from stylehead.evaluation.report import report_page
+from stylehead.evaluation.numbers import NotMeasured, Number
+from stylehead.evaluation.report_page import report_page
 from stylehead.evaluation.table import (
     Row,
     Table,
@@ -47,7 +47,7 @@ def number(value: float, half: float = 0.1) -> Number:
 
 
 def row(label: str, style: str, value: float | None, kind: str = "method") -> Row:
-    dash = Dash("It is <not> there.", "fetch it")
+    dash = NotMeasured("It is <not> there.", "fetch it")
     cells = {column.name: dash for column in all_columns()}
     if value is not None:
         cells |= {"id": number(value), "dd_geo": number(value / 10)}
@@ -113,7 +113,7 @@ def test_a_number_never_stands_alone(table: Table) -> None:
 
 def test_columns_without_a_number_are_left_out_and_explained(table: Table) -> None:
     assert [column.name for column in table.measured()] == ["id", "dd_geo"]
-    assert table.reasons()["fid"] == Dash("It is <not> there.", "fetch it")
+    assert table.reasons()["fid"] == NotMeasured("It is <not> there.", "fetch it")
     assert "id" not in table.reasons()
 
 

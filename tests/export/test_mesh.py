@@ -15,7 +15,14 @@ from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.export.mesh import PAINTED_VIEWS, Mesh, extract_mesh, require_mesh_tools
 from stylehead.export.mesh_files import AXES, mesh_outputs, save_mesh
 from stylehead.export.recipe import read_recipe
-from stylehead.export.surface import Surface, extract_surface, is_closed, simplified, surface, vertex_normals
+from stylehead.export.surface import (
+    ClosedSurface,
+    extract_surface,
+    is_closed,
+    simplified,
+    surface,
+    vertex_normals,
+)
 from stylehead.export.unwrap import unwrap
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import GeneratorConfig, PanoHead, TriGrid
@@ -44,19 +51,19 @@ def colours_at(points: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def closed() -> Surface:
+def closed() -> ClosedSurface:
     vertices, faces = surface(ball(), level=10, box=1)
-    return Surface(vertices, faces, vertex_normals(vertices, faces))
+    return ClosedSurface(vertices, faces, vertex_normals(vertices, faces))
 
 
 @pytest.fixture(scope="module")
-def mesh(closed: Surface) -> Mesh:
+def mesh(closed: ClosedSurface) -> Mesh:
     atlas = unwrap(closed.vertices, closed.faces, size=64)
     texture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     return Mesh(closed, colours_at(closed.vertices), atlas, texture)
 
 
-def test_a_ball_comes_out_as_a_ball(closed: Surface) -> None:
+def test_a_ball_comes_out_as_a_ball(closed: ClosedSurface) -> None:
     solid = trimesh.Trimesh(closed.vertices, closed.faces, process=True)
     assert solid.is_watertight
     assert solid.is_winding_consistent
@@ -64,7 +71,7 @@ def test_a_ball_comes_out_as_a_ball(closed: Surface) -> None:
     assert np.allclose(solid.center_mass, CENTRE, atol=2e-3)  # axes are not swapped
 
 
-def test_normals_point_away_from_the_centre(closed: Surface) -> None:
+def test_normals_point_away_from_the_centre(closed: ClosedSurface) -> None:
     outwards = closed.vertices - np.array(CENTRE)
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
     assert (np.einsum("ij,ij->i", outwards, closed.normals) > 0.98).all()

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from stylehead.generator import PanoHead
-from stylehead.inversion import Judge
+from stylehead.inversion import ImageSimilarity
 from stylehead.inversion.latents import LatentSpace
-from stylehead.perception.embedded import IdentityEncoder, Trunk
+from stylehead.perception.embedded import IdentityEncoder, StyleClassifier, Trunk
 from stylehead.weights.presets import MINI_WEIGHTS
 
 sys.path.append(str(Path(__file__).parents[1] / "generator"))
@@ -39,8 +39,9 @@ def mini_space(mini: PanoHead) -> LatentSpace:
 
 
 @pytest.fixture(scope="session")
-def judge() -> Judge:
+def similarity() -> ImageSimilarity:
     """Untrained networks: they compare pictures all the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Judge(Trunk().eval().requires_grad_(False), IdentityEncoder().eval().requires_grad_(False))
+        networks = (Trunk(), IdentityEncoder(), StyleClassifier())
+        return ImageSimilarity(*(network.eval().requires_grad_(False) for network in networks))

@@ -7,17 +7,17 @@ import torch
 
 from stylehead.generator import PanoHead
 from stylehead.geometry import split_label
-from stylehead.inversion import Target
+from stylehead.inversion import TargetImage
 
 
-def picture_of(generator: PanoHead, ws: torch.Tensor, label: torch.Tensor) -> Target:
+def picture_of(generator: PanoHead, ws: torch.Tensor, label: torch.Tensor) -> TargetImage:
     """The picture that a head makes, with its true mask."""
     with torch.no_grad():
         out = generator.synthesis(ws, label, background="white")
     mask = torch.nn.functional.interpolate(
         out.mask.clamp(0, 1), size=out.image.shape[-1], mode="bilinear", align_corners=False
     )
-    return Target(out.image.clamp(-1, 1), mask)
+    return TargetImage(out.image.clamp(-1, 1), mask)
 
 
 def mean_face() -> np.ndarray:

@@ -15,18 +15,18 @@ from stylehead.geometry import camera_from_angles
 from stylehead.inversion import (
     Camera,
     FaceFinder,
-    Found,
     GridConfig,
     Guess,
+    ImageSimilarity,
     InversionConfig,
     Inverter,
-    Judge,
     LatentSpace,
     PivotalConfig,
+    ProjectedHead,
     Projection,
+    ProjectionStep,
     Start,
-    Step,
-    Target,
+    TargetImage,
     assess,
     read_camera,
     save_latent,
@@ -34,23 +34,23 @@ from stylehead.inversion import (
     with_face,
 )
 from stylehead.inversion.guess import features_fingerprint, mirror_features
-from stylehead.inversion.judge import pixel_distance
 from stylehead.inversion.pose import label_of_pose, pose, rotation_between_deg
-from stylehead.inversion.project import Knowns
+from stylehead.inversion.project import Initialisation
 from stylehead.inversion.search import PoseGrid
 from stylehead.inversion.settings import noise_scale, ramp
+from stylehead.inversion.similarity import pixel_distance
 
 FEW = InversionConfig(steps=10, starts=2, coarse_steps=3)
 SMALL_GRID = GridConfig(heads=3, resolution=8, yaw_step_deg=40, yaw_limit_deg=40, pitch_step_deg=25)
 
 
 @pytest.fixture
-def inverter(tiny: PanoHead, judge: Judge) -> Inverter:
-    return Inverter(tiny, judge, config=FEW, grid=SMALL_GRID)
+def inverter(tiny: PanoHead, similarity: ImageSimilarity) -> Inverter:
+    return Inverter(tiny, similarity, config=FEW, grid=SMALL_GRID)
 
 
 @pytest.fixture(scope="module")
-def target(tiny: PanoHead, space: LatentSpace) -> Target:
+def target(tiny: PanoHead, space: LatentSpace) -> TargetImage:
     coords = torch.randn(1, len(space.scales), generator=torch.Generator().manual_seed(7)) * 0.7
     return picture_of(tiny, space.ws(coords), camera_from_angles(0.3, -0.1))
 
@@ -131,11 +131,11 @@ def test_the_grid_is_symmetric_and_tells_where_heads_are(mini: PanoHead, mini_sp
 # ----------------------------------------------------------------------------------------------- projection
 
 
-def test_a_projection_comes_nearer_and_is_repeatable(inverter: Inverter, target: Target) -> None:
-    knowns = inverter.knowns(target)
-    steps: list[Step] = []
-    found = inverter.project(target, knowns, steps.append)
-    again = inverter.project(target, knowns)
+def test_a_projection_comes_nearer_and_is_repeatable(inverter: Inverter, target: TargetImage) -> None:
+    initial = inverter.initialise(target)
+    steps: list[ProjectionStep] = []
+    found = inverter.project(target, initial, steps.append)
+    again = inverter.project(target, initial)
     assert torch.equal(found.ws, again.ws)
     assert torch.equal(found.camera_label, again.camera_label)
     assert [step.number for step in steps] == list(range(1, 14))
@@ -143,32 +143,32 @@ def test_a_projection_comes_nearer_and_is_repeatable(inverter: Inverter, target:
     assert {step.total for step in steps} == {13}
     whole = [step.terms for step in steps if step.stage == "whole"]
     assert set(whole[0]) == {"pixel", "mask", "perceptual", "identity", "latent", "layers", "pose"}
-    start = label_of_pose(knowns.start.poses[:1])
-    first = picture_of(inverter.generator, inverter.space.ws(knowns.start.coords[:1]), start)
+    start = label_of_pose(initial.start.poses[:1])
+    first = picture_of(inverter.generator, inverter.space.ws(initial.start.coords[:1]), start)
     last = picture_of(inverter.generator, found.ws, found.camera_label)
     wanted = target.image
     assert float(pixel_distance(last.image, wanted)) < 0.8 * float(pixel_distance(first.image, wanted))
 
 
-def test_a_fixed_camera_stays_as_it_is(inverter: Inverter, target: Target) -> None:
+def test_a_fixed_camera_stays_as_it_is(inverter: Inverter, target: TargetImage) -> None:
     label = camera_from_angles(0.31, -0.12)
-    knowns = inverter.knowns(target, Camera(label, fixed=True))
-    assert torch.equal(inverter.project(target, knowns).camera_label, label)
+    initial = inverter.initialise(target, Camera(label, fixed=True))
+    assert torch.equal(inverter.project(target, initial).camera_label, label)
 
 
-def test_a_known_camera_is_refined_from_where_it_is(inverter: Inverter, target: Target) -> None:
+def test_a_known_camera_is_refined_from_where_it_is(inverter: Inverter, target: TargetImage) -> None:
     label = camera_from_angles(0.31, -0.12)
-    found = inverter.project(target, inverter.knowns(target, Camera(label, fixed=False)))
+    found = inverter.project(target, inverter.initialise(target, Camera(label, fixed=False)))
     moved = float(rotation_between_deg(found.camera_label, label))
     assert 0 <= moved < 6
 
 
-def test_a_pose_that_got_worse_is_given_up(tiny: PanoHead, space: LatentSpace, target: Target) -> None:
+def test_a_pose_that_got_worse_is_given_up(tiny: PanoHead, space: LatentSpace, target: TargetImage) -> None:
     truth = pose(torch.tensor([0.3]), torch.tensor([-0.1]))
     coords = torch.zeros(1, len(space.scales))
     wild = InversionConfig(steps=4, starts=1, coarse_steps=0, pose_rate=20.0, pose_share=1.0, pose_weight=0)
-    knowns = Knowns(Start(truth, coords), torch.tensor([0.2]))
-    found = Projection(tiny, space, Judge(), target, wild).run(knowns)
+    initial = Initialisation(Start(truth, coords), torch.tensor([0.2]))
+    found = Projection(tiny, space, ImageSimilarity(), target, wild).run(initial)
     assert torch.allclose(found.camera_label, label_of_pose(truth), atol=1e-6)
 
 
@@ -180,28 +180,28 @@ def test_gradients_find_a_pose_near_by(mini: PanoHead, mini_space: LatentSpace) 
     config = InversionConfig(
         steps=1, starts=1, coarse_steps=24, raw_share=1.0, pose_weight=0, noise=0, learning_rate=0.0
     )
-    knowns = Knowns(Start(start, coords), torch.tensor([0.15]))
-    found = Projection(mini, mini_space, Judge(), wanted, config).run(knowns)
+    initial = Initialisation(Start(start, coords), torch.tensor([0.15]))
+    found = Projection(mini, mini_space, ImageSimilarity(), wanted, config).run(initial)
     before = float(rotation_between_deg(label_of_pose(start), truth))
     assert float(rotation_between_deg(found.camera_label, truth)) < 0.35 * before
 
 
-def test_what_is_not_finite_stops_the_projection(inverter: Inverter, target: Target) -> None:
-    broken = Target(target.image * float("nan"), target.mask)
+def test_what_is_not_finite_stops_the_projection(inverter: Inverter, target: TargetImage) -> None:
+    broken = TargetImage(target.image * float("nan"), target.mask)
     with pytest.raises(JobError, match="does not converge"):
-        inverter.project(broken, inverter.knowns(target))
+        inverter.project(broken, inverter.initialise(target))
 
 
-def test_stopping_from_the_callback(inverter: Inverter, target: Target) -> None:
+def test_stopping_from_the_callback(inverter: Inverter, target: TargetImage) -> None:
     class Stop(Exception):
         pass
 
-    def stop(step: Step) -> None:
+    def stop(step: ProjectionStep) -> None:
         if step.number == 2:
             raise Stop
 
     with pytest.raises(Stop):
-        inverter.project(target, inverter.knowns(target), stop)
+        inverter.project(target, inverter.initialise(target), stop)
 
 
 def test_settings_are_checked() -> None:
@@ -228,9 +228,9 @@ def test_schedules() -> None:
 
 
 def test_the_first_guess_is_a_linear_map_that_files_keep(
-    tmp_path: Path, tiny: PanoHead, judge: Judge, target: Target, inverter: Inverter
+    tmp_path: Path, tiny: PanoHead, similarity: ImageSimilarity, target: TargetImage, inverter: Inverter
 ) -> None:
-    size, w_dim = mirror_features(judge.trunks, target.image).even.shape[1], tiny.config.w_dim
+    size, w_dim = mirror_features(similarity.trunks, target.image).even.shape[1], tiny.config.w_dim
     rng = torch.Generator().manual_seed(0)
     guess = Guess(
         torch.randn(size, 2 + 3, generator=rng) / size,
@@ -238,27 +238,31 @@ def test_the_first_guess_is_a_linear_map_that_files_keep(
         torch.randn(3, w_dim, generator=rng),
         inverter.space.mean,
         tiny.fingerprint(),
-        features_fingerprint(judge.trunks),
+        features_fingerprint(similarity.trunks),
     )
     guess.save(tmp_path / "guess.safetensors", {"pictures": "1"})
     loaded = Guess.load(tmp_path / "guess.safetensors")
     for ours, theirs in zip(
-        guess(judge.trunks, target.image), loaded(judge.trunks, target.image), strict=True
+        guess(similarity.trunks, target.image), loaded(similarity.trunks, target.image), strict=True
     ):
         assert torch.allclose(ours, theirs, atol=2e-2)
-    mirrored = guess(judge.trunks, target.image.flip(-1))
-    assert torch.allclose(mirrored.angles, guess(judge.trunks, target.image).angles * torch.tensor([-1, 1]))
-    led = Inverter(tiny, judge, loaded, config=FEW, grid=SMALL_GRID)
-    first = led.knowns(target).start
-    angles, w = loaded(judge.trunks, target.image)
+    mirrored = guess(similarity.trunks, target.image.flip(-1))
+    assert torch.allclose(
+        mirrored.angles, guess(similarity.trunks, target.image).angles * torch.tensor([-1, 1])
+    )
+    led = Inverter(tiny, similarity, loaded, config=FEW, grid=SMALL_GRID)
+    first = led.initialise(target).start
+    angles, w = loaded(similarity.trunks, target.image)
     assert torch.allclose(first.poses[0, :2], angles[0])
     assert torch.allclose(first.coords[0], led.space.coords(w)[0], atol=1e-4)
     foreign = Inverter(
-        tiny, judge, dataclasses.replace(loaded, generator="other"), config=FEW, grid=SMALL_GRID
+        tiny, similarity, dataclasses.replace(loaded, generator="other"), config=FEW, grid=SMALL_GRID
     )
-    assert foreign.knowns(target).start.coords[0].abs().sum() == 0
-    stale = Inverter(tiny, judge, dataclasses.replace(loaded, features="other"), config=FEW, grid=SMALL_GRID)
-    assert torch.equal(stale.knowns(target).start.poses, inverter.knowns(target).start.poses)
+    assert foreign.initialise(target).start.coords[0].abs().sum() == 0
+    stale = Inverter(
+        tiny, similarity, dataclasses.replace(loaded, features="other"), config=FEW, grid=SMALL_GRID
+    )
+    assert torch.equal(stale.initialise(target).start.poses, inverter.initialise(target).start.poses)
 
 
 def test_files_that_hold_no_guess(tmp_path: Path, tiny: PanoHead) -> None:
@@ -285,13 +289,13 @@ def test_a_busy_picture_asks_where_heads_are(inverter: Inverter) -> None:
 
 
 def test_tuning_shows_the_picture_better_and_leaves_the_generator_alone(
-    tmp_path: Path, tiny: PanoHead, space: LatentSpace, judge: Judge, target: Target
+    tmp_path: Path, tiny: PanoHead, space: LatentSpace, similarity: ImageSimilarity, target: TargetImage
 ) -> None:
     fingerprint = tiny.fingerprint()
-    found = Found(space.ws(torch.zeros(1, len(space.scales))), camera_from_angles(0.3, -0.1), 0.0)
+    found = ProjectedHead(space.ws(torch.zeros(1, len(space.scales))), camera_from_angles(0.3, -0.1), 0.0)
     losses: list[float] = []
     tuned = tune(
-        tiny, found, target, judge=judge, config=PivotalConfig(steps=12, learning_rate=2e-3),
+        tiny, found, target, similarity=similarity, config=PivotalConfig(steps=12, learning_rate=2e-3),
         on_step=lambda _step, terms, _image: losses.append(terms["pixel"]),
     )  # fmt: skip
     assert tiny.fingerprint() == fingerprint
@@ -311,22 +315,22 @@ def test_tuning_shows_the_picture_better_and_leaves_the_generator_alone(
 
 
 def test_tuning_that_does_not_converge(
-    tiny: PanoHead, space: LatentSpace, judge: Judge, target: Target
+    tiny: PanoHead, space: LatentSpace, similarity: ImageSimilarity, target: TargetImage
 ) -> None:
-    found = Found(space.ws(torch.zeros(1, len(space.scales))), camera_from_angles(0.0), 0.0)
-    broken = Target(target.image * float("nan"), target.mask)
+    found = ProjectedHead(space.ws(torch.zeros(1, len(space.scales))), camera_from_angles(0.0), 0.0)
+    broken = TargetImage(target.image * float("nan"), target.mask)
     with pytest.raises(JobError, match="does not converge"):
-        tune(tiny, found, broken, judge=judge, config=PivotalConfig(steps=2))
+        tune(tiny, found, broken, similarity=similarity, config=PivotalConfig(steps=2))
 
 
 def test_the_report_of_a_perfect_likeness_has_no_warning(
-    tiny: PanoHead, space: LatentSpace, judge: Judge
+    tiny: PanoHead, space: LatentSpace, similarity: ImageSimilarity
 ) -> None:
     coords = torch.randn(1, len(space.scales), generator=torch.Generator().manual_seed(5)) * 0.5
     label = camera_from_angles(math.radians(25), math.radians(-8))
-    found = Found(space.ws(coords), label, 0.0)
+    found = ProjectedHead(space.ws(coords), label, 0.0)
     own = picture_of(tiny, found.ws, label)
-    quality, image = assess(tiny, found, own, judge=judge, coords=coords)
+    quality, image = assess(tiny, found, own, similarity=similarity, coords=coords)
     assert quality.warnings == ()
     assert quality.identity is not None
     assert 0.5 < quality.identity < 1  # seen from beside
@@ -341,23 +345,23 @@ def test_the_report_of_a_perfect_likeness_has_no_warning(
 
 
 def test_the_report_of_somebody_else_warns(tiny: PanoHead, space: LatentSpace) -> None:
-    found = Found(space.ws(torch.zeros(1, len(space.scales))), camera_from_angles(0.0), 0.0)
+    found = ProjectedHead(space.ws(torch.zeros(1, len(space.scales))), camera_from_angles(0.0), 0.0)
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 20:] = 1
-    other = Target.make(torch.full((1, 3, 64, 64), -1.0), mask)
+    other = TargetImage.make(torch.full((1, 3, 64, 64), -1.0), mask)
     coords = torch.zeros(1, len(space.scales))
-    quality, _ = assess(tiny, found, other, judge=Judge(), coords=coords)
+    quality, _ = assess(tiny, found, other, similarity=ImageSimilarity(), coords=coords)
     assert quality.identity is None
     assert quality.perceptual is None
     assert any("outlines" in warning for warning in quality.warnings)
     assert any("dB" in warning for warning in quality.warnings)
 
 
-def test_what_the_face_models_say(tiny: PanoHead, space: LatentSpace, judge: Judge) -> None:
+def test_what_the_face_models_say(tiny: PanoHead, space: LatentSpace, similarity: ImageSimilarity) -> None:
     label = camera_from_angles(0.0)
     coords = torch.zeros(1, len(space.scales))
-    found = Found(space.ws(coords), label, 0.0)
-    quality, _ = assess(tiny, found, picture_of(tiny, found.ws, label), judge=judge, coords=coords)
+    found = ProjectedHead(space.ws(coords), label, 0.0)
+    quality, _ = assess(tiny, found, picture_of(tiny, found.ws, label), similarity=similarity, coords=coords)
     mine, render = np.array([1.0, 0.0]), np.zeros((64, 64, 3), np.uint8)
     analyser = FakeAnalyser((label, 150.0, (380.0, 380.0)))
     analyser.embedding = np.array([0.8, 0.6])
@@ -382,15 +386,17 @@ def test_a_render_of_the_embedded_world_is_recovered() -> None:
     from stylehead.weights.presets import MINI_WEIGHTS
 
     generator = PanoHead.load(MINI_WEIGHTS / "generator.safetensors")
-    inverter = Inverter(generator, Judge.load(MINI_WEIGHTS))
+    inverter = Inverter(generator, ImageSimilarity.load(MINI_WEIGHTS))
     coords = torch.randn(1, len(inverter.space.scales), generator=torch.Generator().manual_seed(2)) * 0.6
     truth = camera_from_angles(math.radians(-35), math.radians(8))
     own = picture_of(generator, inverter.space.ws(coords), truth)
     pixels = ((own.image[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
     prepared = inverter.prepare(pixels, None)
-    found = inverter.project(prepared.target, inverter.knowns(prepared.target))
+    found = inverter.project(prepared.target, inverter.initialise(prepared.target))
     assert float(rotation_between_deg(found.camera_label, truth)) < 4
-    quality, _ = assess(generator, found, own, judge=inverter.judge, coords=inverter.space.coords(found.ws))
+    quality, _ = assess(
+        generator, found, own, similarity=inverter.similarity, coords=inverter.space.coords(found.ws)
+    )
     assert quality.psnr_db > 26
     side = camera_from_angles(math.radians(55), math.radians(8))
     theirs = picture_of(generator, inverter.space.ws(coords), side).image

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.case import Looks
+from stylehead.evaluation.comparison import EncodedPortraits
 from stylehead.evaluation.frechet import frechet_distances
 from stylehead.evaluation.portraits import Portraits
 from stylehead.images import bytes_to_pm1
@@ -53,11 +53,11 @@ def test_batch_size_changes_nothing(role: str, clip_folder: Path) -> None:
     )
     images = pictures(6, size=128).unflatten(0, (2, 3))
     portraits = Portraits(images, (0, 1), (-30.0, 0.0, 30.0))
-    what = {"clip": "meanings", "face": "faces", "image_text": "meanings", "style": "styles"}[role]
-    seen = [getattr(Looks(portraits, encoders, batch=batch), what) for batch in (1, 4, 64)]
+    what = {"clip": "image_text", "face": "faces", "image_text": "image_text", "style": "styles"}[role]
+    seen = [getattr(EncodedPortraits(portraits, encoders, batch=batch), what) for batch in (1, 4, 64)]
     for other in seen[1:]:
         torch.testing.assert_close(other, seen[0], atol=1e-5, rtol=1e-5)
-    looks = [Looks(portraits, encoders, batch=batch).perceptual(1) for batch in (1, 64)]
+    looks = [EncodedPortraits(portraits, encoders, batch=batch).perceptual(1) for batch in (1, 64)]
     torch.testing.assert_close(*looks, atol=1e-5, rtol=1e-5)
 
 

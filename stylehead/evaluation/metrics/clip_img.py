@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, shared
 
 
@@ -13,14 +13,14 @@ def clip_img(images: Tensor, references: Tensor) -> Tensor:
     return (images * references).sum(dim=-1)
 
 
-def measure_clip_img(case: Case) -> Number:
+def measure_clip_img(comparison: Comparison) -> Number:
     """Cosine to the reference picture of the same head from the same side."""
-    reference = case.target.need_reference()
+    reference = comparison.target.need_reference()
     if not reference.paired:
         raise MissingError(f"The reference ({reference.name}) does not show the same heads.")
-    both = shared(case.stylised.portraits, reference.looks.portraits, "The reference pictures")
-    network = case.encoders.require("image_text")
-    values = clip_img(both.first(case.stylised.meanings), both.second(reference.looks.meanings))
+    both = shared(comparison.stylised.portraits, reference.encoded.portraits, "The reference pictures")
+    network = comparison.encoders.require("image_text")
+    values = clip_img(both.first(comparison.stylised.image_text), both.second(reference.encoded.image_text))
     return mean_over_people(values, Provenance.of(both, network.name, f"to {reference.name}"))
 
 

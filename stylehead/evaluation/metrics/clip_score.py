@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.metrics.clip_text import prompt_cosines
 from stylehead.evaluation.numbers import Number, mean_over_people
 
@@ -15,9 +15,9 @@ def clip_score(cosines: Tensor) -> Tensor:
     return STRETCH * cosines.clamp(min=0)
 
 
-def measure_clip_score(case: Case) -> Number:
+def measure_clip_score(comparison: Comparison) -> Number:
     """CLIPScore of the prompt."""
-    cosines, provenance = prompt_cosines(case)
+    cosines, provenance = prompt_cosines(comparison)
     return mean_over_people(clip_score(cosines), provenance)
 
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 
 
@@ -12,16 +12,16 @@ def clip_text(images: Tensor, text: Tensor) -> Tensor:
     return images @ text
 
 
-def prompt_cosines(case: Case) -> tuple[Tensor, Provenance]:
+def prompt_cosines(comparison: Comparison) -> tuple[Tensor, Provenance]:
     """Cosines [N, V] of a row's pictures with its prompt, and what they were taken from."""
-    network = case.encoders.require("image_text")
-    cosines = clip_text(case.stylised.meanings, network.texts([case.target.prompt])[0].cpu())
-    return cosines, Provenance.of(case.stylised.portraits, network.name)
+    network = comparison.encoders.require("image_text")
+    cosines = clip_text(comparison.stylised.image_text, network.texts([comparison.target.prompt])[0].cpu())
+    return cosines, Provenance.of(comparison.stylised.portraits, network.name)
 
 
-def measure_clip_text(case: Case) -> Number:
+def measure_clip_text(comparison: Comparison) -> Number:
     """Cosine to the prompt."""
-    return mean_over_people(*prompt_cosines(case))
+    return mean_over_people(*prompt_cosines(comparison))
 
 
 COLUMN = Column(

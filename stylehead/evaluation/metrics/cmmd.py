@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.distributions import discrepancy_number, feature_sets
 from stylehead.evaluation.mmd import Kernels
 from stylehead.evaluation.numbers import Number
@@ -31,12 +31,12 @@ def gaussian_kernels(features: Tensor, reference: Tensor) -> Kernels:
     return Kernels(kernel(features, features), kernel(reference, reference), kernel(features, reference))
 
 
-def measure_cmmd(case: Case) -> Number:
+def measure_cmmd(comparison: Comparison) -> Number:
     """CMMD to the reference pictures; only with CLIP."""
-    network = case.encoders.require("image_text")
+    network = comparison.encoders.require("image_text")
     if not network.is_clip:
         raise MissingError("CMMD needs CLIP.", "give a folder with --clip")
-    sets = feature_sets(case, "meanings", network.name)
+    sets = feature_sets(comparison, "image_text", network.name)
     if network.name != PUBLISHED:
         note = f"{sets.provenance.note}; published numbers use {PUBLISHED}"
         sets = sets._replace(provenance=sets.provenance._replace(note=note))

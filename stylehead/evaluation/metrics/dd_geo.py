@@ -3,16 +3,16 @@
 import torch
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.depth_difference import depth_difference
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, shared
 
 
-def measure_dd_geo(case: Case) -> Number:
+def measure_dd_geo(comparison: Comparison) -> Number:
     """Change of the rendered depth where both heads are."""
-    both = shared(case.stylised.portraits, case.untouched.portraits, "The untouched pictures")
-    after, before = case.stylised.portraits, case.untouched.portraits
+    both = shared(comparison.stylised.portraits, comparison.untouched.portraits, "The untouched pictures")
+    after, before = comparison.stylised.portraits, comparison.untouched.portraits
     if after.depths is None or before.depths is None or after.masks is None or before.masks is None:
         raise MissingError("These are pictures without geometry.")
     mask = torch.minimum(both.first(after.masks), both.second(before.masks))

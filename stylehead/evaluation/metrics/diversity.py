@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.intervals import pair_statistic
 from stylehead.evaluation.numbers import Number, Provenance, number
 
@@ -16,12 +16,12 @@ def squared_distances(vectors: Tensor) -> Tensor:
     return (lengths[:, None] + lengths[None, :] - 2 * gram).clamp(min=0)
 
 
-def measure_diversity(case: Case) -> Number:
+def measure_diversity(comparison: Comparison) -> Number:
     """Perceptual distance of stylised pictures of different people, side by side."""
-    portraits = case.stylised.portraits
-    network = case.encoders.require("features")
+    portraits = comparison.stylised.portraits
+    network = comparison.encoders.require("features")
     columns = range(len(portraits.yaws_deg))
-    distances = torch.stack([squared_distances(case.stylised.perceptual(column)) for column in columns])
+    distances = torch.stack([squared_distances(comparison.stylised.perceptual(column)) for column in columns])
     return number(pair_statistic(distances.mean(dim=0)), Provenance.of(portraits, network.name))
 
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.intervals import pair_statistic
 from stylehead.evaluation.numbers import Number, Provenance, number
 
@@ -22,16 +22,17 @@ def identity_distances(embeddings: Tensor) -> Tensor:
     return (1 - views @ views.transpose(1, 2)).mean(dim=0)
 
 
-def measure_diversity_id(case: Case) -> Number:
+def measure_diversity_id(comparison: Comparison) -> Number:
     """Distance of the stylised faces of different people."""
-    faces, views = case.stylised.faces, case.stylised.near_front
+    faces, views = comparison.stylised.faces, comparison.stylised.near_front
     usable = faces.found.all(dim=1)
     if int(usable.sum()) < 2:
         raise MissingError("Fewer than two people show a face in every near-front view.")
     seeds = [seed for seed, there in zip(views.seeds, usable.tolist(), strict=True) if there]
     distances = identity_distances(faces.vectors[usable])
     return number(
-        pair_statistic(distances), Provenance(seeds, views.yaws_deg, case.encoders.require("faces").name)
+        pair_statistic(distances),
+        Provenance(seeds, views.yaws_deg, comparison.encoders.require("faces").name),
     )
 
 

@@ -1,15 +1,15 @@
 """Overlap of outlines with those of the true stylised heads, where they are known."""
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, shared
 from stylehead.images import outline_iou
 
 
-def measure_gt_iou(case: Case) -> Number:
+def measure_gt_iou(comparison: Comparison) -> Number:
     """Overlap with the true outlines."""
-    truth, portraits = case.target.need_truth().portraits, case.stylised.portraits
+    truth, portraits = comparison.target.need_truth().portraits, comparison.stylised.portraits
     both = shared(portraits, truth, "The true pictures")
     if portraits.masks is None or truth.masks is None:
         raise MissingError("The outline of these heads is not known.")

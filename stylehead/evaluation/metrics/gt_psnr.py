@@ -1,16 +1,16 @@
 """Peak signal-to-noise ratio to the true stylised pictures, where they are known."""
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people, shared
 from stylehead.images import bytes_to_01, psnr, resize
 
 
-def measure_gt_psnr(case: Case) -> Number:
+def measure_gt_psnr(comparison: Comparison) -> Number:
     """PSNR in dB to the true stylised pictures."""
-    truth = case.target.need_truth().portraits
-    both = shared(case.stylised.portraits, truth, "The true pictures")
-    ours = bytes_to_01(both.first(case.stylised.portraits.images)).flatten(0, 1)
+    truth = comparison.target.need_truth().portraits
+    both = shared(comparison.stylised.portraits, truth, "The true pictures")
+    ours = bytes_to_01(both.first(comparison.stylised.portraits.images)).flatten(0, 1)
     theirs = bytes_to_01(both.second(truth.images)).flatten(0, 1)
     values = psnr(resize(ours, theirs.shape[-1]), theirs).unflatten(0, (len(both.seeds), -1))
     return mean_over_people(values, Provenance.of(both))

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.face_pairs import face_pairs
 from stylehead.evaluation.numbers import Number, mean_over_people
 
@@ -24,9 +24,9 @@ def identity_similarity(after: Tensor, before: Tensor, found: Tensor | None = No
     return (cosine * present).sum(dim=1) / present.sum(dim=1)
 
 
-def measure_id(case: Case) -> Number:
+def measure_id(comparison: Comparison) -> Number:
     """Cosine of face embeddings, stylised and untouched, a mean over near-front views."""
-    pairs = face_pairs(case)
+    pairs = face_pairs(comparison)
     missing = 1 - float(pairs.found.double().mean())
     note = f"no face in {missing:.1%} of the pairs" if missing else ""
     values = identity_similarity(pairs.after, pairs.before, pairs.found)

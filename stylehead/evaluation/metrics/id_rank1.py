@@ -6,8 +6,8 @@ Immune to the offset that a style gives to everybody: only who is nearest counts
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.face_pairs import face_pairs
 from stylehead.evaluation.numbers import Number, mean_over_people
 
@@ -29,9 +29,9 @@ def rank1_hits(queries: Tensor, gallery: Tensor, people: Tensor | None = None) -
     return (queries @ gallery.t()).argmax(dim=1) == people
 
 
-def measure_id_rank1(case: Case) -> Number:
+def measure_id_rank1(comparison: Comparison) -> Number:
     """Share of stylised faces that are nearest to their own untouched face, view by view."""
-    pairs = face_pairs(case)
+    pairs = face_pairs(comparison)
     views = range(pairs.after.shape[1])
     hits = torch.stack([rank1_hits(pairs.after[:, v], pairs.before[:, v]) for v in views], dim=1)
     present = pairs.found.double()

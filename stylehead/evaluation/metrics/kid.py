@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.distributions import discrepancy_number, feature_sets
 from stylehead.evaluation.mmd import Kernels
 from stylehead.evaluation.numbers import Number
@@ -18,9 +18,9 @@ def cubic_kernels(features: Tensor, reference: Tensor) -> Kernels:
     return Kernels(kernel(features, features), kernel(reference, reference), kernel(features, reference))
 
 
-def measure_kid(case: Case) -> Number:
+def measure_kid(comparison: Comparison) -> Number:
     """KID to the reference pictures, over all of them (no random subsets)."""
-    sets = feature_sets(case, "inception", case.encoders.require("inception").name)
+    sets = feature_sets(comparison, "inception", comparison.encoders.require("inception").name)
     return discrepancy_number(cubic_kernels(sets.features.flatten(0, 1), sets.reference), sets)
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 from stylehead.evaluation.portraits import Portraits
 from stylehead.generator.renderer import camera_rays
@@ -24,7 +24,7 @@ NEIGHBOURS_DEG = 45.0
 _SOLID = 0.9
 
 
-class View(NamedTuple):
+class DepthView(NamedTuple):
     """B pictures of heads and what is known of their geometry.
 
     Attributes:
@@ -40,7 +40,7 @@ class View(NamedTuple):
     camera_label: Tensor
 
 
-def reprojection_error(view: View, other: View, *, tolerance: float = DEPTH_TOLERANCE) -> Tensor:
+def reprojection_error(view: DepthView, other: DepthView, *, tolerance: float = DEPTH_TOLERANCE) -> Tensor:
     """Mean absolute colour difference on the surface that two views share.
 
     Every pixel of `view` is put where its depth says, seen from the camera of `other`, and compared with the
@@ -70,9 +70,9 @@ def reprojection_error(view: View, other: View, *, tolerance: float = DEPTH_TOLE
     return (difference * shared).sum(dim=1) / shared.sum(dim=1)
 
 
-def measure_mv_reproj(case: Case) -> Number:
+def measure_mv_reproj(comparison: Comparison) -> Number:
     """Disagreement of neighbouring views about the surface that they share."""
-    portraits = case.stylised.portraits
+    portraits = comparison.stylised.portraits
     if portraits.depths is None or portraits.masks is None:
         raise MissingError("These are pictures without geometry.")
     pairs = [
@@ -90,14 +90,14 @@ def measure_mv_reproj(case: Case) -> Number:
     return mean_over_people(errors.nanmean(dim=1), Provenance(portraits.seeds, yaws, note=note))
 
 
-def _view(portraits: Portraits, column: int) -> View:
+def _view(portraits: Portraits, column: int) -> DepthView:
     """One side of everybody, at the resolution of the depth."""
     assert portraits.depths is not None
     assert portraits.masks is not None
     depth = portraits.depths[:, column]
     image = resize(bytes_to_01(portraits.images[:, column]), depth.shape[-1])
     label = camera_from_angles(torch.deg2rad(torch.tensor(portraits.yaws_deg[column])))
-    return View(image, depth, portraits.masks[:, column], label.expand(len(image), -1))
+    return DepthView(image, depth, portraits.masks[:, column], label.expand(len(image), -1))
 
 
 COLUMN = Column(

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.case import Case
 from stylehead.evaluation.columns import Column
+from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 from stylehead.mini.captions import STYLES
 from stylehead.perception.embedded import StyleClassifier
@@ -29,11 +29,11 @@ def named_style(named: Tensor, style: str) -> Tensor:
     return (named == STYLES.index(style)).double()
 
 
-def measure_style(case: Case) -> Number:
+def measure_style(comparison: Comparison) -> Number:
     """Share of pictures that the classifier recognises as the style of the target."""
-    named = named_style(case.stylised.styles, case.target.style)
-    network = case.encoders.require("recogniser")
-    return mean_over_people(named, Provenance.of(case.stylised.portraits, network.name))
+    named = named_style(comparison.stylised.styles, comparison.target.style)
+    network = comparison.encoders.require("recogniser")
+    return mean_over_people(named, Provenance.of(comparison.stylised.portraits, network.name))
 
 
 COLUMN = Column(

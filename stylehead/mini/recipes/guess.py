@@ -21,9 +21,9 @@ from stylehead.errors import MissingError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.inversion.guess import FILE, Guess, MirrorFeatures, features_fingerprint, mirror_features
-from stylehead.inversion.judge import Judge
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
+from stylehead.inversion.similarity import ImageSimilarity
 from stylehead.mini.recipes.data import image_pm1, load_views
 from stylehead.perception.embedded import Trunk
 
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pictures", type=int, default=PICTURES, help="how many are used")
     options = parser.parse_args(arguments)
     generator = PanoHead.load(options.weights / "generator.safetensors")
-    trunks = Judge.load(options.weights).trunks
+    trunks = ImageSimilarity.load(options.weights).trunks
     space = LatentSpace.measure(generator)
     examples = examples_of(options.data / "photo", trunks, generator, space, pictures=options.pictures)
     guess = fit(examples, space, generator=generator.fingerprint(), features=features_fingerprint(trunks))

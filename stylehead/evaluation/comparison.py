@@ -20,12 +20,12 @@ NEAR_FRONT_DEG = 30.0
 """Faces are compared in views whose yaw is within plus or minus this: beyond, there is not enough face."""
 
 
-class Looks:
-    """What the encoders see in portraits; each looks once.
+class EncodedPortraits:
+    """Portraits and their embeddings, each computed when it is first read.
 
     Args:
-        portraits: The pictures.
-        encoders: Who looks.
+        portraits: The pictures, N people from V sides.
+        encoders: The networks that embed them.
         batch: Pictures at once; it changes nothing but memory and time.
     """
 
@@ -34,13 +34,13 @@ class Looks:
 
     @cached_property
     def near_front(self) -> Portraits:
-        """The views in which faces are compared."""
+        """The F views in which faces are compared."""
         yaws = [yaw for yaw in self.portraits.yaws_deg if abs(yaw) <= NEAR_FRONT_DEG]
         return self.portraits.pick(yaws_deg=yaws)
 
     @cached_property
     def faces(self) -> FaceEmbeddings:
-        """Who is in the near-front views: unit vectors [N,F,D], and where a face was found [N,F]."""
+        """Faces in the near-front views: unit vectors [N, F, D], and where one was found [N, F]."""
         network, images = self.encoders.require("faces"), self.near_front.images
         with torch.no_grad():
             parts = [network.faces(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
@@ -49,18 +49,18 @@ class Looks:
         return FaceEmbeddings(vectors, found)
 
     @cached_property
-    def meanings(self) -> Tensor:
-        """Image-text embeddings, unit vectors [N,V,D]."""
+    def image_text(self) -> Tensor:
+        """Image-text embeddings, unit vectors [N, V, D]."""
         return self._all(self.encoders.require("image_text").images)
 
     @cached_property
     def inception(self) -> Tensor:
-        """Inception features [N,V,2048]."""
+        """Inception features [N, V, 2048]."""
         return self._all(self.encoders.require("inception").features)
 
     @cached_property
     def styles(self) -> Tensor:
-        """Numbers of the styles that the classifier names, [N,V]."""
+        """Indices of the styles that the classifier predicts, [N, V]."""
         return self._all(self.encoders.require("recogniser").styles)
 
     @cached_property
@@ -70,7 +70,7 @@ class Looks:
         return self._all(lambda images: resize(network.nearness(images), DEPTH_SIZE))
 
     def perceptual(self, column: int) -> Tensor:
-        """Vectors [N,F] of one side whose squared distances are perceptual; not kept, they are large."""
+        """Vectors [N, F] of one side whose squared distances are perceptual; not kept, they are large."""
         network, images = self.encoders.require("features"), self.portraits.images[:, column]
         with torch.no_grad():
             parts = [perceptual_vectors(network.maps(chunk)) for chunk in images.split(self.batch)]
@@ -84,49 +84,43 @@ class Looks:
 
 
 class Reference(NamedTuple):
-    """Pictures in the style that a distribution is compared with.
+    """Pictures in the style with which distributions are compared."""
 
-    Attributes:
-        looks: The pictures.
-        paired: They show the same people from the same sides, so that they can be compared one by one.
-        name: Where they come from, for people.
-    """
-
-    looks: Looks
+    encoded: EncodedPortraits
+    """The pictures."""
     paired: bool
+    """They show the same people from the same sides, so that they can be compared one by one."""
     name: str
+    """Where they come from, for people."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What heads should look like.
-
-    Attributes:
-        prompt: In words.
-        style: Name of the style, which groups the rows of a table.
-        truth: The true stylised pictures, where they are known.
-        reference: Pictures in the style, if there are any.
-        why: Why truth or reference is not there.
-    """
+    """What heads should look like."""
 
     prompt: str
+    """In words."""
     style: str
-    truth: Looks | None = None
+    """Name of the style, which groups the rows of a table."""
+    truth: EncodedPortraits | None = None
+    """The true stylised pictures, where they are known."""
     reference: Reference | None = None
+    """Pictures in the style, if there are any."""
     why: dict[str, MissingError] = field(default_factory=dict)
+    """Why truth or reference is not there."""
 
-    def need_truth(self) -> Looks:
-        """The true pictures.
+    def need_truth(self) -> EncodedPortraits:
+        """Return the true pictures.
 
         Raises:
             MissingError: They are not known.
         """
         if self.truth is None:
-            raise self.why.get("truth", MissingError("Nobody knows the true stylised pictures."))
+            raise self.why.get("truth", MissingError("The true stylised pictures are not known."))
         return self.truth
 
     def need_reference(self) -> Reference:
-        """The reference pictures.
+        """Return the reference pictures.
 
         Raises:
             MissingError: There are none.
@@ -137,22 +131,19 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """One row: a stylisation to be measured.
+class Comparison:
+    """A stylisation to be measured, and what it is compared with."""
 
-    Attributes:
-        stylised: Its heads.
-        untouched: The same people before.
-        target: What they should look like.
-        force: Measure Frechet distances over too few pictures as well.
-    """
-
-    stylised: Looks
-    untouched: Looks
+    stylised: EncodedPortraits
+    """Its heads."""
+    untouched: EncodedPortraits
+    """The same people before."""
     target: Target
+    """What they should look like."""
     force: bool = False
+    """Measure Frechet distances over too few pictures as well."""
 
     @property
     def encoders(self) -> Encoders:
-        """Who looks."""
+        """The networks that embed all of these pictures."""
         return self.stylised.encoders

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from stylehead import __version__
 from stylehead.evaluation.columns import GROUPS, Column
-from stylehead.evaluation.numbers import Cell, Dash, Number
+from stylehead.evaluation.numbers import Cell, NotMeasured, Number
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_pictures import case_pair, strip
 from stylehead.evaluation.table import NONE, Row, Table, describe_sample
@@ -114,7 +114,7 @@ def _numbers(section: _Section, columns: Sequence[Column], title: str) -> str:
 
 def _cell(cell: Cell | None, column: Column, *, best: bool) -> str:
     if not isinstance(cell, Number):
-        why = cell.why if isinstance(cell, Dash) else "not measured"
+        why = cell.why if isinstance(cell, NotMeasured) else "not measured"
         shown = f'<span aria-hidden="true">{NONE}</span>{_spoken(why)}'
         return f'<td class="none" title="{escape(why)}">{shown}</td>'
     digits = column.digits
@@ -206,8 +206,8 @@ def _problems(section: _Section) -> str:
     lines = []
     for _, row in section.rows:
         cells = list(row.cells.values())
-        if cells and all(isinstance(cell, Dash) for cell in cells):
-            why = next(cell.why for cell in cells if isinstance(cell, Dash))
+        if cells and all(isinstance(cell, NotMeasured) for cell in cells):
+            why = next(cell.why for cell in cells if isinstance(cell, NotMeasured))
             lines.append(f"<li>{escape(row.label)}: {escape(why)}</li>")
     return f"<h3>Not measured</h3><ul>{''.join(lines)}</ul>" if lines else ""
 

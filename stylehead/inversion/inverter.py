@@ -12,14 +12,14 @@ from torch import Tensor
 from stylehead.generator import PanoHead
 from stylehead.images import bytes_to_pm1, resize
 from stylehead.inversion.guess import Guess, features_fingerprint
-from stylehead.inversion.judge import Judge, Target
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.masks import MaskSource, head_mask
 from stylehead.inversion.pictures import Bytes
 from stylehead.inversion.pose import pose, pose_of_label
-from stylehead.inversion.project import Found, Knowns, Projection, Step
+from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.settings import InversionConfig
+from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 
 GRID_TRUST_DEG = 8.0
 GUESS_TRUST_DEG = 4.0
@@ -29,7 +29,7 @@ LANDMARKS_TRUST_DEG = 4.0
 class Prepared(NamedTuple):
     """A picture ready for projection, and how its head was found."""
 
-    target: Target
+    target: TargetImage
     mask_source: MaskSource
 
 
@@ -46,7 +46,7 @@ class Inverter:
 
     Args:
         generator: In evaluation mode; its parameters stop requiring gradients.
-        judge: Compares pictures.
+        similarity: Compares pictures.
         guess: A learned first guess, if there is one; left aside when it was fitted to other features.
         config: Settings of the projection.
         grid: Settings of the pose search.
@@ -55,17 +55,17 @@ class Inverter:
     def __init__(
         self,
         generator: PanoHead,
-        judge: Judge,
+        similarity: ImageSimilarity,
         guess: Guess | None = None,
         *,
         config: InversionConfig | None = None,
         grid: GridConfig | None = None,
     ) -> None:
-        self.generator, self.judge = generator.requires_grad_(False).eval(), judge
+        self.generator, self.similarity = generator.requires_grad_(False).eval(), similarity
         self.config = config or InversionConfig()
         self.space = LatentSpace.measure(generator)
         self._guess, self._grid_config = guess, grid or GridConfig()
-        trunks = judge.trunks
+        trunks = similarity.trunks
         self.guess_fits = (
             guess is not None and bool(trunks) and guess.features == features_fingerprint(trunks)
         )
@@ -98,9 +98,9 @@ class Inverter:
         device = self.space.mean.device
         image = bytes_to_pm1(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
         mask = torch.from_numpy(found.share)[None, None].to(device)
-        return Prepared(Target.make(image, mask), found.source)
+        return Prepared(TargetImage.make(image, mask), found.source)
 
-    def knowns(self, target: Target, camera: Camera | None = None) -> Knowns:
+    def initialise(self, target: TargetImage, camera: Camera | None = None) -> Initialisation:
         """Where to start from: the learned guess, poses of the grid, or the camera that is known."""
         guessed = self._guessed(target)
         if camera is None:
@@ -110,28 +110,33 @@ class Inverter:
         heads.append(self.grid().head_at(target, angles[0, :2]))
         start = Start(angles.expand(len(heads), -1), torch.cat(heads))
         trust = torch.full((len(heads),), math.radians(LANDMARKS_TRUST_DEG))
-        return Knowns(start, trust, camera.label if camera.fixed else None)
+        return Initialisation(start, trust, camera.label if camera.fixed else None)
 
     def project(
-        self, target: Target, knowns: Knowns, on_step: Callable[[Step], None] = lambda _step: None
-    ) -> Found:
+        self,
+        target: TargetImage,
+        initial: Initialisation,
+        on_step: Callable[[ProjectionStep], None] = lambda _step: None,
+    ) -> ProjectedHead:
         """Run the projection; see :class:`Projection`."""
-        return Projection(self.generator, self.space, self.judge, target, self.config).run(knowns, on_step)
+        return Projection(self.generator, self.space, self.similarity, target, self.config).run(
+            initial, on_step
+        )
 
-    def _guessed(self, target: Target) -> list[tuple[Tensor, Tensor]]:
+    def _guessed(self, target: TargetImage) -> list[tuple[Tensor, Tensor]]:
         """Pose [1,6] and coordinates [1,A] by the learned guess, or nothing without a fitting one."""
         if self._guess is None or not self.guess_fits:
             return []
-        angles, w = self._guess(self.judge.trunks, target.image)
+        angles, w = self._guess(self.similarity.trunks, target.image)
         fits = self._guess.generator == self.generator.fingerprint()
         coords = self.space.coords(w) if fits else self.space.mean.new_zeros(1, len(self.space.scales))
         return [(pose(angles[:, 0], angles[:, 1]), coords)]
 
-    def _search(self, target: Target, guessed: list[tuple[Tensor, Tensor]]) -> Knowns:
+    def _search(self, target: TargetImage, guessed: list[tuple[Tensor, Tensor]]) -> Initialisation:
         found = self.grid().starts(target, max(1, self.config.starts - len(guessed)))
         start = Start(
             torch.cat([*(poses for poses, _ in guessed), found.poses]),
             torch.cat([*(coords for _, coords in guessed), found.coords]),
         )
         trust = [GUESS_TRUST_DEG] * len(guessed) + [GRID_TRUST_DEG] * len(found.poses)
-        return Knowns(start, torch.deg2rad(torch.tensor(trust)))
+        return Initialisation(start, torch.deg2rad(torch.tensor(trust)))
