@@ -80,7 +80,8 @@ def autoencoder_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictur
     ):
         back = torch.cat([vae.decode(vae.encode(some).latent_dist.mean).sample for some in images.split(8)])
         rows.append(Row(f"autoencoder, {name}", f"{float(psnr(back, images).mean()):.2f} dB"))
-        sheets.show(f"autoencoder_{name}", [images[:_COLUMNS], back[:_COLUMNS]])
+        shown = torch.linspace(0, len(images) - 1, min(_COLUMNS, len(images))).long()
+        sheets.show(f"autoencoder_{name}", [images[shown], back[shown]])
     return rows
 
 
