@@ -30,7 +30,7 @@ EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 WRITTEN = (
-    "*.json", "*.jsonl", "*.safetensors", "*.jpg", "*.mp4", "*.md", "checkpoints", "previews",
+    "*.json", "*.jsonl", "*.safetensors", "*.jpg", "*.mp4", "*.md", "checkpoints", "previews", "bank",
     "latent.npz", "aligned.png",
 )  # fmt: skip
 """What a run writes, as patterns: overwriting one removes these and nothing else."""

@@ -122,6 +122,7 @@ def estimate(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> E
         MissingError: The blueprint lacks a network that the method needs.
     """
     stylizer = _on_paper(blueprint, config, tier)
+    stylizer.method.rehearse(stylizer.reference)
     counted = _trace(stylizer)
     weights = _weights(blueprint)
     moving = {k: v for k, v in weights.items() if k in ("unet", "text_encoder") or k.startswith("controlnet")}

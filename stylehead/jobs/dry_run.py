@@ -12,6 +12,7 @@ from stylehead.cost import measure_rates
 from stylehead.errors import LicenseError
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import StylizeArguments
+from stylehead.jobs.banking import EditCost, time_edits
 from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
 from stylehead.jobs.needs import Inventory, list_needs, warn_of_lost_words
@@ -77,16 +78,26 @@ def measure_job(job: Job, path: Path, report: Report) -> Result:
         report: For notes.
     """
     report.note(f"Timing {MEASURED_STEPS} steps.")
-    cost = _measure(job, load_stylizer(job))
+    stylizer = load_stylizer(job)
+    stylizer.method.rehearse(stylizer.reference)
+    cost, edits = _measure(job, stylizer), time_edits(stylizer, job.needs, job.device)
     config = job.config
     memory = ", ".join(f"{name} {format_bytes(used)}" for name, used in cost.peak_memory_bytes.items())
     rows = (
+        *_edit_rows(edits),
         ("steps", f"{config.iterations} x {cost.seconds_per_step:.2f} s, measured"),
         ("training time", format_duration(cost.training_seconds)),
         ("peak memory", f"{memory}, measured"),
         ("disk", _disk(cost.style_bytes, job.keep_checkpoints)),
     )
     return _result(job.needs, job.device, path, rows, {"measured": True, **cost._asdict()})
+
+
+def _edit_rows(edits: EditCost | None) -> tuple[tuple[str, str], ...]:
+    if edits is None:
+        return ()
+    total = format_duration(edits.seconds_per_person * edits.people)
+    return (("edits", f"{edits.people} people x {edits.seconds_per_person:.2f} s, measured: {total}"),)
 
 
 def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: int) -> Result:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ESTIMATORS = ("depth-anything-v2-small", "depth-anything-v2-base")
 """Catalogue entries that can estimate depth, the one that anybody may use first."""
+IP2P = "instruct-pix2pix"
+"""Catalogue entry of the editor of presets that have none of their own."""
 CLIP = "clip-vit-b32"
 """Catalogue entry of the image-text network of presets that have none of their own."""
 CONTROLNETS = {"canny": "controlnet-canny", "depth": "controlnet-depth"}
@@ -42,7 +44,7 @@ class Need:
 
     role: str
     """What for: `generator`, `diffusion`, `controlnet_canny`, `controlnet_depth`, `vae`, `depth_estimator`,
-    `clip`, `faces` or `features`."""
+    `clip`, `faces`, `features` or `editor`."""
     name: str
     """As in the catalogue, or as the user named them."""
     folder: Path | None
@@ -179,7 +181,8 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
         UsageError: The preset's own teacher cannot place the prompt, or a setting names a file where a folder
             belongs.
     """
-    if preset.vocabulary is not None and config.source("diffusion") is None:
+    own_words = any(config.source(role) is not None for role in ("diffusion", "bank", "editor"))
+    if preset.vocabulary is not None and not own_words:
         place_prompt(config.prompt)
     needs = [_generator(preset)]
     asked = method_class(config.method).needed(config)
@@ -191,6 +194,8 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
         needs.append(_companion("faces", "faces", preset, without="--identity-weight 0"))
     if asked.features:
         needs.append(_features(asked, preset))
+    if asked.editor:
+        needs.append(_editor(config, preset))
     return Inventory(config, preset, tuple(needs))
 
 
@@ -310,6 +315,18 @@ def _features(asked: "Needs", preset: Preset) -> Need:
         return need
     problem = MissingError("The perceptual distance needs LPIPS.", f"{need.problem.hint}, or {without}")
     return replace(need, problem=problem)
+
+
+def _editor(config: StylizeConfig, preset: Preset) -> Need:
+    """The model that edits pictures: the folder that was named, else the preset's, else the catalogue's."""
+    named = config.source("editor")
+    if named is None and "ip2p" in preset.companions:
+        return _companion("editor", "ip2p", preset, without="--bank FOLDER")
+    need = _named("editor", named or IP2P)
+    if need.problem is None or named is not None:
+        return need
+    hint = f"{need.problem.hint}, or --bank FOLDER"
+    return replace(need, problem=type(need.problem)(need.problem.message, hint))
 
 
 def _companion(role: str, companion: str, preset: Preset, *, without: str | None = None) -> Need:

@@ -182,6 +182,9 @@ def weight_files(needs: Inventory) -> list[WeightFile]:
             inside = [*path.glob("*.safetensors"), *path.glob("*.pth")]
             found = sorted(inside) if path.is_dir() else [path]
             files |= {f"{role}/{file.name}": file for file in found}
+    if (folder := needs.path("editor")) is not None:
+        found = sorted(folder.rglob("*.safetensors"))
+        files |= {f"editor/{file.relative_to(folder).as_posix()}": file for file in found}
     facts = [generator_file(needs.preset)]
     for place, path in files.items():
         role, _, name = place.partition("/")

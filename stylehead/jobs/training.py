@@ -13,6 +13,7 @@ from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
 from stylehead.generator import save_style
 from stylehead.jobs import environment
+from stylehead.jobs.banking import licences_of, supply_edits
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.job import followed, named, style_header
 from stylehead.jobs.needs import Inventory, list_needs
@@ -52,7 +53,8 @@ class Job:
     @functools.cached_property
     def licence(self) -> str:
         """Return the terms of what the job makes."""
-        return self.needs.licence()
+        editors = [f"{name}: {terms}" for name, terms in licences_of(self.config).items()]
+        return "; ".join([self.needs.licence(), *editors])
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,9 @@ class Training:
             StoppedError: The user pressed Ctrl-C; a checkpoint is there.
             StyleheadError: The job failed; `run.json` says so.
         """
-        with followed(self._run, {"config": self._job.config.to_dict()}, self._job.device) as end:
+        job = self._job
+        with followed(self._run, {"config": job.config.to_dict()}, job.device) as end:
+            supply_edits(self._stylizer, job.needs, self._run.path, job.device, self._report)
             self._train()
             with self._stylizer.averaged():
                 results = self._write_results()

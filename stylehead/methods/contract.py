@@ -79,6 +79,18 @@ class Networks(NamedTuple):
     faces: FaceVectors | None = None
 
 
+class Cast(NamedTuple):
+    """Whom an iteration shows, and from where, when the method chooses.
+
+    Attributes:
+        ws: Style vectors [K, num_ws, w_dim], in place of mapped random ones.
+        labels: Cameras [K, views, 25] of the single views.
+    """
+
+    ws: Tensor
+    labels: Tensor
+
+
 class Needs(NamedTuple):
     """The frozen networks that a method needs, beside the untouched generator.
 
@@ -90,6 +102,7 @@ class Needs(NamedTuple):
         faces: An identity encoder.
         features: A feature network for a perceptual distance.
         trunk: The network under LPIPS, where a preset has no feature network of its own.
+        editor: A model that edits pictures by instruction.
     """
 
     teacher: bool = False
@@ -99,6 +112,7 @@ class Needs(NamedTuple):
     faces: bool = False
     features: bool = False
     trunk: Literal["alex", "vgg"] = "alex"
+    editor: bool = False
 
 
 @dataclass
@@ -227,6 +241,17 @@ class Method(ABC, Generic[S]):
     def reference_groups(self) -> Groups:
         """Return the groups of views of the reference that the terms need: here none."""
         return {}
+
+    def rehearse(self, reference: PanoHead) -> None:
+        """Get ready for steps whose time or memory is all that matters, if that takes more than networks."""
+
+    def cast(self, *, rng: torch.Generator) -> Cast | None:
+        """Choose whom the coming iteration shows, and from where; None leaves it to the trainer.
+
+        Args:
+            rng: Source of every choice, on the CPU; a resumed run goes on with it.
+        """
+        return None
 
     @abstractmethod
     def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:

@@ -19,6 +19,7 @@ DEFAULT = "ld"
 """The method that is used when none is named."""
 BUILT_IN: Mapping[str, str] = {
     "ld": "stylehead.methods.ld:LikelihoodDistillation",
+    "edit": "stylehead.methods.edit:Edit",
     "sds": "stylehead.methods.sds:ScoreDistillation",
     "csd": "stylehead.methods.csd:ClassifierDistillation",
     "nada": "stylehead.methods.nada:Nada",
@@ -27,7 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "diffusiongan3d": "stylehead.methods.diffusiongan3d:DiffusionGAN3D",
 }
 """The methods of this package, in the order in which they are offered."""
-TABLE_ORDER = ("styleclip", "nada", "styleganfusion", "diffusiongan3d", "sds", "csd", "ld")
+TABLE_ORDER = ("styleclip", "nada", "styleganfusion", "diffusiongan3d", "sds", "csd", "ld", "edit")
 """The order of their rows in tables: the paper's, which comes last itself; others stand behind it."""
 GROUP = "stylehead.methods"
 """The group of entry points."""

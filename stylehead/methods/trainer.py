@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -304,10 +305,11 @@ class Stylizer:
     def _render(self, draw: Draw) -> Scene:
         """Render the same heads from the same sides, trained (with gradients) and untouched."""
         config, one_view = self.config, self.memory.recompute_renders
+        cast = self.method.cast(rng=self.choices)
+        if cast is not None:
+            draw = dataclasses.replace(draw, labels={**draw.labels, "single": cast.labels.to(self.device)})
         with torch.no_grad():
-            ws = self.reference.mapping(
-                draw.z, self._camera, truncation_psi=config.psi, truncation_cutoff=config.psi_cutoff
-            )
+            ws = self._mapped(draw) if cast is None else cast.ws.to(self.device)
             reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
             reference_views = render_groups(
                 self.reference, reference_planes, ws, draw, config,
@@ -322,6 +324,11 @@ class Stylizer:
         )  # fmt: skip
         edited = self.generator.edited(ws)
         return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
+
+    def _mapped(self, draw: Draw) -> torch.Tensor:
+        """Map random vectors to style vectors [K, num_ws, w_dim]."""
+        psi, cutoff = self.config.psi, self.config.psi_cutoff
+        return self.reference.mapping(draw.z, self._camera, truncation_psi=psi, truncation_cutoff=cutoff)
 
     def _descend(self, draw: Draw, terms: Terms) -> "_Measured":
         """Update the weights if the gradient is usable, and return what was measured."""

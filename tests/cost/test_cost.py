@@ -115,6 +115,7 @@ def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, meth
         copy.deepcopy(generator), generator, own, config, features=networks[0].trunk.maps, perception=seeing
     )
     monkeypatch.setattr(HeadField, "_where", lambda self, kept, points: self.at(points))
+    stylizer.method.rehearse(stylizer.reference)
     gc.collect()
     with Meter() as meter, meter.phase("step"):
         stylizer.step()

@@ -22,8 +22,9 @@ from torch.nn import functional
 from stylehead.generator import PanoHead
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.geometry import conditioning_camera
+from stylehead.methods.losses import detail_loss
 from stylehead.mini.recipes.data import Views, image_pm1
-from stylehead.mini.recipes.generator import detail, device_of, save_halved
+from stylehead.mini.recipes.generator import device_of, save_halved
 from stylehead.mini.recipes.people import People, mostly_facing_columns
 
 _WIDTHS = (32, 64, 96, 128)
@@ -187,7 +188,7 @@ def _losses(
     critic: Critic, painted: Tensor, truth: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
     error = painted - truth
-    likeness = (_edge_weights(error) * (error.square() + 0.3 * error.abs())).mean() + 0.3 * detail(error)
+    likeness = (_edge_weights(error) * (error.square() + 0.3 * error.abs())).mean() + 0.3 * detail_loss(error)
     critic.requires_grad_(False)
     verdict, maps = critic(_noisy(painted, rng))
     with torch.no_grad():

@@ -33,6 +33,7 @@ from stylehead.generator.renderer import (
     camera_rays,
     render_rays,
 )
+from stylehead.methods.losses import detail_loss
 from stylehead.mini.recipes.crops import Crops
 from stylehead.mini.recipes.data import Views, image_pm1, ray_depths
 from stylehead.mini.recipes.people import People, mostly_facing_columns, undecided
@@ -351,24 +352,8 @@ def _loss(rendered: Rendered, truth: Truth) -> tuple[Tensor, dict[str, float]]:
     outline = functional.binary_cross_entropy(rendered.weight_sum.clamp(1e-4, 1 - 1e-4), truth.mask)
     covered = (truth.mask > 0.9).float()
     distance = ((rendered.depth - truth.depth).abs() * covered).sum() / covered.sum().clamp(min=1)
-    picture = mse + 0.3 * error.abs().mean() + 0.3 * detail(error)
-    loss = picture + 0.5 * (raw + 0.3 * detail(error_raw)) + 0.2 * outline + 0.5 * distance
+    picture = mse + 0.3 * error.abs().mean() + 0.3 * detail_loss(error)
+    loss = picture + 0.5 * (raw + 0.3 * detail_loss(error_raw)) + 0.2 * outline + 0.5 * distance
     psnr = -10 * torch.log10(mse.detach() / 4)
     values = {"psnr": psnr, "raw": raw, "outline": outline, "distance": distance}
     return loss, {name: float(value.detach()) for name, value in values.items()}
-
-
-def detail(error: Tensor, *, levels: int = 3) -> Tensor:
-    """Mean absolute value of what each halving of the resolution loses of an error [B,C,H,W].
-
-    Eyes and mouths are a few pixels: in a squared error they are worth less than a shade of the forehead.
-    """
-    total = error.new_zeros(())
-    for _ in range(levels):
-        if error.shape[-1] < 2:
-            break
-        coarse = functional.avg_pool2d(error, 2)
-        back = functional.interpolate(coarse, size=error.shape[-2:], mode="bilinear", align_corners=False)
-        total = total + (error - back).abs().mean()
-        error = coarse
-    return total

@@ -68,10 +68,10 @@ def test_most_views_are_of_the_face_and_none_twice():
 @given(st.integers(0, 100), st.floats(0.1, 4))
 def test_detail_ignores_shades_and_grows_with_the_error(seed, factor):
     error = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
-    once = recipe.detail(error)
-    assert torch.isclose(recipe.detail(error * factor), once * factor, rtol=1e-4)
-    assert torch.isclose(recipe.detail(error + 0.7), once, rtol=1e-3)
-    assert recipe.detail(torch.full((1, 3, 16, 16), 0.3)) < 1e-6
+    once = recipe.detail_loss(error)
+    assert torch.isclose(recipe.detail_loss(error * factor), once * factor, rtol=1e-4)
+    assert torch.isclose(recipe.detail_loss(error + 0.7), once, rtol=1e-3)
+    assert recipe.detail_loss(torch.full((1, 3, 16, 16), 0.3)) < 1e-6
 
 
 def test_true_depths_are_distances_along_the_rays(photo):

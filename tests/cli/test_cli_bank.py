@@ -1,0 +1,110 @@
+"""Edit, then regress from the command line, over a tiny random world whose gate lets random heads pass."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cli_helpers import Run
+from PIL import Image
+from safetensors import safe_open
+
+from stylehead.bank import gate
+
+PIXAR = ("stylize", "--prompt", "Pixar character", "--method", "edit", "--preview-every", "0")
+SMALL = ("--people", "2", "--bank-views", "2", "--edit-steps", "1", "--learning-rate-end", "1")
+
+
+@pytest.fixture(autouse=True)
+def _random_heads_have_no_outline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "LEAST_IOU", -1.0)
+    monkeypatch.setattr(gate, "BETTER_FIT", 1.0)
+    monkeypatch.setattr(gate, "MOST_BETTER_FIT", 2.0)
+
+
+def style(run: str) -> dict[str, torch.Tensor]:
+    with safe_open(f"{run}/style.safetensors", "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def test_a_run_makes_and_fills_its_bank_and_goes_on_as_a_straight_one(measure: Run) -> None:
+    outcome = measure(*PIXAR, *SMALL, "--iterations", "2", "--out", "runs/longer", "--json")
+    assert outcome.code == 0, outcome
+    manifest = json.loads(outcome.out)["manifest"]
+    assert manifest["config"]["method"] == "edit"
+    assert manifest["teacher"] == {"editor": "mini/ip2p"}
+    assert "mini/ip2p/unet/diffusion_pytorch_model.safetensors" in [
+        file["id"] for file in manifest["weights"]
+    ]
+    bank = Path("runs/longer/bank")
+    assert len(list((bank / "edited").iterdir())) == 4
+    edit = json.loads((bank / "bank.json").read_text())["edits"][0]
+    assert (edit["editor"], edit["prompt"]) == ("InstructPix2Pix", "Pixar character")
+    shutil.rmtree(bank / "edited")  # as if it had been stopped while editing
+    assert measure(*PIXAR, *SMALL, "--iterations", "3", "--out", "runs/straight").code == 0
+    goes_on = measure("stylize", "--resume", "runs/longer", "--iterations", "3")
+    assert goes_on.code == 0, goes_on
+    one, other = style("runs/longer"), style("runs/straight")
+    assert one.keys() == other.keys()
+    assert any(name.endswith("noise_const") for name in one)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_own_pictures_teach_a_style_of_any_name(measure: Run) -> None:
+    assert measure(*PIXAR, *SMALL, "--iterations", "1", "--out", "runs/first").code == 0
+    shutil.copytree("runs/first/bank", "mine")
+    for path in sorted(Path("mine/edited").iterdir()):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path.with_suffix(".jpg"))
+        path.unlink()
+    words = ("stylize", "--prompt", "Tante Erna, gestrickt", "--method", "edit", "--bank", "mine")
+    outcome = measure(*words, "--iterations", "1", "--out", "runs/mine", "--json")
+    assert outcome.code == 0, outcome
+    assert json.loads(outcome.out)["manifest"]["teacher"] == {}
+    assert not Path("runs/mine/bank").exists()
+    assert "4 of 4 edits kept" in outcome.err
+
+
+def test_the_editors_licence_travels_with_the_style(measure: Run) -> None:
+    assert measure(*PIXAR, *SMALL, "--iterations", "1", "--out", "runs/first").code == 0
+    manifest = Path("runs/first/bank/bank.json")
+    manifest.write_text(manifest.read_text().replace('"licence": "', '"licence": "research only, '))
+    words = (*PIXAR, "--bank", "runs/first/bank", "--iterations", "1", "--out", "runs/second")
+    assert measure(*words).code == 0
+    with safe_open("runs/second/style.safetensors", "pt") as file:
+        assert "InstructPix2Pix: research only" in file.metadata()["stylehead.licence"]
+    assert "research only" in Path("runs/second/README.md").read_text()
+
+
+def test_banks_that_cannot_teach_are_one_sentence(measure: Run, other_generator: Path) -> None:
+    assert measure(*PIXAR, *SMALL, "--iterations", "1", "--out", "runs/first").code == 0
+    bank = Path("runs/first/bank")
+
+    def refused(folder: Path | str) -> str:
+        outcome = measure(*PIXAR, "--bank", folder, "--iterations", "1", "--out", "runs/none", "--overwrite")
+        assert outcome.code != 0, outcome
+        assert "Traceback" not in outcome.err
+        return outcome.err
+
+    assert "is not a bank" in refused("nowhere")
+    empty = Path(shutil.copytree(bank, "empty"))
+    shutil.rmtree(empty / "edited")
+    assert "has no edits yet" in refused(empty)
+    damaged = Path(shutil.copytree(bank, "damaged"))
+    (damaged / "bank.json").write_text("{")
+    assert "is damaged" in refused(damaged)
+    foreign = Path(shutil.copytree(bank, "foreign"))
+    text = (foreign / "bank.json").read_text()
+    (foreign / "bank.json").write_text(text.replace(json.loads(text)["generator"], "0" * 64))
+    assert "another generator" in refused(foreign)
+    outcome = measure(*PIXAR, "--editor", "empty", "--iterations", "1", "--out", "runs/no-editor")
+    assert outcome.code != 0
+    assert "no editor" in outcome.err
+
+
+def test_a_dry_run_counts_the_edits(measure: Run) -> None:
+    outcome = measure(*PIXAR, *SMALL, "--dry-run")
+    assert outcome.code == 0, outcome
+    assert "2 people x" in outcome.out
+    assert "mini/ip2p" in outcome.out
