@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from stylehead.generator import GeneratorConfig
+from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
-from stylehead.mini.recipes.generator import GeneratorModel
+from stylehead.mini.recipes.generator import GeneratorModel, save_halved
 from stylehead.mini.recipes.mapping import MappingRecipe, style_metric
+from stylehead.weights.presets import MINI_WEIGHTS
 
 
 @pytest.fixture
@@ -62,3 +63,16 @@ def test_latents_are_renewed_a_few_at_a_time(trained):
     row = recipe.bank_z[:1]
     wanted = trained.identity_to_w(torch.from_numpy(numbers_of(row.numpy().astype(np.float64))).float())
     assert torch.allclose(recipe.bank_w[:1], wanted, atol=1e-5)
+
+
+def test_the_embedded_mapping_decides_the_same_from_halves(tmp_path):
+    generator = PanoHead.load(MINI_WEIGHTS / "generator.safetensors")
+    save_halved(generator, tmp_path / "generator.safetensors", {})
+    z = torch.randn(400, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ws, loaded = (
+            g.mapping(z, torch.zeros(1, 25))[:, 0]
+            for g in (generator, PanoHead.load(tmp_path / "generator.safetensors"))
+        )
+    missed = (ws - loaded).square().sum() / (ws - ws.mean(dim=0)).square().sum()
+    assert missed < 1e-3
