@@ -57,6 +57,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "Score": (
         "score",
+        "score_limit",
         "cfg_scale",
         "ddim_steps",
         "step_range",
@@ -100,7 +101,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "back_weight",
         "train_maps",
     ),
-    "ControlNets": ("canny", "canny_scale", "canny_channel", "depth", "depth_scale"),
+    "ControlNets": ("canny", "canny_scale", "canny_channel", "canny_bytes", "depth", "depth_scale"),
     "Regularisers": (
         "tweedie_weight",
         "perceptual_weight",

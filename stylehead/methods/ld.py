@@ -35,7 +35,7 @@ from stylehead.methods.relative import RelativeDistanceSettings, relative_distan
 from stylehead.methods.scores import Score, latent_gradient
 from stylehead.methods.stages import Stage, grid_stage, single_stage
 from stylehead.methods.views import Groups, Scene
-from stylehead.settings import Share, Weight, between, refuse
+from stylehead.settings import Positive, Share, Weight, between, refuse
 from stylehead.teacher import EpsPair, NoisyLatents
 
 Stages = Literal["none", "single", "grid", "both"]
@@ -45,7 +45,9 @@ Stages = Literal["none", "single", "grid", "both"]
 class LdSettings(TeacherSettings, RelativeDistanceSettings):
     """Settings of LD; the defaults are what measured best on the embedded world."""
 
-    former: ClassVar[Mapping[str, Any]] = {**TeacherSettings.former, "latent_colour": 1.0}
+    former: ClassVar[Mapping[str, Any]] = {
+        **TeacherSettings.former, "latent_colour": 1.0, "canny_bytes": "rounded", "score_limit": None,
+    }  # fmt: skip
 
     controlnet_canny: str | None = None
     """Edge ControlNet, a folder or hub id; else the one that comes with the diffusion model or preset."""
@@ -56,6 +58,8 @@ class LdSettings(TeacherSettings, RelativeDistanceSettings):
 
     score: Score = "likelihood"
     """Score: likelihood (the paper's less its noise), paper, classifier (guidance difference) or sds."""
+    score_limit: Positive | None = None
+    """Largest weight sqrt(abar / (1 - abar)) of the scores likelihood and paper: it is 24 at timestep 1."""
     grid_step_range: tuple[int, int] = (28, 49)
     """First and last DDIM step index drawn for the grid."""
     alpha_lookup: Literal["timestep", "step_index"] = "timestep"
@@ -83,8 +87,8 @@ class LdSettings(TeacherSettings, RelativeDistanceSettings):
     """Factors on the score's singular values, largest first."""
     rank_renormalise: bool = False
     """Give the rank-weighed score back the channel means and deviations it had before."""
-    mask: Literal["none", "reference", "generator"] = "reference"
-    """Whose alpha mask multiplies the score: none, the untouched generator's or the trained one's."""
+    mask: Literal["none", "reference", "generator", "mixed"] = "reference"
+    """Whose alpha mask multiplies the score; mixed, as released: the trained one's for single views only."""
 
     canny: bool = True
     """Condition single views on the edges of the untouched render."""
@@ -92,6 +96,8 @@ class LdSettings(TeacherSettings, RelativeDistanceSettings):
     """Strength of the edge ControlNet."""
     canny_channel: Literal["luma", "red"] = "luma"
     """Channel on which edges are found; the released script takes red."""
+    canny_bytes: Literal["rounded", "truncated"] = "rounded"
+    """How grey values become bytes for the edges; the released script truncates."""
     depth: Literal["auto", "rendered", "estimated", "none"] = "auto"
     """Depth of the untouched renders that the grid is conditioned on; auto: estimated with an estimator."""
     depth_scale: Weight = 1.0
@@ -129,22 +135,32 @@ _PUBLISHED: dict[str, Any] = {
     "iterations": 10_000, "learning_rate": 1e-4, "learning_rate_end": 1.0, "weight_average": 0.0,
     "checkpoint_every": 250, "preview_every": 250,
     "cfg_scale": 7.5, "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
-    "canny_channel": "red",
     "tweedie_weight": 0.1, "perceptual_weight": 0.05, "relative_distance_weight": 1.0,
     "alpha_weight": 0.0, "latent_weight": 0.0,
     "background": "bare", "conditioning_pitch_deg": math.degrees(0.2),
 }  # fmt: skip
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    "paper": {**_PUBLISHED, "score": "paper", "rank": "both", "rank_renormalise": False},
+    "paper": {
+        **_PUBLISHED, "score": "paper", "rank": "both", "rank_renormalise": False,
+        "base_weight": 1.0, "mirror_weight": 1.0,
+        "relative_distance_floor": 0.0, "relative_distance_limit": 0.0,
+    },
     "release": {
         **_PUBLISHED, "score": "classifier", "alpha_lookup": "step_index", "posterior": "sample",
-        "rank": "single", "rank_renormalise": True, "mask": "generator",
+        "rank": "single", "rank_renormalise": True, "mask": "mixed",
+        "canny_channel": "red", "canny_bytes": "truncated",
         "relative_distance_axis": "planes", "relative_distance_floor": 0.0, "relative_distance_limit": 0.0,
         "noise_mode": "random", "ray_jitter": True,
     },
 }  # fmt: skip
-"""The equations, and the authors' script with its quirks, as differences from the defaults."""
+"""The equations, and the authors' script with its quirks, as differences from the defaults.
+
+What the equations leave open is the script's in both: budget, guidance, noise levels, the weights of the
+regularisers, the camera of the mapping network. What the script does and `release` does not: it draws the
+backbone's noise anew in each of its 16 renders (here once for each head and network), and it runs the
+autoencoder in half precision.
+"""
 
 PAPER_TERMS: dict[str, object] = {
     "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
@@ -240,11 +256,13 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         """Return the untouched views that conditions, masks and anchors are made from."""
         config = self.config
         depth = config.grid and config.depth != "none"
-        masks = config.mask == "reference" or config.alpha_weight > 0
+        anchored = config.alpha_weight > 0
+        single = config.mask == "reference" or anchored
+        grid = config.mask in ("reference", "mixed") or anchored
         final_single = config.canny or config.latent_weight > 0
         wanted = {
-            "single": (masks or final_single, final_single),
-            "grid": (config.grid and (masks or depth), depth and self.depth_estimator is not None),
+            "single": (single or final_single, final_single),
+            "grid": (config.grid and (grid or depth), depth and self.depth_estimator is not None),
         }
         return {name: final for name, (on, final) in wanted.items() if on}
 
@@ -305,7 +323,14 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         else:
             alpha_bar = schedule.alpha_bar(x_t.timestep)
         eps = scene.draw.eps[stage.name]
-        gradient = latent_gradient(config.score, pair, eps, cfg_scale=config.cfg_scale, alpha_bar=alpha_bar)
+        gradient = latent_gradient(
+            config.score,
+            pair,
+            eps,
+            cfg_scale=config.cfg_scale,
+            alpha_bar=alpha_bar,
+            limit=config.score_limit,
+        )
         finite = self.finite([gradient])
         gradient = torch.where(finite, gradient, 0.0)
         if config.rank in (stage.name, "both"):

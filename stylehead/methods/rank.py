@@ -56,6 +56,6 @@ def match_channel_statistics(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _statistics(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return spatial mean and (guarded) standard deviation per channel, each [B, C, 1, 1]."""
-    variance, mean = torch.var_mean(values, dim=(2, 3), keepdim=True)
-    return mean, (variance + _RENORMALISE_EPS).sqrt()
+    """Return spatial mean and standard deviation per channel, guarded as released, each [B, C, 1, 1]."""
+    deviation, mean = torch.std_mean(values, dim=(2, 3), keepdim=True)
+    return mean, deviation + _RENORMALISE_EPS

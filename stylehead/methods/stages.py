@@ -53,7 +53,9 @@ def single_stage(scene: Scene, config: "LdSettings", teacher: Teacher) -> Stage:
     condition = None
     if config.canny:
         picture = resize(scene.reference_views["single"].final(), size)
-        edges = canny_condition(picture, channel=config.canny_channel)
+        edges = canny_condition(
+            picture, channel=config.canny_channel, truncate=config.canny_bytes == "truncated"
+        )
         condition = ControlCondition("canny", edges, config.canny_scale)
     mirrored = scene.views.get("single_mirrored")
     mask = _mask(scene, config, "single")
@@ -108,7 +110,8 @@ def _mask(scene: Scene, config: "LdSettings", group: str) -> Tensor | None:
     """Return the opacity that multiplies the score, at the raw resolution, as a constant."""
     if config.mask == "none":
         return None
-    views = scene.reference_views if config.mask == "reference" else scene.views
+    trained = config.mask == "generator" or (config.mask == "mixed" and group == "single")
+    views = scene.views if trained else scene.reference_views
     return views[group].mask.detach()
 
 

@@ -104,7 +104,10 @@ def test_unknown_names_suggest_the_nearest():
     assert error.value.hint == "did you mean `cfg_scale`?"
 
 
-@pytest.mark.parametrize("newer", [["latent_colour"], ["latent_colour", "step_window"]])
+@pytest.mark.parametrize(
+    "newer",
+    [["latent_colour"], ["latent_colour", "step_window"], ["latent_colour", "canny_bytes", "score_limit"]],
+)
 def test_records_that_lack_newer_settings_mean_what_they_ran_with(newer):
     older = {name: value for name, value in config().to_dict().items() if name not in newer}
     read = StylizeConfig.from_dict(older)
@@ -132,6 +135,9 @@ def test_the_paper_profile_states_the_equations():
     assert (paper.score, paper.alpha_lookup, paper.mask) == ("paper", "timestep", "reference")
     assert (paper.rank, paper.rank_renormalise, paper.rank_weights) == ("both", False, (1.0, 0.75, 0.5, 0.25))
     assert (paper.noise_mode, paper.ray_jitter, paper.posterior) == ("const", False, "mean")
+    assert (paper.base_weight, paper.mirror_weight) == (1.0, 1.0)
+    assert (paper.relative_distance_floor, paper.relative_distance_limit) == (0.0, 0.0)
+    assert (paper.canny_channel, paper.canny_bytes) == ("luma", "rounded")
 
 
 def test_both_published_profiles_share_the_published_numbers():
@@ -140,18 +146,20 @@ def test_both_published_profiles_share_the_published_numbers():
         assert (got.iterations, got.learning_rate, got.batch, got.views) == (10_000, 1e-4, 1, 1)
         assert (got.cfg_scale, got.ddim_steps) == (7.5, 50)
         assert got.step_range == got.grid_step_range == (35, 49)
-        assert (got.base_weight, got.mirror_weight, got.grid_weight) == (0.75, 0.25, 1.0)
+        assert got.grid_weight == 1.0
         assert (got.gradient_scale, got.gradient_clamp) == (1e-3, 1.0)
         assert (got.tweedie_weight, got.perceptual_weight, got.relative_distance_weight) == (0.1, 0.05, 1.0)
         assert (got.alpha_weight, got.latent_weight, got.background) == (0.0, 0.0, "bare")
         assert (got.yaw_deg, got.grid_yaw_deg, got.pitch_deg, got.psi) == (60.0, 180.0, 30.0, 0.75)
         assert math.isclose(math.radians(got.conditioning_pitch_deg), 0.2)
-        assert (got.grid_mode, got.grid_mirror, got.canny_channel) == ("before_sr", False, "red")
+        assert (got.grid_mode, got.grid_mirror) == ("before_sr", False)
 
 
 def test_the_release_profile_repeats_the_scripts_quirks():
     release = config(**profile("release"))
-    assert (release.score, release.alpha_lookup, release.mask) == ("classifier", "step_index", "generator")
+    assert (release.score, release.alpha_lookup, release.mask) == ("classifier", "step_index", "mixed")
+    assert (release.base_weight, release.mirror_weight) == (0.75, 0.25)
+    assert (release.canny_channel, release.canny_bytes) == ("red", "truncated")
     assert (release.rank, release.rank_renormalise) == ("single", True)
     assert (release.noise_mode, release.ray_jitter, release.posterior) == ("random", True, "sample")
     assert (release.relative_distance_axis, release.relative_distance_floor) == ("planes", 0.0)
