@@ -6,6 +6,7 @@ import typer
 
 from stylehead import __version__
 from stylehead.allocation import keep_freed_memory, share_processors
+from stylehead.cli import bank as bank_command
 from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
@@ -72,6 +73,7 @@ app.command("eval", cls=Command, epilog=eval_command.EPILOG, context_settings=CO
 app.command(cls=Command, epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
 app.command(cls=Command, epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 app.command(cls=Command, epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
+app.add_typer(bank_command.commands(CONTEXT), name="bank")
 app.add_typer(weights_command.commands(CONTEXT), name="weights")
 
 

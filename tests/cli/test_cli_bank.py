@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from stylehead.bank import gate
+from stylehead.generator import PanoHead
 
 PIXAR = ("stylize", "--prompt", "Pixar character", "--method", "edit", "--preview-every", "0")
 SMALL = ("--people", "2", "--bank-views", "2", "--edit-steps", "1", "--learning-rate-end", "1")
@@ -108,3 +109,72 @@ def test_a_dry_run_counts_the_edits(measure: Run) -> None:
     assert outcome.code == 0, outcome
     assert "2 people x" in outcome.out
     assert "mini/ip2p" in outcome.out
+
+
+# ---------------------------------------------------------------------------------- new, fill, check by hand
+
+
+def test_a_bank_by_hand_is_made_filled_checked_and_learned_from(measure: Run) -> None:
+    made = measure("bank", "new", "--people", "2", "--views", "2", "--out", "bank", "--json")
+    assert made.code == 0, made
+    assert json.loads(made.out)["views"] == 4
+    filled = measure("bank", "fill", "bank", "--prompt", "the joker", "--edit-steps", "1", "--json")
+    assert filled.code == 0, filled
+    assert json.loads(filled.out)["missing"] == 0
+    again = measure("bank", "fill", "bank", "--prompt", "a werewolf")
+    assert again.code == 2
+    assert "filled for" in again.err
+    checked = measure("bank", "check", "bank", "--json")
+    assert checked.code == 0, checked
+    facts = json.loads(checked.out)
+    assert facts["kept"] == 4
+    with Image.open(facts["sheet"]) as sheet:
+        assert sheet.size[0] > 4 * 128
+    words = ("stylize", "--method", "edit", "--bank", "bank", "--prompt", "the joker")
+    assert measure(*words, "--iterations", "1", "--out", "runs/joker").code == 0
+
+
+def test_pictures_of_ones_own_fill_a_bank(measure: Run) -> None:
+    assert measure("bank", "new", "--people", "1", "--views", "3", "--out", "bank").code == 0
+    Path("mine").mkdir()
+    for name, suffix in (("0000_0", "webp"), ("0000_2", "jpg")):
+        image = Image.open(f"bank/renders/{name}.png").convert("RGB")
+        Image.eval(image, lambda value: 255 - value).resize((300, 300)).save(f"mine/{name}.{suffix}")
+    Path("mine/notes.txt").write_text("by hand")
+    words = ("bank", "fill", "bank", "--prompt", "upside down", "--editor", "mine")
+    outcome = measure(*words, "--json")
+    assert outcome.code == 0, outcome
+    assert json.loads(outcome.out)["missing"] == 1
+    assert "2 pictures taken; 1 views have none" in outcome.err
+    assert "1 files in mine" in outcome.err
+    checked = measure("bank", "check", "bank", "--out", "sheet.png")
+    assert checked.code == 0, checked
+    assert "2 of 2 edits kept; 1 of 3 views without an edit" in checked.out
+    assert Path("sheet.png").is_file()
+
+
+def test_an_inverted_head_sits_in_a_bank(measure: Run, world: Path) -> None:
+    generator = PanoHead.load(world / "generator.safetensors")
+    np.savez("me.npz", w=np.ones((1, generator.num_ws, generator.config.w_dim), np.float32))
+    outcome = measure("bank", "new", "--people", "0", "--latent", "me.npz", "--views", "1", "--out", "bank")
+    assert outcome.code == 0, outcome
+    assert json.loads(Path("bank/bank.json").read_text())["people"][0]["source"] == "me"
+
+
+def test_what_bank_commands_refuse(measure: Run) -> None:
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("mine")
+    for words, code, text in (
+        (("new", "--out", "full"), 2, "is not empty"),
+        (("new", "--people", "0", "--out", "nobody"), 2, "at least one person"),
+        (("fill", "full", "--prompt", "x"), 2, "is not a bank"),
+        (("check", "full"), 2, "is not a bank"),
+    ):
+        outcome = measure("bank", *words)
+        assert (outcome.code, text in outcome.err) == (code, True), outcome
+    assert measure("bank", "new", "--people", "1", "--views", "1", "--out", "bank").code == 0
+    assert "no edits yet" in measure("bank", "check", "bank").err
+    assert (
+        "no picture of this bank" in measure("bank", "fill", "bank", "--prompt", "x", "--editor", "full").err
+    )
+    assert [path.name for path in Path("full").iterdir()] == ["thesis.txt"]
