@@ -61,7 +61,9 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     method = given.get("method", DEFAULT)
-    config = StylizeConfig.from_dict(profile(arguments.profile, method=method) | given)
+    weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
+    whole = weights.vocabulary is None
+    config = StylizeConfig.from_dict(profile(arguments.profile, method=method, full_scale=whole) | given)
     path = arguments.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=arguments.overwrite)
     return config, path

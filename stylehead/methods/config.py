@@ -228,10 +228,13 @@ class ImageTextSettings(StylizeConfig):
     """CLIP model for methods that need one, a transformers folder or hub id; else the preset's encoder."""
 
 
-def profile(name: str = "default", *, method: str = registry.DEFAULT) -> dict[str, Any]:
+def profile(
+    name: str = "default", *, method: str = registry.DEFAULT, full_scale: bool = False
+) -> dict[str, Any]:
     """Return the settings in which a profile of a method differs from the method's defaults.
 
-    `paper` and `release` of a rival are both its own published settings. Use as
+    `default` differs at full scale only, where a method has defaults of its own. `paper` and `release` of a
+    rival are both its own published settings. Use as
     `StylizeConfig.from_dict(profile("paper") | {"prompt": ...})`.
 
     Raises:
@@ -239,4 +242,6 @@ def profile(name: str = "default", *, method: str = registry.DEFAULT) -> dict[st
     """
     if name not in PROFILES:
         raise UsageError(f"`--profile` (={name}) must be one of {', '.join(PROFILES)}.")
-    return {**registry.method_class(method).profile(name), "method": method}
+    found = registry.method_class(method)
+    own = found.full_scale if full_scale and name == "default" else {}
+    return {**own, **found.profile(name), "method": method}

@@ -166,6 +166,8 @@ class Method(ABC, Generic[S]):
     """The networks that it needs; where that depends on settings, `needed` returns them."""
     published: ClassVar[Mapping[str, Any]] = {}
     """What its authors did beyond the defaults, for the profiles `paper` and `release`."""
+    full_scale: ClassVar[Mapping[str, Any]] = {}
+    """What suits presets of the published size better than the defaults, which suit the embedded one."""
     settings: ClassVar[type[StylizeConfig]]
     """Its settings class."""
     ablation: ClassVar[Mapping[str, Mapping[str, object]]] = {}

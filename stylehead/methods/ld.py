@@ -162,6 +162,21 @@ backbone's noise anew in each of its 16 renders (here once for each head and net
 autoencoder in half precision.
 """
 
+FULL_SCALE: dict[str, Any] = {
+    "iterations": 10_000, "learning_rate": 1e-4, "weight_average": 0.998,
+    "checkpoint_every": 250, "preview_every": 250,
+    "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 5, "score_limit": 1.0,
+    "tweedie_weight": 0.1, "conditioning_pitch_deg": math.degrees(0.2),
+}  # fmt: skip
+"""The defaults for the published generator and Stable Diffusion: computed, not measured.
+
+Steps, rate, noise levels, the one-step estimate's weight and the mapping network's camera are those of
+paper and script, which were chosen for these networks. The weight's limit makes it as flat as the script's,
+lest the last noise level be all of the gradient. The window and the average cover the same parts of range
+and run as in the embedded world. The anchors keep their weights: the score is a sum over four times as many
+latents, at about a fifth of the weight, so that its balance with them stays what was measured there.
+"""
+
 PAPER_TERMS: dict[str, object] = {
     "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
     "tweedie_weight": 0.1, "relative_distance_weight": 1.0, "alpha_weight": 0.0, "latent_weight": 0.0,
@@ -192,6 +207,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
     name, title = "ld", "LD (the paper)"
     ablation = ABLATION
+    full_scale: ClassVar[Mapping[str, Any]] = FULL_SCALE
 
     def __init__(self, config: LdSettings, networks: Networks) -> None:
         super().__init__(config, networks)

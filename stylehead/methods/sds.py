@@ -6,6 +6,7 @@ It is LD with this gradient in place of (LD) and without what the paper adds to 
 noise levels from nearly all to nearly none are DreamFusion's.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,6 +49,7 @@ class PlainDistillation(LikelihoodDistillation):
     """LD as a baseline: its gradient is another's."""
 
     settings: ClassVar[type[LdSettings]] = PlainSettings
+    full_scale: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def profile(cls, name: str) -> dict[str, Any]:

@@ -34,6 +34,12 @@ LEAD = (
     "stylize", "--preset", "panohead", "--prompt", "Portrait of a werewolf", "--iterations", "8",
     "--checkpoint-every", "4", "--preview-every", "4", "--memory", "24",
 )  # fmt: skip
+FIRST_DEFAULTS = (
+    "--learning-rate", "0.004", "--weight-average", "0.92", "--step-range", "28", "49",
+    "--grid-step-range", "28", "49", "--step-window", "7", "--score-limit", "1e9",
+    "--tweedie-weight", "1", "--conditioning-pitch-deg", "0",
+)  # fmt: skip
+"""What the first version ran ld with, also at full scale."""
 VIEWS = ("--yaw-steps", "2", "--format", "frames", "--json")
 TABLE = ("eval", "--identities", "3", "--yaws", "0,90", "--json")
 INVERT = ("invert", "me.png", "--aligned", "--steps", "4", "--starts", "2", "--out", "runs/me", "--json")
@@ -113,7 +119,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_stopped_run_goes_on_and_ends_as_it_would_have(home: Path, tmp_path: Path) -> None:
     if RECORD:
-        done = stylehead(home, tmp_path, *LEAD, "--out", "straight", seconds=250)
+        done = stylehead(home, tmp_path, *LEAD, *FIRST_DEFAULTS, "--out", "straight", seconds=250)
         assert done.returncode == 0, done.stderr
         kept("style.safetensors", tmp_path / "straight" / "style.safetensors")
         halve(tmp_path / "straight")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stylehead.errors import UsageError
 from stylehead.methods.config import StylizeConfig, profile
-from stylehead.methods.registry import BUILT_IN, settings_class
+from stylehead.methods.registry import BUILT_IN, method_class, settings_class
 from stylehead.settings import field_help, flag
 
 LdSettings = settings_class("ld")
@@ -185,3 +185,15 @@ def test_reading_settings_does_not_import_torch():
         "settings.field_help(config.StylizeConfig); registry.method_names(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("method", BUILT_IN)
+def test_full_scale_has_defaults_of_its_own_and_profiles_stay(method):
+    plain, large = (config(**profile(method=method, full_scale=whole)) for whole in (False, True))
+    changed = {name for name, value in large.to_dict().items() if value != plain.to_dict()[name]}
+    assert changed == set(settings_class(method).names()) & set(method_class(method).full_scale)
+    for name in ("paper", "release"):
+        assert profile(name, method=method, full_scale=True) == profile(name, method=method)
+    ld = config(**profile(full_scale=True))
+    assert (ld.iterations, ld.learning_rate, ld.step_range, ld.score_limit) == (10_000, 1e-4, (35, 49), 1.0)
+    assert (ld.alpha_weight, ld.latent_weight) == (4.5, 1.3)
