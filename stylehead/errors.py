@@ -3,6 +3,8 @@
 The library raises these; only `stylehead.jobs.failures` turns them into text and exit codes.
 """
 
+import shlex
+
 
 class StyleheadError(Exception):
     """A failure the user can act on.
@@ -48,3 +50,8 @@ class MemoryShortError(StyleheadError):
     """The machine ran out of memory; the hint names the flag that helps."""
 
     exit_code = 5
+
+
+def quoted(path: object) -> str:
+    """Write a path as a shell takes it, for commands in hints."""
+    return shlex.quote(str(path))

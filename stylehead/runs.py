@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import JobError, UsageError, quoted
 from stylehead.files import atomic_write, check_parents, flush_folder, save_tensors, write_json
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{path} already holds a finished run.", "add --overwrite, or choose another --out")
     raise UsageError(
         f"{path} already holds an unfinished run.",
-        f"stylehead {manifest.get('job', 'stylize')} --resume {path}",
+        f"stylehead {manifest.get('job', 'stylize')} --resume {quoted(path)}",
     )
 
 

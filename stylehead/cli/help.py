@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -36,7 +36,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the command; `--help-all` is `--help` with everything in it."""
         self.show_all, args = _asked_for_all(args)
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, spread(args, self.params))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -70,6 +70,43 @@ class Group(TyperGroup):
             Output("json" if "--json" in words else "human").fail(_failure(error))
             sys.exit(getattr(error, "exit_code", 2))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(-\d+)?,?")
+
+
+def spread(args: Sequence[str], parameters: Sequence[Any]) -> list[str]:
+    """Let lists of numbers be written with commas or with spaces, whichever the option itself wants.
+
+    Args:
+        args: Words after a command.
+        parameters: Its options: one of two values takes them as two words, one whose metavar is "A,B..." as
+            one word with commas.
+    """
+    options = {name: item for item in parameters for name in getattr(item, "opts", ())}
+    words = [part for word in args for part in _parted(word, options)]
+    done: list[str] = []
+    while words:
+        done.append(words.pop(0))
+        option = options.get(done[-1])
+        if option is None or not words:
+            continue
+        if option.nargs == 2 and "," in words[0]:
+            words[:1] = [part for part in words[0].split(",") if part]
+        elif (option.metavar or "").startswith("A,B"):
+            count = next((i for i, w in enumerate(words) if not _NUMBER.fullmatch(w)), len(words))
+            words[:count] = (
+                [",".join(word.strip(",") for word in words[:count])] if count > 1 else words[:count]
+            )
+    return done
+
+
+def _parted(word: str, options: Mapping[str, Any]) -> list[str]:
+    """`--option=value` as two words, where the option is one of lists."""
+    name, equals, value = word.partition("=")
+    option = options.get(name) if equals else None
+    lists = option is not None and (option.nargs == 2 or (option.metavar or "").startswith("A,B"))
+    return [name, value] if lists else [word]
 
 
 def _failure(error: Any) -> Failure:

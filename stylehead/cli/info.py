@@ -12,7 +12,7 @@ import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
-from stylehead.errors import JobError, StyleheadError, UsageError
+from stylehead.errors import JobError, StyleheadError, UsageError, quoted
 from stylehead.jobs.report import Result
 from stylehead.units import format_bytes, format_duration
 
@@ -77,7 +77,7 @@ def describe(path: Path) -> Facts:
     if suffix in (*PICTURES, *FILMS, *MESHES):
         return _recipe(path)
     if suffix in (".pkl", ".pth", ".pt", ".ckpt"):
-        raise UsageError(f"{path} was not made by stylehead.", f"stylehead weights import {path}")
+        raise UsageError(f"{path} was not made by stylehead.", f"stylehead weights import {quoted(path)}")
     raise UsageError(f"{path} is no kind of file that stylehead makes.")
 
 
@@ -107,7 +107,27 @@ def _folder(path: Path) -> Facts:
         return _checkpoint(path)
     if is_model(path):
         return Facts(*describe_model(path))
+    runs = sorted(entry.parent for entry in path.glob(f"*/{MANIFEST}"))
+    if runs:
+        return _runs(runs)
     raise UsageError(f"{path} is a folder, but neither a run nor a render nor a model.", "ls runs renders")
+
+
+def _runs(paths: list[Path]) -> Facts:
+    """A folder of runs: one line for each."""
+    rows: dict[str, object] = {}
+    data: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            facts = _run(path)
+            steps, outcome = facts.rows.get("steps"), facts.data.get("outcome")
+            what = facts.rows.get("prompt") or facts.rows.get("photo")
+            rows[path.name] = ", ".join(str(part) for part in (outcome, what, steps) if part)
+            data.append({"path": path, "kind": facts.kind, "outcome": outcome, "of": what})
+        except StyleheadError as error:
+            rows[path.name] = error.message
+            data.append({"path": path, "error": error.message})
+    return Facts(f"{len(paths)} runs", rows, {"runs": data}, f"stylehead info {quoted(paths[-1])}")
 
 
 def _checkpoint(path: Path) -> Facts:
@@ -124,7 +144,7 @@ def _checkpoint(path: Path) -> Facts:
         "state": "whole" if path.name in whole else "damaged",
     }
     data = {"run": run, "step": step, "bytes": size, "whole": path.name in whole}
-    return Facts("checkpoint", rows, data, f"stylehead stylize --resume {run}")
+    return Facts("checkpoint", rows, data, f"stylehead stylize --resume {quoted(run)}")
 
 
 def _run(path: Path) -> Facts:
@@ -204,9 +224,9 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
         "files": ", ".join(manifest.get("files", {}).values()),
         "licence": manifest.get("licence"),
     }
-    command = f"stylehead invert --resume {path}"
+    command = f"stylehead invert --resume {quoted(path)}"
     if manifest["outcome"] == "finished":
-        command = f"stylehead render --latent {path / 'latent.npz'}"
+        command = f"stylehead render --latent {quoted(path / 'latent.npz')}"
     return Facts("inversion", rows, manifest, None if manifest["outcome"] == "running" else command)
 
 
@@ -217,11 +237,11 @@ def _memory(peaks: Mapping[str, int]) -> str:
 def _after_run(path: Path, outcome: str | None) -> str | None:
     if outcome == "finished":
         return _render_command(path / "style.safetensors")
-    return None if outcome == "running" else f"stylehead stylize --resume {path}"
+    return None if outcome == "running" else f"stylehead stylize --resume {quoted(path)}"
 
 
 def _render_command(style: Path) -> str:
-    return f"stylehead render --seed 42 --yaw-steps 36 --style {style}"
+    return f"stylehead render --seed 42 --yaw-steps 36 --style {quoted(style)}"
 
 
 def _tensors(path: Path) -> Facts:
@@ -252,7 +272,7 @@ def _after_style(path: Path, metadata: Mapping[str, str]) -> str:
     """A style is seen on any head, what one head's tuning changed on that head."""
     latent = path.with_name("latent.npz")
     if metadata.get("method") == "pti" and latent.is_file():
-        return f"stylehead render --latent {latent} --style {path}"
+        return f"stylehead render --latent {quoted(latent)} --style {quoted(path)}"
     return _render_command(path)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption
 from stylehead.cli.output import Output, command_line, reporting
-from stylehead.errors import UsageError
+from stylehead.errors import UsageError, quoted
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.report import Result
 from stylehead.weights.presets import PresetName
@@ -129,7 +129,7 @@ def invert(  # noqa: PLR0913
             pti_steps=pti_steps, preset=preset, device=device, out=out, resume=resume, overwrite=overwrite,
         )  # fmt: skip
         if resume is not None and dry_run:
-            hint = f"stylehead invert --resume {resume}"
+            hint = f"stylehead invert --resume {quoted(resume)}"
             raise UsageError("`--dry-run` does not go with `--resume`.", hint)
         if dry_run:
             from stylehead.jobs.invert_dry_run import foretell

@@ -40,7 +40,8 @@ def render(  # noqa: PLR0913
         typer.Option(min=0, help="Which head to draw.", show_default="0", rich_help_panel=HEAD),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Several heads, such as 1,2,5-8.", rich_help_panel=HEAD)
+        str | None,
+        typer.Option(help="Several heads, such as 1,2,5-8.", rich_help_panel=HEAD, metavar="A,B-C,..."),
     ] = None,
     latent: Annotated[
         list[Path] | None,
@@ -65,7 +66,7 @@ def render(  # noqa: PLR0913
     strength: Annotated[
         list[float] | None,
         typer.Option(
-            help="How strongly the style acts, 0 to 2; one for each --style.",
+            help="How strongly styles act, 0 to 2: one for all, or one for each --style.",
             show_default="1",
             rich_help_panel=STYLE,
             metavar="NUMBER",

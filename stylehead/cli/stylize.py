@@ -8,7 +8,7 @@ import typer
 
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings
 from stylehead.cli.output import Output, command_line, reporting
-from stylehead.errors import UsageError
+from stylehead.errors import UsageError, quoted
 from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.report import Result
 from stylehead.methods.config import ProfileName
@@ -120,7 +120,7 @@ def stylize(  # noqa: PLR0913
 def _check(arguments: StylizeArguments, *, dry_run: bool, probe: bool) -> None:
     """What only the command line knows, and what needs no library that is slow to import."""
     if arguments.resume is not None and (dry_run or probe):
-        hint = f"stylehead stylize --resume {arguments.resume}"
+        hint = f"stylehead stylize --resume {quoted(arguments.resume)}"
         raise UsageError(f"`{'--dry-run' if dry_run else '--probe'}` does not go with `--resume`.", hint)
     without = arguments.resume is None and arguments.config is None
     if without and "prompt" not in arguments.settings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stylehead.architecture import GeneratorConfig
 from stylehead.cli.licences import ask_for_licence, can_ask
 from stylehead.cli.output import Output
-from stylehead.errors import JobError, MissingError, UsageError
+from stylehead.errors import JobError, MissingError, UsageError, quoted
 from stylehead.files import check_parents
 from stylehead.jobs.report import Result
 from stylehead.weights import catalogue
@@ -132,7 +132,7 @@ def _import_style(request: Request, state: StateDict, size: int, output: Output)
     """Write what a stylised generator changed in its base as a style file."""
     if state.metadata.get("stylehead.format", "").startswith("style"):
         raise UsageError(
-            f"{request.file} is a style file already.", f"stylehead render --style {request.file}"
+            f"{request.file} is a style file already.", f"stylehead render --style {quoted(request.file)}"
         )
     prefix, left = find_prefix(state.tensors)
     tensors = without_prefix(state.tensors, prefix)

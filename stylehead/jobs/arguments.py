@@ -134,7 +134,7 @@ class EvaluateArguments:
     methods: str | None = None
     """Methods to compare: all, or names joined by commas."""
     prompts: tuple[str, ...] = ()
-    """Prompts; or paper, its five styles; or all, the embedded world's six."""
+    """Prompts to measure, or to train with methods; or paper, its five styles; or all, the embedded six."""
     ablation: bool = False
     """The paper's ladder, SDS to ours, at equal budget."""
     iterations: int | None = None
@@ -175,7 +175,7 @@ class EvaluateArguments:
     @property
     def trains(self) -> bool:
         """Return whether rows were asked for by their settings, which may have to be trained."""
-        return bool(self.ablation or self.methods or self.prompts)
+        return bool(self.ablation or self.methods)
 
     @property
     def yaws_deg(self) -> tuple[float, ...]:

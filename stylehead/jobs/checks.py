@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from stylehead.errors import UsageError
+from stylehead.errors import UsageError, quoted
 from stylehead.files import check_parents
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, given, option
 
@@ -147,17 +147,17 @@ def check_styles(paths: Sequence[Path], strengths: Sequence[float]) -> None:
 
     Args:
         paths: Any number.
-        strengths: None, or one for each path.
+        strengths: None, one for all paths, or one for each.
 
     Raises:
         UsageError: The numbers differ, a strength is out of range, or a path is no file.
     """
     if strengths and not paths:
         raise UsageError("`--strength` needs a `--style`.")
-    if strengths and len(strengths) != len(paths):
+    if len(strengths) > 1 and len(strengths) != len(paths):
         raise UsageError(
             f"`--strength` was given {len(strengths)} times, `--style` {len(paths)} times.",
-            "give one strength for each style, in the same order, or none",
+            "give one strength for all styles, or one for each in the same order",
         )
     for strength in strengths:
         if not 0 <= strength <= MAX_STRENGTH:
@@ -197,7 +197,7 @@ def check_invert(arguments: InvertArguments) -> None:
         return
     for name in given(arguments):
         if name not in ("resume", "pti", "pti_steps", "device"):
-            hint = f"stylehead invert --resume {arguments.resume}"
+            hint = f"stylehead invert --resume {quoted(arguments.resume)}"
             raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
 
 

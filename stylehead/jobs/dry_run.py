@@ -17,7 +17,7 @@ from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
 from stylehead.jobs.needs import Inventory, list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
-from stylehead.jobs.stylize import configure, load_stylizer
+from stylehead.jobs.stylize import configure, load_stylizer, understood
 from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
@@ -56,6 +56,7 @@ def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Res
     config, path = configure(arguments)
     preset, why = find_preset(config.preset)
     report.note(why)
+    config = understood(config, preset, report)
     needs, device = list_needs(config, preset), environment.choose_device(arguments.device)
     if probe or (preset.teacher_entry is None and config.source("diffusion") is None):
         return measure_job(Job(config, preset, device, arguments.keep_checkpoints), path, report)
@@ -183,13 +184,18 @@ def _disk(style_bytes: int, keep: int) -> str:
     )
 
 
-def _measure(job: Job, stylizer: Stylizer) -> Cost:
+def step_seconds(stylizer: Stylizer, steps: int = 1) -> float:
+    """Time training steps, after one that warms up."""
     for _ in range(WARM_UP_STEPS):
         stylizer.step()
     start = time.perf_counter()
-    for _ in range(MEASURED_STEPS):
+    for _ in range(steps):
         stylizer.step()
-    seconds = (time.perf_counter() - start) / MEASURED_STEPS
+    return (time.perf_counter() - start) / steps
+
+
+def _measure(job: Job, stylizer: Stylizer) -> Cost:
+    seconds = step_seconds(stylizer, MEASURED_STEPS)
     size = sum(tensor.numel() * tensor.element_size() for tensor in stylizer.trained.values())
     budget = job.config.time_budget_minutes
     total = seconds * job.config.iterations

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.folders import open_folder
-from stylehead.evaluation.methods import method_order, row_of
+from stylehead.evaluation.methods import find_prompts, method_order, row_of
 from stylehead.evaluation.numbers import Number
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_page import report_page
@@ -27,10 +27,11 @@ from stylehead.generator import PanoHead
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.checks import check_evaluate
+from stylehead.jobs.dry_run import step_seconds
 from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.job import RUNS
-from stylehead.jobs.measuring import RowSource, Setting, measure_table
+from stylehead.jobs.measuring import RowSource, Setting, measure_table, style_of
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import first_manifest, load_stylizer
 from stylehead.jobs.training import Job, Training
@@ -38,6 +39,7 @@ from stylehead.mini.captions import place_prompt
 from stylehead.perception.loading import EncoderFiles, open_perception
 from stylehead.runs import MANIFEST, RunDirectory, check_free
 from stylehead.teacher.sources import local_folder
+from stylehead.units import format_duration
 from stylehead.weights.presets import resolve_preset
 
 KEEP_CHECKPOINTS = 1
@@ -114,7 +116,14 @@ class Evaluation:
         """Say what `execute` would do."""
         for path in self._arguments.images:
             open_folder(path)
-        return _plan_result(*self._wanted())
+        wanted, discovery = self._wanted()
+        result, rows = _plan_result(wanted, discovery), to_train(wanted)
+        if not rows:
+            return result
+        seconds = round(self._seconds(rows), 1)
+        shown = ("time", f"about {format_duration(seconds)} to train {len(rows)} runs, measured")
+        data = {**result.data, "training_seconds": seconds}
+        return dataclasses.replace(result, rows=(*result.rows, shown), data=data)
 
     def execute(self) -> Evaluated:
         """Do it."""
@@ -151,7 +160,7 @@ class Evaluation:
         if not asked:
             for path, why in discovery.skipped:
                 self._report.note(f"not measured: {path}, {why}")
-            return None, discovery
+            return None, self._of_prompts(discovery)
         changes: dict[str, object] = {"preset": arguments.preset}
         if arguments.iterations is not None:
             changes["iterations"] = arguments.iterations
@@ -169,14 +178,47 @@ class Evaluation:
                 place_prompt(row.prompt)
         return rows, discovery
 
+    def _of_prompts(self, discovery: Discovery) -> Discovery:
+        """Keep the finished runs of the prompts that were asked for; nothing is trained for that."""
+        if not self._arguments.prompts:
+            return discovery
+        asked = find_prompts(list(self._arguments.prompts))
+        styles = {style_of(prompt, self._weights) for prompt in asked}
+        runs = [run for run in discovery.runs if style_of(run.config.prompt, self._weights) in styles]
+        there = {style_of(run.config.prompt, self._weights) for run in runs}
+        for prompt in asked:
+            if style_of(prompt, self._weights) not in there:
+                self._report.note(f"no finished run of {prompt!r}; --methods all would train some")
+        return discovery._replace(runs=runs)
+
     def _train(self, wanted: Sequence[Wanted] | None) -> None:
-        jobs = [row for row in wanted or () if row.state in ("stopped", "missing")]
-        for number, row in enumerate(jobs, start=1):
-            self._report.note(f"Run {number} of {len(jobs)}: {row.label}, {row.prompt!r}, in {row.path}.")
-            assert row.config is not None
-            job = Job(row.config, self._weights, self._device, KEEP_CHECKPOINTS)
+        rows = to_train(wanted)
+        if not rows:
+            return
+        seconds = format_duration(self._seconds(rows))
+        self._report.note(f"{len(rows)} runs to train, about {seconds} in all; Ctrl-C stops, and it goes on.")
+        for number, row in enumerate(rows, start=1):
+            self._report.note(f"Run {number} of {len(rows)}: {row.label}, {row.prompt!r}, in {row.path}.")
             assert row.path is not None
-            train(job, row.path, self._report, command=self._command)
+            train(self._job(row), row.path, self._report, command=self._command)
+
+    def _job(self, row: Wanted) -> Job:
+        assert row.config is not None
+        return Job(row.config, self._weights, self._device, KEEP_CHECKPOINTS)
+
+    def _seconds(self, rows: Sequence[Wanted]) -> float:
+        """How long training takes: a step of every method is timed."""
+        self._report.note("Timing a step of every method that is trained.")
+        steps: dict[str, float] = {}
+        total = 0.0
+        for row in rows:
+            assert row.config is not None
+            if row.config.method not in steps:
+                stylizer = load_stylizer(self._job(row))
+                stylizer.method.rehearse(stylizer.reference)
+                steps[row.config.method] = step_seconds(stylizer)
+            total += steps[row.config.method] * row.config.iterations
+        return total
 
     def _sources(self, wanted: Sequence[Wanted] | None, discovery: Discovery) -> list[RowSource]:
         if wanted is not None:
@@ -219,6 +261,11 @@ class Evaluation:
             atomic_write(report, report_page(table, pictures, command=self._command))
             written["report"] = report
         return written
+
+
+def to_train(rows: Sequence[Wanted] | None) -> list[Wanted]:
+    """Return the rows that are not trained to their end yet."""
+    return [row for row in rows or () if row.state in ("stopped", "missing")]
 
 
 def train(job: Job, path: Path, report: Report, *, command: str) -> None:
@@ -304,7 +351,7 @@ def _result(table: Table, written: dict[str, Path], missed: list[str], *, paper:
     data = {**to_json(table), "missed": missed, "files": written}
     primary: tuple[Path | str, ...] = tuple(written.values())
     return Result(
-        primary=primary or tuple(to_csv(table).splitlines()),
+        primary=primary or (f"{len(table.rows)} rows measured, {len(missed)} limits missed",),
         rows=(*lines, Line("", ""), *sample_lines(table), *written.items()),
         data=data,
     )

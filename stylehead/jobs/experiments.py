@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from stylehead.errors import StyleheadError, UsageError
+from stylehead.errors import StyleheadError, UsageError, quoted
 from stylehead.evaluation.editing import why_no_editor
 from stylehead.evaluation.methods import (
     System,
@@ -209,7 +209,7 @@ def _look_at(path: Path, generator: str) -> FoundRun | Skipped:
     except StyleheadError as error:
         return Skipped(path, error.message)
     if manifest.get("outcome") != "finished":
-        return Skipped(path, f"it is not finished: stylehead stylize --resume {path}")
+        return Skipped(path, f"it is not finished: stylehead stylize --resume {quoted(path)}")
     if not (path / STYLE_FILE).is_file():
         return Skipped(path, f"its {STYLE_FILE} is gone")
     if manifest.get("generator") != generator:

@@ -35,6 +35,11 @@ class StyleChoice(NamedTuple):
         """What the style was trained on, or the name of its file."""
         return self.style.metadata.get("stylehead.prompt", self.path.stem)
 
+    @property
+    def title(self) -> str:
+        """The prompt, and how strongly the style acts where that is not as trained."""
+        return self.prompt if self.strength == 1 else f"{self.prompt} at {self.strength:g}"
+
     def recipe(self) -> dict[str, Any]:
         """What a picture should remember of it."""
         return {"prompt": self.prompt, "strength": self.strength, "base": self.style.base[:12]}
@@ -82,13 +87,14 @@ def _unused(name: str, heads: Sequence[NamedHead]) -> str:
 
 
 def load_styles(generator: PanoHead, paths: Sequence[Path], strengths: Sequence[float]) -> list[StyleChoice]:
-    """Read style files and pair them with their strengths, 1 when none are given.
+    """Read style files and pair them with their strengths: one for all, or one for each; 1 when none.
 
     Raises:
         JobError: A file is damaged, is no style, or belongs to another generator.
     """
     base = generator.fingerprint()
-    pairs = zip(paths, strengths or [1.0] * len(paths), strict=True)
+    each = list(strengths) if len(strengths) == len(paths) else [*strengths, 1.0][:1] * len(paths)
+    pairs = zip(paths, each, strict=True)
     choices = [StyleChoice(path, load_style(path), strength) for path, strength in pairs]
     for path, style, _ in choices:
         if style.base != base:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import JobError, UsageError, quoted
 from stylehead.inversion import (
     Camera,
     InversionConfig,
@@ -125,12 +125,13 @@ def reopen(run: RunDirectory, arguments: InvertArguments) -> tuple[InvertJob, He
     """
     manifest = run.manifest()
     if manifest.get("job") != JOB:
-        raise UsageError(f"{run.path} is not an inversion.", f"stylehead info {run.path}")
+        raise UsageError(f"{run.path} is not an inversion.", f"stylehead info {quoted(run.path)}")
     tuned = manifest.get("pivotal") is not None
     if manifest.get("outcome") == "finished" and (tuned or not arguments.pti):
-        hint = f"stylehead render --latent {run.path / LATENT}"
+        hint = f"stylehead render --latent {quoted(run.path / LATENT)}"
         raise UsageError(
-            f"{run.path} is finished.", hint if tuned else f"stylehead invert --resume {run.path} --pti"
+            f"{run.path} is finished.",
+            hint if tuned else f"stylehead invert --resume {quoted(run.path)} --pti",
         )
     weights, _ = presets.resolve_preset(manifest["preset"])
     if [generator_file(weights)._asdict()] != manifest["weights"]:

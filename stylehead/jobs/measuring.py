@@ -141,11 +141,8 @@ class Setting:
         return EncodedPortraits(portraits, self.encoders, batch=self.arguments.batch)
 
     def style_of(self, prompt: str) -> str:
-        """The name by which rows are grouped: a style of the embedded world, or else the prompt."""
-        if self.weights.vocabulary is not None:
-            with contextlib.suppress(UsageError):
-                return place_prompt(prompt)
-        return prompt.strip().lower()
+        """Return the name by which rows are grouped; see the function of that name."""
+        return style_of(prompt, self.weights)
 
     def facts(self) -> dict[str, Any]:
         """What the whole table shares, for programs."""
@@ -159,6 +156,14 @@ class Setting:
             "encoders": self.encoders.names(),
             "reference": self.arguments.reference,
         }
+
+
+def style_of(prompt: str, weights: Preset) -> str:
+    """Return a style of the embedded world, or else the prompt."""
+    if weights.vocabulary is not None:
+        with contextlib.suppress(UsageError):
+            return place_prompt(prompt)
+    return prompt.strip().lower()
 
 
 def measure_table(setting: Setting, sources: Sequence[RowSource], report: Report, *, keep: bool) -> Measured:

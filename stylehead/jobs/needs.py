@@ -5,12 +5,12 @@ the same `Need`s, so they never disagree, and say it in the same words.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylehead.errors import LicenseError, MissingError, StyleheadError
+from stylehead.errors import LicenseError, MissingError, StyleheadError, UsageError
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.registry import method_class
 from stylehead.mini.captions import place_prompt
@@ -181,9 +181,9 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
         UsageError: The preset's own teacher cannot place the prompt, or a setting names a file where a folder
             belongs.
     """
-    own_words = any(config.source(role) is not None for role in ("diffusion", "bank", "editor"))
-    if preset.vocabulary is not None and not own_words:
-        place_prompt(config.prompt)
+    words = few_words(config, preset)
+    if words is not None:
+        check_prompt(config.prompt, words)
     needs = [_generator(preset)]
     asked = method_class(config.method).needed(config)
     if asked.teacher:
@@ -197,6 +197,25 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
     if asked.editor:
         needs.append(_editor(config, preset))
     return Inventory(config, preset, tuple(needs))
+
+
+def few_words(config: StylizeConfig, preset: Preset) -> tuple[str, ...] | None:
+    """Return the styles outside which the job's teacher can place no prompt; None: it can place any."""
+    brought = any(config.source(role) is not None for role in ("diffusion", "bank", "editor"))
+    return None if brought else preset.vocabulary
+
+
+def check_prompt(prompt: str, vocabulary: Sequence[str]) -> None:
+    """Refuse a prompt that a teacher of few words cannot place.
+
+    Raises:
+        UsageError: It names none of these styles, or several, or says what heads are already.
+    """
+    if place_prompt(prompt) not in vocabulary:
+        raise UsageError(
+            f'"{prompt}" is what heads are already; a style is what they become.',
+            f"name one of: {', '.join(vocabulary)}",
+        )
 
 
 def _generator(preset: Preset) -> Need:
@@ -397,7 +416,19 @@ def _licence_in(folder: Path) -> str:
 
 
 def warn_of_lost_words(needs: Inventory, report: "Report") -> None:
-    """Name the end of a prompt that is longer than the teacher reads."""
+    """Name the end of a prompt that is longer than the teacher reads.
+
+    Raises:
+        UsageError: A teacher of few words does not read the one for the style.
+    """
     lost = needs.lost_words()
-    if lost is not None:
-        report.warn(f"The teacher does not read the end of the prompt: {lost!r} is lost.")
+    if lost is None:
+        return
+    message = f"The teacher does not read the end of the prompt: {lost!r} is lost."
+    if few_words(needs.config, needs.preset) is not None:
+        read = needs.config.prompt.strip().removesuffix(lost)
+        try:
+            place_prompt(read or "?")
+        except UsageError as error:
+            raise UsageError(message, "put the style first, and leave away what it need not know") from error
+    report.warn(message)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylehead.errors import JobError
+from stylehead.errors import JobError, quoted
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.stills import save_image
 from stylehead.export.views import render_views
@@ -267,7 +267,7 @@ class Inversion:
     def _stopped(self, step: int, total: int) -> None:
         raise StoppedError(
             f"Stopped after step {step} of {total}; crop and camera are saved.",
-            f"stylehead invert --resume {self._run.path}",
+            f"stylehead invert --resume {quoted(self._run.path)}",
         )
 
     # ----------------------------------------------------------------------------------------------- results

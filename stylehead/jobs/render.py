@@ -240,7 +240,7 @@ class Rendered:
 
     def sheet(self) -> Pixels:
         """Draw all heads on one sheet, uint8 [H, W, 3]."""
-        title = " + ".join(choice.prompt for choice in self.styles)
+        title = " + ".join(choice.title for choice in self.styles)
         if len(self.films) == 1 and self.films[0].source is None:
             return _sheet_of_one(self.films[0], self.yaws_deg, title)
         picked = _evenly(len(self.yaws_deg), SHEET_VIEWS_OF_MANY)
@@ -258,7 +258,7 @@ class Rendered:
         heads = self.films[0].head.name
         if len(self.films) > 1:
             heads += f"-and-{len(self.films) - 1}-more"
-        return "-".join([heads, *(slugify(choice.prompt, limit=24) for choice in self.styles)])
+        return "-".join([heads, *(slugify(choice.title, limit=32) for choice in self.styles)])
 
     def recipe(self) -> dict[str, Any]:
         """Return what files remember of how they were made."""

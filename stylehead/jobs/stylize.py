@@ -5,21 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
 from stylehead.jobs.job import RUNS, first_facts, generator_file
-from stylehead.jobs.needs import Inventory, warn_of_lost_words
+from stylehead.jobs.needs import Inventory, few_words, warn_of_lost_words
 from stylehead.jobs.report import Report
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.methods.registry import DEFAULT, method_class
 from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
+from stylehead.mini.captions import known_words
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
 from stylehead.settings import flag
 from stylehead.weights import WeightFile
-from stylehead.weights.presets import find_preset
+from stylehead.weights.presets import Preset, find_preset
 from stylehead.weights.store import hash_file
 
 EXAMPLE = 'stylehead stylize --prompt "Pixar character"'
@@ -69,6 +70,17 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     return config, path
 
 
+def understood(config: StylizeConfig, preset: Preset, report: Report) -> StylizeConfig:
+    """Put the words that a teacher of few words knows in the place of their synonyms."""
+    if few_words(config, preset) is None:
+        return config
+    known = known_words(config.prompt)
+    if known == config.prompt:
+        return config
+    report.note(f'The embedded teacher reads "{config.prompt}" as "{known}".')
+    return config.replace(prompt=known)
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Read settings from the `config.json` of a run, or from a JSON object of them.
 
@@ -94,6 +106,7 @@ def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report,
     """
     weights, why = find_preset(preset)
     report.note(why)
+    config = understood(config, weights, report)
     job = Job(config, weights, environment.choose_device(arguments.device), arguments.keep_checkpoints)
     estimator = job.needs.find("depth_estimator")
     optional = method_class(config.method).needed(config).depth_estimator == "optional"
@@ -106,7 +119,7 @@ def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report,
 def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeRun:
     for name in given(arguments):
         if name not in ("settings", "resume", "device", "keep_checkpoints"):
-            hint = f"stylehead stylize --resume {path}"
+            hint = f"stylehead stylize --resume {quoted(path)}"
             raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
     run = RunDirectory.open(path)
     manifest = run.manifest()
@@ -117,7 +130,7 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
     if manifest.get("outcome") == "finished" and config.iterations <= done:
         raise UsageError(
             f"{path} is finished: {done} of {config.iterations} steps are done.",
-            f"stylehead stylize --resume {path} --iterations {2 * done}",
+            f"stylehead stylize --resume {quoted(path)} --iterations {2 * done}",
         )
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
@@ -141,7 +154,7 @@ def _check_unchanged(settings: Mapping[str, Any], stored: StylizeConfig, path: P
         if value != earlier and name not in MAY_CHANGE_ON_RESUME:
             raise UsageError(
                 f"`{flag(name)}` (={value}) cannot change on resume: {path} was started with {earlier}.",
-                f"stylehead stylize --resume {path}",
+                f"stylehead stylize --resume {quoted(path)}",
             )
 
 
@@ -166,7 +179,7 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
         "seed": job.config.seed,
         "keep_checkpoints": job.keep_checkpoints,
         "generator": stylizer.reference.fingerprint(),
-        "teacher": {need.role: need.name for need in networks},
+        "teacher": {need.role: need.name for need in networks if need.role != "features"},
         "precision": _precision(stylizer),
         "memory": stylizer.memory.name,
         "config": job.config.to_dict(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stylehead.errors import JobError
+from stylehead.errors import JobError, quoted
 from stylehead.export.card import model_card
 from stylehead.export.showcase import Showcase
 from stylehead.export.stills import save_image
@@ -168,10 +168,13 @@ class Training:
                     break
         if self._stylizer.iteration > done:
             self._checkpoint()
+        budget, step = self._job.config.time_budget_minutes, self._stylizer.iteration
+        if budget is not None and not stop.asked and step < total:
+            self._report.warn(f"The time budget of {budget:g} minutes ran out after step {step} of {total}.")
         if stop.asked and self._stylizer.iteration < total:
             raise StoppedError(
                 f"Stopped after step {self._stylizer.iteration} of {total}; the checkpoint is saved.",
-                f"stylehead stylize --resume {self._run.path}",
+                f"stylehead stylize --resume {quoted(self._run.path)}",
             )
 
     def _after(self, record: StepRecord) -> Path | None:

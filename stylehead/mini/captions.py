@@ -4,9 +4,13 @@ The embedded teacher was trained on captions from this grammar and on nothing el
 of its styles is refused, with the list of those it knows, instead of being answered with a guess.
 """
 
+import difflib
+import functools
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -120,36 +124,80 @@ def all_words() -> list[str]:
     return sorted({word for text in texts for word in re.findall(r"[a-z0-9]+|[^\sa-z0-9{}]", text.lower())})
 
 
+@functools.cache
+def synonyms() -> dict[str, list[str]]:
+    """Return other words for the styles, in several languages, that no caption has."""
+    found: dict[str, list[str]] = json.loads(_SYNONYMS.read_text(encoding="utf-8"))
+    return found
+
+
+_SYNONYMS = Path(__file__).with_name("synonyms.json")
+NEAR = {"disney": "pixar", "cartoon": "pixar", "wolf": "werewolf", "drawing": "sketch", "marble": "statue"}
+"""Words that mean something else, but where one of the styles may be meant."""
+_NEGATIONS = r"(?:not|no|never|without|isn't|non|kein|keine|nicht|sin|sans)"
+
+
+def known_words(prompt: str) -> str:
+    """Put the styles' own words in the place of their synonyms; a prompt without any stays as it is."""
+    for style, others in synonyms().items():
+        for synonym in sorted(others, key=len, reverse=True):
+            prompt = re.sub(_phrase(synonym), style, prompt, flags=re.IGNORECASE)
+    return prompt
+
+
+def _phrase(words: str) -> str:
+    """A pattern that finds words as a whole; scripts without spaces have no borders."""
+    spaces = re.escape(words).replace("\\ ", r"[\s-]+")
+    return rf"\b{spaces}\b" if words[0] < "\u3000" else spaces
+
+
 def place_prompt(prompt: str) -> str:
     """Say which style of the embedded world a prompt asks for.
 
     Args:
-        prompt: What the user typed, any case.
+        prompt: What the user typed, any case, in any script.
 
     Returns:
         One of `PROMPTED_STYLES` or "photo".
 
     Raises:
-        UsageError: The prompt is empty, names no style of this world, or names several.
+        UsageError: The prompt is empty, names no style of this world, names several, or says what not to be.
     """
-    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    words = re.findall(r"[^\W_]+", known_words(prompt).casefold())
     if not words:
         raise UsageError("The prompt is empty.", 'stylehead stylize --prompt "Pixar character"')
     named = [style for style in PROMPTED_STYLES if set(words) & set(STYLE_WORDS[style].keys)]
     if not named and set(words) & set(STYLE_WORDS[PHOTO].keys):
         named = [PHOTO]
-    if len(named) == 1:
-        return named[0]
     known = ", ".join(PROMPTED_STYLES)
+    if not named:
+        raise UsageError(
+            f'The embedded teacher has never seen "{prompt}"; it knows {known}.', _suggest(words)
+        )
     if len(named) > 1:
         raise UsageError(
             f'"{prompt}" names {" and ".join(named)}; the embedded teacher learned one style at a time.',
             f"name one of: {known}",
         )
-    raise UsageError(
-        f'The embedded teacher has never seen "{prompt}"; it knows {known}.',
-        "name one of these, or use --preset panohead with a full diffusion model",
-    )
+    keys = "|".join(STYLE_WORDS[named[0]].keys)
+    if re.search(rf"\b{_NEGATIONS}\b(?: \w+){{0,2}} (?:{keys})\b", " ".join(words)):
+        raise UsageError(
+            f'"{prompt}" says what heads shall not become; a style is what they become.',
+            f"name one of: {known}",
+        )
+    return named[0]
+
+
+def _suggest(words: Sequence[str]) -> str:
+    """What may have been meant by words that name no style, and the way to others."""
+    elsewhere = "use --preset panohead with a full diffusion model"
+    keys = {key: style for style in PROMPTED_STYLES for key in STYLE_WORDS[style].keys}
+    for word in words:
+        near = difflib.get_close_matches(word, keys, n=1, cutoff=0.75)
+        meant = keys[near[0]] if near else NEAR.get(word)
+        if meant is not None:
+            return f'did you mean "{meant}"? For other styles {elsewhere}'
+    return f"name one of these, or {elsewhere}"
 
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:

@@ -145,10 +145,17 @@ def test_csv_report_and_quiet(measure: Run, finished: Path) -> None:
     assert "stylehead eval --identities 2" in page
 
 
-def test_quiet_without_files_prints_the_numbers(measure: Run, finished: Path) -> None:
+def test_quiet_without_files_prints_one_line(measure: Run, finished: Path) -> None:
     outcome = measure("eval", *FEW, "-q")
-    assert outcome.out.startswith("style,prompt,row,kind,method,column,value,")
+    assert outcome.out == "3 rows measured, 0 limits missed\n"
     assert outcome.err == ""
+
+
+def test_a_prompt_alone_trains_nothing(measure: Run, finished: Path) -> None:
+    outcome = measure("eval", *FEW, "--prompts", "the joker", "--prompts", "pixar", "--json")
+    assert [row["style"] for row in document(outcome)["rows"] if row["kind"] == "method"] == ["pixar"]
+    assert "no finished run of 'the joker'; --methods all would train some" in outcome.err
+    assert [path.name for path in Path("runs").iterdir()] == [finished.name]
 
 
 # ---------------------------------------------------------------------------------------------------- limits
@@ -301,6 +308,8 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(measure: Run) -
     assert len(rows) == 5 * len(systems())
     states = {(row["label"], row["state"]) for row in rows}
     assert ("stylehead (ours)", "missing") in states
+    assert document(outcome)["training_seconds"] > 0
+    assert "Timing a step" in outcome.err
     assert all(row["path"] is None for row in rows if row["state"] == "cannot")
     assert not Path("runs").exists()
 

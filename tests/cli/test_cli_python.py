@@ -137,12 +137,12 @@ def test_a_folder_is_written_where_it_is_asked_for(tiny: Path) -> None:
 def test_a_style_is_trained_used_and_measured(tiny: Path) -> None:
     seen: list[api.Step] = []
     run = stylehead.stylize(
-        "Pixar character", iterations=2, grid=False, preview_every=0, out="run", progress=seen.append
+        "pixar", iterations=2, grid=False, preview_every=0, out="run", progress=seen.append
     )
     assert run.folder == Path("run")
     assert [event["step"] for event in run.history] == [1, 2]
     assert [step.step for step in seen] == [1, 2]
-    assert run.manifest["command"].startswith("stylehead.stylize(prompt='Pixar character', iterations=2")
+    assert run.manifest["command"].startswith("stylehead.stylize(prompt='pixar', iterations=2")
     plain, styled = (stylehead.render(seed=1, yaw_steps=2, style=style) for style in ((), run.style))
     assert plain.images.shape == styled.images.shape
     found = stylehead.evaluate(runs=run.folder, identities=2, yaws=[0, 90], fail_under="id=0.99")

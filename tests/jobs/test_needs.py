@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from stylehead.cli import doctor as doctor_command
 from stylehead.cli.app import app
 from stylehead.errors import JobError, StyleheadError
-from stylehead.jobs import dry_run, environment, forecast, needs, stylize
+from stylehead.jobs import dry_run, environment, needs, stylize
 from stylehead.jobs.needs import list_needs
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.methods.registry import BUILT_IN, settings_class
@@ -177,7 +177,6 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "estimate_job", plan)
     monkeypatch.setattr(dry_run, "measure_job", lambda job, path, _: plan(job.needs, job.device, path, 1))
     monkeypatch.setattr(environment, "choose_device", lambda name: "cpu")
-    monkeypatch.setattr(forecast, "blueprint", None)
     monkeypatch.setattr(doctor_command, "_examine", lambda **_: [])
     monkeypatch.setattr(doctor_command, "_forecasts", lambda *_: [])
     monkeypatch.setattr(sys, "argv", ["stylehead"])

@@ -1,8 +1,20 @@
+import contextlib
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stylehead.errors import UsageError
-from stylehead.mini.captions import PHOTO, PROMPTED_STYLES, STYLES, all_words, caption, place_prompt
+from stylehead.mini.captions import (
+    PHOTO,
+    PROMPTED_STYLES,
+    STYLES,
+    all_words,
+    caption,
+    known_words,
+    place_prompt,
+)
 
 WORDINGS = {
     "pixar": ["Pixar character", "a Pixar character", "in the style of Pixar", "PIXAR!", "cute pixar girl"],
@@ -69,3 +81,53 @@ def test_every_caption_word_is_known():
         for _ in range(100):
             text = caption(style, rng, view="back", grid=rng.random() < 0.5)
             assert set(text.replace(",", " , ").replace("-", " - ").split()) <= known
+
+
+OTHER_WORDS = {
+    "wolfman": "werewolf",
+    "a Wolf-Man at night": "werewolf",
+    "\u72fc\u4eba": "werewolf",
+    "\u043e\u0431\u043e\u0440\u043e\u0442\u0435\u043d\u044c": "werewolf",
+    "ein Werwolf": "werewolf",
+    "The Walking Dead": "zombie",
+    "marble bust": "statue",
+    "a pencil drawing of a man": "sketch",
+}
+
+
+@pytest.mark.parametrize(("prompt", "style"), OTHER_WORDS.items())
+def test_other_words_for_a_style_are_understood_in_any_script(prompt, style):
+    assert place_prompt(prompt) == style
+    assert style in known_words(prompt)
+    assert known_words(known_words(prompt)) == known_words(prompt)
+
+
+def test_prompts_with_the_words_of_captions_stay_as_they_are():
+    rng = np.random.default_rng(2)
+    for style in STYLES:
+        for _ in range(100):
+            text = caption(style, rng, view="side")
+            assert known_words(text) == text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meant"), [("Pixer", "pixar"), ("a zombi", "zombie"), ("Disney", "pixar"), ("jokers", "joker")]
+)
+def test_a_slip_of_the_pen_gets_a_suggestion(prompt, meant):
+    with pytest.raises(UsageError) as failure:
+        place_prompt(prompt)
+    assert f'did you mean "{meant}"?' in failure.value.hint
+
+
+@pytest.mark.parametrize(
+    "prompt", ["not a zombie", "a person, not the joker", "without any sketch", "no statue"]
+)
+def test_what_heads_shall_not_become_is_no_style(prompt):
+    with pytest.raises(UsageError, match="shall not become"):
+        place_prompt(prompt)
+
+
+@given(st.text())
+def test_any_text_is_placed_or_refused(prompt):
+    with contextlib.suppress(UsageError):
+        assert place_prompt(prompt) in STYLES

@@ -1,0 +1,115 @@
+"""Words to people: what is typed in many ways is understood, and what is said names what it is about."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_helpers import FAST, LIGHT, Run
+
+from stylehead.cli.help import spread
+from stylehead.cli.options import build_command, choose_settings
+from stylehead.cli.stylize import stylize
+
+SHORT = (*LIGHT, "--out", "r")
+
+
+def options(*words: str) -> list[str]:
+    return spread(words, build_command(stylize, choose_settings(words)).params)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--step-range", "20,40"),
+        ("--step-range", "20,", "40"),
+        ("--step-range=20,40",),
+        ("--step-range", "20", "40"),
+    ],
+)
+def test_a_range_has_commas_or_spaces(words: tuple[str, ...]) -> None:
+    assert [word for word in options(*words, "--seed", "3") if word != ""] == [
+        "--step-range", "20", "40", "--seed", "3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--rank-weights", "1,0.5,0.25"),
+        ("--rank-weights", "1", "0.5", "0.25"),
+        ("--rank-weights", "1,", "0.5,", "0.25"),
+        ("--rank-weights=1,0.5,0.25",),
+    ],
+)
+def test_a_list_has_commas_or_spaces(words: tuple[str, ...]) -> None:
+    assert options(*words, "--grid") == ["--rank-weights", "1,0.5,0.25", "--grid"]
+
+
+def test_other_words_stay_as_they_are() -> None:
+    words = ["--prompt", "a, b", "--seed", "3", "--out=x,y", "--step-range"]
+    assert options(*words) == words
+
+
+def test_a_range_reaches_the_settings(run: Run) -> None:
+    outcome = run("stylize", *SHORT, "--step-range", "30,40", "--dry-run", "--json")
+    assert json.loads(outcome.out)["config"]["step_range"] == [30, 40]
+
+
+def test_a_synonym_is_said_and_trained(run: Run) -> None:
+    outcome = run("stylize", *LIGHT, "--prompt", "wolfman", "--iterations", "1", "--out", "r")
+    assert outcome.code == 0, outcome
+    assert 'The embedded teacher reads "wolfman" as "werewolf".' in outcome.err
+    assert json.loads(Path("r/run.json").read_text())["prompt"] == "werewolf"
+
+
+@pytest.mark.parametrize("prompt", ["a photo", "not a zombie", "\u72fc", "Pixer"])
+def test_what_is_no_style_is_refused_before_anything_is_made(run: Run, prompt: str) -> None:
+    for dry in ((), ("--dry-run",)):
+        outcome = run("stylize", *LIGHT, "--prompt", prompt, "--out", "r", *dry)
+        assert outcome.code == 2
+        assert prompt in outcome.err
+        assert "empty" not in outcome.err
+    assert not Path("r").exists()
+
+
+def test_a_style_that_is_not_read_is_refused(run: Run) -> None:
+    """The tiny teacher reads a few letters; whatever comes behind them is lost."""
+    refused = run("stylize", *LIGHT, "--prompt", f"{'masterpiece ' * 9}zombie", "--out", "r")
+    assert refused.code == 2, refused
+    assert "zombie' is lost" in refused.err
+    assert "put the style first" in refused.err
+    warned = run("stylize", *LIGHT, "--prompt", "zombie, masterpiece", "--iterations", "1", "--out", "r")
+    assert warned.code == 0, warned
+    assert "warning: The teacher does not read the end" in warned.err
+
+
+def test_a_time_budget_that_ran_out_is_said(run: Run) -> None:
+    outcome = run("stylize", *SHORT, "--time-budget-minutes", "0.000001")
+    assert outcome.code == 0, outcome
+    assert "ran out after step 1 of 4" in outcome.err
+
+
+def test_one_strength_is_for_all_styles(run: Run, finished: Path) -> None:
+    style = finished / "style.safetensors"
+    words = ("render", "--yaw-steps", "2", "--style", style, "--style", style, "--json")
+    recipe = json.loads(run(*words, "--strength", "0.4").out)
+    assert [item["strength"] for item in recipe["styles"]] == [0.4, 0.4]
+    assert run(*words, "--strength", "1", "--strength", "1", "--strength", "1").code == 2
+    assert recipe["folder"].endswith("pixar-character-at-0-4-pixar-character-at-0-4")
+
+
+def test_a_folder_of_runs_is_listed(run: Run, finished: Path) -> None:
+    stopped = finished.with_name("a b")
+    stopped.mkdir()
+    (stopped / "run.json").write_text("{}")
+    outcome = run("info", "runs")
+    assert "2 runs" in outcome.out
+    assert "finished, Pixar character, 4 of 4" in outcome.out
+    assert len(json.loads(run("info", "runs", "--json").out)["runs"]) == 2
+
+
+def test_paths_in_hints_can_be_pasted(run: Run) -> None:
+    path = Path("my runs")
+    assert run("stylize", *FAST, "--no-grid", "--out", path).code == 0
+    assert "--resume 'my runs' --iterations 8" in run("stylize", "--resume", path).err
+    assert "--style 'my runs/style.safetensors'" in run("info", path).err
