@@ -25,7 +25,7 @@ from stylehead.inversion import inverter as invert_module
 from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.search import GridConfig
 from stylehead.jobs import projecting
-from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
+from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.runs import RunDirectory
 from stylehead.weights import presets
 
@@ -127,6 +127,7 @@ def test_networks_beside_the_generator_judge(
         torch.manual_seed(0)
         IdentityEncoder().save(tmp_path / "other" / "identity.safetensors", {})
         ImageTextEncoder().save(tmp_path / "other" / "image_text.safetensors", {})
+        StyleClassifier().save(tmp_path / "other" / "style_classifier.safetensors", {})
     monkeypatch.setattr(presets, "MINI_WEIGHTS", tmp_path / "other")
     count = sum(
         width * size**2 for _ in range(2) for width, size in zip((24, 48, 96, 128), POOLED, strict=True)
@@ -313,7 +314,7 @@ def test_a_failed_run_says_so(run: Run, head: Path, monkeypatch: pytest.MonkeyPa
     def fail(*_: object, **__: object) -> None:
         raise JobError("The projection does not converge: its loss is not finite.")
 
-    monkeypatch.setattr("stylehead.inversion.invert.Inverter.project", fail)
+    monkeypatch.setattr("stylehead.inversion.inverter.Inverter.project", fail)
     assert run("invert", head, "--aligned", *FAST).code == 1
     manifest = json.loads((only_run() / "run.json").read_text())
     assert manifest["outcome"] == "failed"
