@@ -27,7 +27,7 @@ class PivotalConfig:
 
     steps: int = 100
     learning_rate: float = 3e-4
-    perceptual_weight: float = 0.27
+    perceptual_weight: float = 1.0
     other_views_weight: float = 1.0
     """Weight of keeping random other views as they were."""
     seed: int = 0
@@ -81,7 +81,7 @@ def tune(
         out = tuned.render(tuned.planes(found.ws), found.ws, labels, background="white")
         with torch.no_grad():
             kept = generator.render(before, found.ws, labels[1:], background="white")
-        distance = similarity.perceptual_distance(out.image[:1], wanted.image)
+        distance = similarity.perceptual_loss(out.image[:1], wanted.image)
         terms = {
             "pixel": pixel_distance(out.image[:1], wanted.image)[0],
             "perceptual": config.perceptual_weight * distance[0],

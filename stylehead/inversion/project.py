@@ -183,7 +183,7 @@ class Projection:
             image, mask = out.image, out.mask
             target = self._target
             if config.perceptual_weight and self._similarity.trunk is not None:
-                distance = self._similarity.perceptual_distance(image, target.image)
+                distance = self._similarity.perceptual_loss(image, target.image)
                 terms["perceptual"] = config.perceptual_weight * distance
             if config.identity_weight and self._similarity.identity is not None:
                 likeness = self._similarity.identity_similarity(_jolted(image, self._rng), target.image)

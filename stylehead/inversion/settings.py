@@ -27,7 +27,7 @@ class InversionConfig:
     """Noise on the latent at the start, fading until three quarters of the steps are done."""
     mask_weight: float = 1.0
     """Weight of the squared difference between the rendered and the found outline."""
-    perceptual_weight: float = 0.08
+    perceptual_weight: float = 0.3
     """Weight of the perceptual distance."""
     identity_weight: float = 0.1
     """Weight of one minus the identity similarity."""

@@ -13,6 +13,7 @@ from stylehead.perception.roles import Features
 IDENTITY_FILE = "identity.safetensors"
 FEATURES_FILE = "image_text.safetensors"
 HELD_OUT_FILE = "style_classifier.safetensors"
+_LAYERS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +47,12 @@ class ImageSimilarity:
             return ()
         return self.identity.trunk, self.trunk
 
-    def perceptual_distance(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
-        """Perceptual loss [B] of images [B, 3, R, R] and others of the same shape (or one)."""
+    def perceptual_loss(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
+        """Perceptual loss [B] of images [B, 3, R, R] and others (or one): the mean of the finest layers."""
         if self.trunk is None:
             return image_pm1.new_zeros(len(image_pm1))
-        return perceptual_distance(self.trunk.maps(image_pm1), self.trunk.maps(other_pm1))
+        maps, others = (self.trunk.maps(image)[:_LAYERS] for image in (image_pm1, other_pm1))
+        return perceptual_distance(maps, others) / _LAYERS
 
     def identity_similarity(self, image_pm1: Tensor, other_pm1: Tensor) -> Tensor:
         """Cosines [B] of face embeddings, -1..1; 0 without an identity network."""
