@@ -33,7 +33,7 @@ def look_at(
 ) -> Tensor:
     """Place cameras on a sphere around the world origin, looking at a pivot.
 
-    The published convention: ``phi = arccos(-2 pitch / pi)``, so the height is ``-2 radius pitch / pi`` and
+    The published convention: `phi = arccos(-2 pitch / pi)`, so the height is `-2 radius pitch / pi` and
     the elevation is *not* the pitch (a pitch of pi/6 puts the camera 19.47 degrees below).
 
     Args:
@@ -43,7 +43,7 @@ def look_at(
         pivot: World point in the centre of the picture.
 
     Returns:
-        cam2world [B,4,4], rotation orthonormal with determinant +1.
+        cam2world [B, 4, 4], rotation orthonormal with determinant +1.
     """
     yaw, pitch = torch.broadcast_tensors(_angles(yaw_rad), _angles(pitch_rad))
     polar = (pitch + math.pi / 2).clamp(_POLE_MARGIN, math.pi - _POLE_MARGIN)
@@ -67,7 +67,7 @@ def fov_to_intrinsics(fov_diag_deg: float = DEFAULT_FOV_DIAG_DEG) -> Tensor:
         fov_diag_deg: Field of view across the picture's diagonal, in degrees.
 
     Returns:
-        Intrinsics [3,3] with focal 1 / (1.414 tan(fov 3.14159 / 360)); the constants are truncated on
+        Intrinsics [3, 3] with focal 1 / (1.414 tan(fov 3.14159 / 360)); the constants are truncated on
         purpose, as the published cameras were made with them.
     """
     focal = 1 / (math.tan(fov_diag_deg * 3.14159 / 360) * 1.414)
@@ -75,14 +75,14 @@ def fov_to_intrinsics(fov_diag_deg: float = DEFAULT_FOV_DIAG_DEG) -> Tensor:
 
 
 def camera_label(cam2world: Tensor, intrinsics: Tensor) -> Tensor:
-    """Join poses [B,4,4] (or [4,4]) and intrinsics [3,3] or [B,3,3] into labels [B,25]."""
+    """Join poses [B, 4, 4] (or [4, 4]) and intrinsics [3, 3] or [B, 3, 3] into labels [B, 25]."""
     poses = cam2world.reshape(-1, 16)
     lenses = intrinsics.to(poses).reshape(-1, 9).expand(poses.shape[0], 9)
     return torch.cat([poses, lenses], dim=1)
 
 
 def split_label(label: Tensor) -> tuple[Tensor, Tensor]:
-    """Split labels [B,25] into cam2world [B,4,4] and normalised intrinsics [B,3,3]."""
+    """Split labels [B, 25] into cam2world [B, 4, 4] and normalised intrinsics [B, 3, 3]."""
     return label[:, :16].reshape(-1, 4, 4), label[:, 16:25].reshape(-1, 3, 3)
 
 
@@ -111,22 +111,22 @@ def camera_from_angles(
     pivot: Sequence[float] = (0.0, 0.0, 0.0),
     fov_diag_deg: float = DEFAULT_FOV_DIAG_DEG,
 ) -> Tensor:
-    """Make labels [B,25] from angles in radians; see :func:`look_at` for their signs."""
+    """Make labels [B, 25] from angles in radians; see `look_at` for their signs."""
     cam2world = look_at(yaw_rad, pitch_rad, radius=radius, pivot=pivot)
     return camera_label(cam2world, fov_to_intrinsics(fov_diag_deg))
 
 
 def mirror(label: Tensor) -> Tensor:
-    """Reflect cameras [B,25] across the head's left-right plane (x = 0).
+    """Reflect cameras [B, 25] across the head's left-right plane (x = 0).
 
     The picture of a symmetric head from the mirrored camera is the horizontal flip of the original, as long
-    as the principal point is in the centre. An involution: ``mirror(mirror(label)) == label``.
+    as the principal point is in the centre. An involution: `mirror(mirror(label)) == label`.
     """
     return label * like(_MIRROR_SIGNS, label)
 
 
 def conditioning_camera(pitch_rad: float = 0.0) -> Tensor:
-    """Label [1,25] of the frontal camera that mapping networks are conditioned on."""
+    """Label [1, 25] of the frontal camera that mapping networks are conditioned on."""
     return camera_from_angles(0.0, pitch_rad)
 
 

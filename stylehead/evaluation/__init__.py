@@ -17,7 +17,7 @@ _HOMES = {"Comparison": "comparison", "Column": "columns"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: the command line starts without torch."""
+    """Import a public name when it is first used: the command line starts without torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

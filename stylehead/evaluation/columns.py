@@ -64,7 +64,7 @@ class Column:
     about: str
     """One line for the report."""
     measure: Measure
-    """Measures a row; a `StyleheadError` becomes a dash that says why there is no number."""
+    """Measures a row; a `StyleheadError` becomes a dash with its reason."""
     group: Group = "more"
     """Block of the table in which it is printed."""
 
@@ -75,7 +75,7 @@ class Column:
 
 
 def measure_row(comparison: Comparison, columns: Sequence[Column]) -> dict[str, Cell]:
-    """Measure every column of a row; what cannot be measured becomes a dash that says why."""
+    """Measure every column of a row; what cannot be measured becomes a dash with its reason."""
     cells: dict[str, Cell] = {}
     for column in columns:
         try:

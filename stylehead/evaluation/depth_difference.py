@@ -12,9 +12,9 @@ def depth_difference(depth: Tensor, before: Tensor, mask: Tensor) -> Tensor:
     estimator sees in the pictures, `dd_geo` the depth that the generator rendered.
 
     Args:
-        depth: After stylising [B,1,h,w].
-        before: Of the untouched head [B,1,h,w].
-        mask: Where both heads are [B,1,h,w]; above 0.5 counts.
+        depth: After stylising [B, 1, h, w].
+        before: Of the untouched head [B, 1, h, w].
+        mask: Where both heads are [B, 1, h, w]; above 0.5 counts.
 
     Returns:
         [B] in 0..1; 0 where the mask is empty.

@@ -23,19 +23,16 @@ _PLACE = re.compile(r"seed[-_ ]?(\d+)(?:/|[-_ ])(?:.*[-_ /])?yaw[-_ ]?([+-]?\d+)
 
 
 class PictureFolder(NamedTuple):
-    """A folder of stylised pictures.
-
-    Attributes:
-        path: The folder.
-        prompt: What the pictures should show.
-        method: What made them.
-        places: Picture by seed and yaw in degrees.
-    """
+    """A folder of stylised pictures."""
 
     path: Path
+    """The folder."""
     prompt: str
+    """What the pictures should show."""
     method: str
+    """What made them."""
     places: Mapping[tuple[int, float], Path]
+    """Picture by seed and yaw in degrees."""
 
 
 def open_folder(path: Path) -> PictureFolder:
@@ -46,7 +43,7 @@ def open_folder(path: Path) -> PictureFolder:
 
     Raises:
         UsageError: It is no folder, or no picture in it can be placed.
-        MissingError: Nothing says what the pictures should show.
+        MissingError: It is not known what the pictures should show.
     """
     if not path.is_dir():
         raise UsageError(f"`--images` (={path}) is not a folder.")
@@ -72,10 +69,10 @@ def read_folder(folder: PictureFolder, seeds: Sequence[int], yaws_deg: Sequence[
     Args:
         folder: From `open_folder`.
         seeds: Every one of them must be there: all rows of a table have the same people.
-        yaws_deg: Sides that are wanted; those that somebody lacks are left out.
+        yaws_deg: Sides that are wanted; those that are missing for any person are left out.
 
     Raises:
-        JobError: Somebody is missing, or pictures are damaged or of different sizes.
+        JobError: A person is missing, or pictures are damaged or of different sizes.
     """
     missing = [seed for seed in seeds if not any(place[0] == seed for place in folder.places)]
     if missing:
@@ -112,7 +109,7 @@ def read_set(folder: Path) -> Portraits:
 
 
 def read_picture(path: Path) -> Tensor:
-    """Read a square picture on white, uint8 [3,R,R].
+    """Read a square picture on white, uint8 [3, R, R].
 
     Raises:
         JobError: It is damaged or not square.

@@ -16,7 +16,7 @@ LEVEL = 0.95
 _SEED = 20_240_601
 
 Statistic = Callable[[Tensor], Tensor]
-"""From how often each identity counts [R,N] (float64, whole numbers), R times over, to the metric [R]."""
+"""From how often each identity counts [R, N] (float64, whole numbers), R times over, to the metric [R]."""
 
 
 class Interval(NamedTuple):
@@ -61,7 +61,7 @@ def mean_statistic(values: Tensor) -> Statistic:
 
 
 def pair_statistic(distances: Tensor) -> Statistic:
-    """The mean over pairs of different identities of distances [N,N], symmetric.
+    """The mean over pairs of different identities of distances [N, N], symmetric.
 
     An identity drawn twice makes no pair with itself: those are not two people.
     """

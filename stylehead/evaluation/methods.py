@@ -30,19 +30,16 @@ TRUE = "true pictures"
 
 @dataclass(frozen=True)
 class System:
-    """A system of the table.
-
-    Attributes:
-        name: What `--methods` takes.
-        title: What the table prints.
-        method: The method that is trained; None for one that edits pictures one by one and has no 3D head.
-        settings: In what it differs from that method's defaults.
-    """
+    """A system of the table."""
 
     name: str
+    """What `--methods` takes."""
     title: str
+    """What the table prints."""
     method: str | None = None
+    """The method that is trained; None for one that edits pictures one by one and has no 3D head."""
     settings: Mapping[str, object] = field(default_factory=dict)
+    """In what it differs from that method's defaults."""
 
     @property
     def pictures_only(self) -> bool:

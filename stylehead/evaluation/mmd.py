@@ -23,7 +23,7 @@ def unbiased_mmd2(kernels: Kernels, *, counts: Tensor | None = None) -> Tensor:
 
     Args:
         kernels: Kernel matrices.
-        counts: How often each of the n pictures counts, whole numbers [R,n], R times over; once when not
+        counts: How often each of the n pictures counts, whole numbers [R, n], R times over; once when not
             given.
 
     Returns:

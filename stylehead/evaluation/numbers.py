@@ -1,4 +1,4 @@
-"""A number of the table with its interval, sample and encoder; or a dash that says why there is none."""
+"""A number of the table with its interval, sample and encoder; or the reason why there is none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,33 +13,30 @@ from stylehead.evaluation.portraits import Overlap, Portraits, overlap
 
 @dataclass(frozen=True)
 class Number:
-    """A measured number and all that is needed to read it.
-
-    Attributes:
-        value: The metric over all identities.
-        low: Lower end of its 95 % bootstrap interval over identities.
-        high: Upper end.
-        identities: N.
-        pictures: How many pictures of each row it looked at.
-        yaws_deg: From which sides.
-        encoder: Which network looked; empty for metrics without one.
-        note: What else a reader must know.
-        per_identity: The metric of every identity, where it has one; for best and worst cases.
-    """
+    """A measured number and all that is needed to read it."""
 
     value: float
+    """The metric over all identities."""
     low: float
+    """Lower end of its 95 % bootstrap interval over identities."""
     high: float
+    """Upper end."""
     identities: int
+    """N."""
     pictures: int
+    """Number of pictures of each row."""
     yaws_deg: tuple[float, ...]
+    """Of the views, degrees."""
     encoder: str = ""
+    """Name of the network; empty for metrics without one."""
     note: str = ""
+    """What else a reader must know."""
     per_identity: tuple[float, ...] = ()
+    """The metric of every identity, where it has one; for best and worst cases."""
 
 
 class NotMeasured(NamedTuple):
-    """What stands where a number cannot: why, and what would help."""
+    """The reason why there is no number, and what would help; printed as a dash."""
 
     why: str
     hint: str | None = None
@@ -90,7 +87,7 @@ def number(
 
 
 def mean_over_people(values: Tensor, provenance: Provenance) -> Number:
-    """Mean over people of values [N,...], each a mean over what follows the first axis."""
+    """Mean over people of values [N, ...], each a mean over what follows the first axis."""
     per_identity = values.double().flatten(1).mean(dim=1) if values.dim() > 1 else values.double()
     if not per_identity.isfinite().any():
         raise MissingError("There is nothing to measure in any of the pictures.")

@@ -19,21 +19,18 @@ _CAMERAS_AT_ONCE = 6
 
 @dataclass(frozen=True, eq=False)
 class Portraits:
-    """Heads of N people from V sides on white.
-
-    Attributes:
-        images: uint8 [N,V,3,R,R].
-        seeds: Who, N numbers.
-        yaws_deg: From where, V angles above -180 and up to 180; the nominal pitch is 0.
-        masks: Opacity [N,V,1,r,r] in about 0..1, or None where it is not known.
-        depths: Distance along the ray [N,V,1,r,r], or None where there is no geometry.
-    """
+    """Heads of N people from V sides on white."""
 
     images: Tensor
+    """Uint8 [N, V, 3, R, R]."""
     seeds: tuple[int, ...]
+    """Who, N numbers."""
     yaws_deg: tuple[float, ...]
+    """From where, V angles above -180 and up to 180; the nominal pitch is 0."""
     masks: Tensor | None = None
+    """Opacity [N, V, 1, r, r] in about 0..1, or None where it is not known."""
     depths: Tensor | None = None
+    """Distance along the ray [N, V, 1, r, r], or None where there is no geometry."""
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -73,11 +70,11 @@ class Overlap(NamedTuple):
     columns: tuple[list[int], list[int]]
 
     def first(self, tensor: Tensor) -> Tensor:
-        """The shared part of a tensor [N,V,...] of the first set."""
+        """The shared part of a tensor [N, V, ...] of the first set."""
         return tensor[self.rows[0]][:, self.columns[0]]
 
     def second(self, tensor: Tensor) -> Tensor:
-        """The shared part of a tensor [N,V,...] of the second set, in the same order."""
+        """The shared part of a tensor [N, V, ...] of the second set, in the same order."""
         return tensor[self.rows[1]][:, self.columns[1]]
 
 
@@ -105,7 +102,7 @@ def render_portraits(
 
     Args:
         generator: In evaluation mode.
-        latents: ws [1,num_ws,w_dim] by seed.
+        latents: ws [1, num_ws, w_dim] by seed.
         yaws_deg: Camera angles about the vertical axis.
         done: Called with the number of finished people, for progress.
 

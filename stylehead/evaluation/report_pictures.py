@@ -37,7 +37,7 @@ def case_pair(before: Portraits, after: Portraits, seed: int) -> str:
 
 
 def data_address(picture: Tensor, columns: int) -> str:
-    """A picture uint8 [3,R,columns R] as a data address."""
+    """A picture uint8 [3, R, columns R] as a data address."""
     return _encoded(_shrunk(picture, columns))
 
 

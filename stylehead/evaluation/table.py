@@ -17,41 +17,35 @@ RowKind = Literal["untouched", "method", "true"]
 
 @dataclass(frozen=True)
 class Row:
-    """One stylisation (or a row to compare with).
-
-    Attributes:
-        kind: `untouched`: the generator before, the floor of style and the ceiling of identity; `true`: the
-            true stylised pictures, what a perfect method would give; `method`: what is judged.
-        label: What the table prints.
-        method: Name of the method; empty for the rows to compare with.
-        style: Style that it is judged by; rows are grouped by it.
-        prompt: In words.
-        cells: By name of the column.
-        facts: Further entries for programs: path of the run, iterations, seconds.
-    """
+    """One stylisation (or a row to compare with)."""
 
     kind: RowKind
+    """`untouched`: the generator before, the floor of style and the ceiling of identity; `true`: the true
+    stylised pictures, what a perfect method would give; `method`: what is judged."""
     label: str
+    """What the table prints."""
     method: str
+    """Name of the method; empty for the rows to compare with."""
     style: str
+    """Style that it is judged by; rows are grouped by it."""
     prompt: str
+    """In words."""
     cells: Mapping[str, Cell]
+    """By name of the column."""
     facts: Mapping[str, Any]
+    """Further entries for programs: path of the run, iterations, seconds."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """All rows, in order, and what they share.
-
-    Attributes:
-        rows: Grouped by style; the untouched generator is the first of every style.
-        facts: Preset, fingerprint of the generator, N, views, truncation, encoders, reference.
-        columns: In order.
-    """
+    """All rows, in order, and what they share."""
 
     rows: Sequence[Row]
+    """Grouped by style; the untouched generator is the first of every style."""
     facts: Mapping[str, Any]
+    """Preset, fingerprint of the generator, N, views, truncation, encoders, reference."""
     columns: Sequence[Column] = field(default_factory=all_columns)
+    """In order."""
 
     def styles(self) -> list[str]:
         """Styles in the order of the rows."""
@@ -66,7 +60,7 @@ class Table:
         ]
 
     def reasons(self) -> dict[str, NotMeasured]:
-        """Why columns without any number have none, by column: what the first row with a reason says."""
+        """Why columns without any number have none, by column: the reason of the first row that has one."""
         empty = [column for column in self.columns if column not in self.measured()]
         found: dict[str, NotMeasured] = {}
         for column in empty:

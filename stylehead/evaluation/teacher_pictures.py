@@ -1,7 +1,7 @@
-"""Reference pictures made by the teacher, where nobody knows the true ones.
+"""Reference pictures sampled from the teacher, where the true ones are not known.
 
-The diffusion model paints the prompt over the edges of every untouched picture. Its noise is drawn from
-seeds that no training uses, so that a method is not compared with the pictures that trained it.
+The diffusion model samples the prompt, conditioned on the edges of every untouched picture. Its noise is
+drawn from seeds that no training uses, so that a method is not compared with the pictures that trained it.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def teacher_pictures(
     batch: int = 4,
     done: Callable[[int], Any] = lambda _count: None,
 ) -> Portraits:
-    """Let the teacher paint a prompt over the edges of untouched pictures.
+    """Sample a prompt from the teacher, conditioned on the edges of untouched pictures.
 
     Args:
         teacher: With an edge ControlNet.

@@ -1,8 +1,8 @@
 """The true stylised pictures of the embedded world: its procedural heads, drawn in every style.
 
-At full scale nobody knows what a person looks like as a Pixar character; here it is known. A small set of
+At full scale it is not known what a person looks like as a Pixar character; here it is. A small set of
 true pictures is embedded, so that it needs no renderer: one sheet of all people for each style and side, as
-WebP with the outline in its alpha channel, and a JSON file that says who they are. They are pictures and not
+WebP with the outline in its alpha channel, and a JSON file that lists the people. They are pictures and not
 features, so they stay valid when the measuring networks are trained again.
 """
 
@@ -133,7 +133,7 @@ def sheet_name(style: str, yaw_deg: float) -> str:
 
 
 def _sheet_bytes(rgba: Tensor) -> bytes:
-    """All people in rows of `COLUMNS`; RGBA uint8 [N,4,R,R] to WebP."""
+    """All people in rows of `COLUMNS`; RGBA uint8 [N, 4, R, R] to WebP."""
     count, _, size, _ = rgba.shape
     rows = -(-count // COLUMNS)
     cells = torch.zeros(rows * COLUMNS, 4, size, size, dtype=torch.uint8)
@@ -145,7 +145,7 @@ def _sheet_bytes(rgba: Tensor) -> bytes:
 
 
 def _read_sheet(path: Path, truth: TruthSet) -> NDArray[np.uint8]:
-    """RGBA uint8 [N,R,R,4]; white wherever nothing of a head is."""
+    """RGBA uint8 [N, R, R, 4]; white wherever nothing of a head is."""
     if not path.is_file():
         raise MissingError(f"A sheet of the true pictures is missing: {path}.", REPAIR)
     size, count = truth.resolution, len(truth.seeds)

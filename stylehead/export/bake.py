@@ -1,8 +1,8 @@
 """Colours of a surface from finished renders: every point takes those of the views that see it best.
 
 The raw field's colours know nothing of super-resolution, in which much of a style lives. So the head is
-rendered from all around, every point of the surface is looked up in the views that nothing hides it from,
-and these are blended, the straighter a view looks at the point the more it counts.
+rendered from all around, and every point of the surface takes a weighted mean of the views that nothing
+hides it from; the weight is a power of the cosine between the normal and the direction to the camera.
 """
 
 import math
@@ -170,4 +170,4 @@ def bleed(texture: Pixels, painted: NDArray[np.bool_]) -> Pixels:
 
 def texture_size(image_size: int) -> int:
     """Height and width of a texture for renders of a size: a power of two, about as fine all around."""
-    return min(4096, 2 ** math.ceil(math.log2(8 * image_size)))
+    return min(2048, 2 ** math.ceil(math.log2(8 * image_size)))

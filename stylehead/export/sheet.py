@@ -20,7 +20,7 @@ class SheetRow:
     label: str
     """Left of the pictures."""
     cells: Pixels
-    """[V,H,W,3], one picture a column; all rows have the same shape."""
+    """[V, H, W, 3], one picture a column; all rows have the same shape."""
     joined: bool = False
     """Belongs to the row above: no space between them."""
 
@@ -59,7 +59,7 @@ def contact_sheet(
         style: Measures.
 
     Returns:
-        [H,W,3].
+        [H, W, 3].
     """
     style = style or SheetStyle()
     layout = _Layout(rows, title, headings, split, style)

@@ -61,7 +61,7 @@ class Showcase:
         return contact_sheet(rows, title=self._title, headings=angle_headings(SHEET_YAWS_DEG))
 
     def turntable(self, generator: PanoHead) -> Pixels:
-        """Film one head, source left and stylised right; [T,H,W,3]."""
+        """Film one head, source left and stylised right; [T, H, W, 3]."""
         yaws_deg = turntable_yaws(TURNTABLE_STEPS)
         return side_by_side(*self._pair(generator, TURNTABLE_SEED, yaws_deg))
 

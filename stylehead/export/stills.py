@@ -11,7 +11,7 @@ from stylehead.images import Pixels
 
 
 def save_image(path: Path, pixels: Pixels, recipe: Recipe) -> None:
-    """Write one picture [H,W,3] as PNG, JPEG or WebP, atomically.
+    """Write one picture [H, W, 3] as PNG, JPEG or WebP, atomically.
 
     Raises:
         JobError: The suffix is none of .png, .jpg, .jpeg, .webp.

@@ -105,7 +105,7 @@ def surface_level(generator: PanoHead, grid: TriGrid, ws: Tensor) -> float:
     Args:
         generator: In evaluation mode.
         grid: The head's tri-grid.
-        ws: [1,num_ws,w_dim].
+        ws: [1, num_ws, w_dim].
 
     Raises:
         JobError: No ray ends in the head.
@@ -133,12 +133,12 @@ def surface(density: FloatArray, *, level: float, box: float) -> tuple[FloatArra
     """Turn a density volume into the closed surface of its largest solid piece.
 
     Args:
-        density: [N,N,N] along x, y, z; its outermost layers count as empty.
+        density: [N, N, N] along x, y, z; its outermost layers count as empty.
         level: Density on the surface.
         box: Edge of the cube that the volume spans, centred on the origin.
 
     Returns:
-        Vertices [V,3] and faces [F,3], counter-clockwise seen from outside.
+        Vertices [V, 3] and faces [F, 3], counter-clockwise seen from outside.
 
     Raises:
         JobError: The density reaches the level nowhere.
@@ -164,7 +164,7 @@ def surface(density: FloatArray, *, level: float, box: float) -> tuple[FloatArra
 
 
 def vertex_normals(vertices: FloatArray, faces: NDArray[np.uint32]) -> FloatArray:
-    """Average the normals of the faces around each vertex, weighted by area; [V,3], unit length."""
+    """Average the normals of the faces around each vertex, weighted by area; [V, 3], unit length."""
     corners = vertices[faces].astype(np.float64)
     face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     summed = np.zeros(vertices.shape)
@@ -175,7 +175,7 @@ def vertex_normals(vertices: FloatArray, faces: NDArray[np.uint32]) -> FloatArra
 
 
 def _density_volume(generator: PanoHead, grid: TriGrid, resolution: int) -> FloatArray:
-    """Density logits [N,N,N] along x, y, z, cropped as the renderer crops them."""
+    """Density logits [N, N, N] along x, y, z, cropped as the renderer crops them."""
     box = generator.config.rendering.box_warp
     edge = torch.linspace(-box / 2, box / 2, resolution, device=grid.planes.device)
     y, z = torch.meshgrid(edge, edge, indexing="ij")

@@ -21,7 +21,7 @@ def write_mp4(path: Path, frames: Pixels, recipe: Recipe, *, fps: int = DEFAULT_
 
     Args:
         path: File to write, atomically.
-        frames: [T,H,W,3]; an odd height or width grows by one white line, as yuv420p needs even ones.
+        frames: [T, H, W, 3]; an odd height or width grows by one white line, as yuv420p needs even ones.
         recipe: Goes into the comment.
         fps: Frames a second.
         crf: Quality, lower is better; 16 cannot be told from the original by eye.
@@ -45,7 +45,7 @@ _MUXING = {"movflags": "faststart"}  # the index goes first, so that a browser c
 
 
 def write_webp(path: Path, frames: Pixels, recipe: Recipe, *, fps: int = DEFAULT_FPS) -> None:
-    """Write an endless animated WebP from frames [T,H,W,3], atomically."""
+    """Write an endless animated WebP from frames [T, H, W, 3], atomically."""
     first, *rest = _images(frames)
     with atomic_path(path) as part:
         first.save(
@@ -60,7 +60,7 @@ def write_webp(path: Path, frames: Pixels, recipe: Recipe, *, fps: int = DEFAULT
 
 
 def write_gif(path: Path, frames: Pixels, recipe: Recipe, *, fps: int = DEFAULT_FPS) -> None:
-    """Write an endless GIF from frames [T,H,W,3], atomically.
+    """Write an endless GIF from frames [T, H, W, 3], atomically.
 
     All frames share one palette, so nothing flickers.
     """
@@ -84,7 +84,7 @@ def write_frames(folder: Path, frames: Pixels, recipe: Recipe, *, yaws_deg: Sequ
 
     Args:
         folder: Where; its parent must exist.
-        frames: [T,H,W,3].
+        frames: [T, H, W, 3].
         recipe: Goes into every picture, with its own `yaw_deg`.
         yaws_deg: One angle a frame.
 
@@ -100,13 +100,13 @@ def write_frames(folder: Path, frames: Pixels, recipe: Recipe, *, yaws_deg: Sequ
 
 
 def side_by_side(left: Pixels, right: Pixels, *, gap: int = 4) -> Pixels:
-    """Join frames [T,H,W,3] of two films on a white ground, a thin gap between them."""
+    """Join frames [T, H, W, 3] of two films on a white ground, a thin gap between them."""
     white = np.full((*left.shape[:2], gap, 3), 255, np.uint8)
     return np.concatenate([left, white, right], axis=2)
 
 
 def pad_to_even(frames: Pixels) -> Pixels:
-    """Add a white line below and right where the height or width of [T,H,W,3] is odd."""
+    """Add a white line below and right where the height or width of [T, H, W, 3] is odd."""
     height, width = frames.shape[1:3]
     padding = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
     return np.pad(frames, padding, constant_values=255)

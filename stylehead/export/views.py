@@ -34,7 +34,7 @@ def latent_from_seed(generator: PanoHead, seed: int, *, psi: float, cutoff: int 
         cutoff: How many style vectors are truncated; all when None.
 
     Returns:
-        ws [1,num_ws,w_dim].
+        ws [1, num_ws, w_dim].
     """
     z = np.random.RandomState(seed).randn(1, generator.config.z_dim)
     device = next(generator.parameters()).device
@@ -65,14 +65,14 @@ def render_views(
 
     Args:
         generator: In evaluation mode.
-        ws: [1,num_ws,w_dim].
+        ws: [1, num_ws, w_dim].
         yaws_deg: Camera angles about the vertical axis; positive sees the head's left side.
         pitch_deg: Nominal pitch of all cameras; positive looks from below.
         backdrop: See `Backdrop`.
         done: Called with the number of finished views, for progress.
 
     Returns:
-        [V,H,W,3] bytes.
+        [V, H, W, 3] bytes.
     """
     labels = camera_from_angles(
         torch.tensor([math.radians(yaw) for yaw in yaws_deg]), math.radians(pitch_deg)

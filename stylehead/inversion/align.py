@@ -45,14 +45,14 @@ class Square(NamedTuple):
 
 
 class AlignedFace(NamedTuple):
-    """Where to crop, and the camera [1,25] of that crop; None when only five points were found."""
+    """Where to crop, and the camera [1, 25] of that crop; None when only five points were found."""
 
     square: Square
     camera_label: Tensor | None
 
 
 class Similarity(NamedTuple):
-    """Scale, rotation [3,3] and translation [3] that take one set of points to another."""
+    """Scale, rotation [3, 3] and translation [3] that take one set of points to another."""
 
     scale: float
     rotation: NDArray[np.float64]
@@ -97,7 +97,7 @@ def with_margins(square: Square) -> Square:
 
 
 def fit_similarity(source: Points, target: Points) -> Similarity:
-    """Least-squares similarity between corresponding points [N,3] (Umeyama 1991), without reflection."""
+    """Least-squares similarity between corresponding points [N, 3] (Umeyama 1991), without reflection."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     centred, aimed = source - source_mean, target - target_mean
     left, stretch, right = np.linalg.svd(aimed.T @ centred)
@@ -108,10 +108,10 @@ def fit_similarity(source: Points, target: Points) -> Similarity:
 
 
 def camera_of_rotation(rotation: NDArray[np.float64], square: Square) -> Tensor:
-    """Camera [1,25] that sees the head as a photograph does once it is cropped to a square.
+    """Camera [1, 25] that sees the head as a photograph does once it is cropped to a square.
 
     Args:
-        rotation: [3,3] from the mean face (x right, y down, z forward out of the face) to the photograph
+        rotation: [3, 3] from the mean face (x right, y down, z forward out of the face) to the photograph
             (x right, y down, z towards the camera).
         square: The crop, which may be turned against the photograph.
     """
@@ -133,7 +133,7 @@ def crop(pixels: Bytes, square: Square, size: int) -> Bytes:
     Drawn at twice the size and reduced; what lies outside the picture is its reflection, blurred.
 
     Args:
-        pixels: [H,W,3] or [H,W].
+        pixels: [H, W, 3] or [H, W].
         square: May reach beyond the picture.
         size: Edge of the result.
 

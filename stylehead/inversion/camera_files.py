@@ -29,7 +29,7 @@ def read_camera_file(path: Path, picture: str = "") -> Tensor:
         picture: Name of the picture's file, to find it among several.
 
     Returns:
-        A label [1,25] that looks at the head.
+        A label [1, 25] that looks at the head.
 
     Raises:
         JobError: There is no camera in the file, none of that picture, or none that looks at the head.
@@ -45,7 +45,7 @@ def read_camera_file(path: Path, picture: str = "") -> Tensor:
 
 
 def check_camera(label: Tensor, name: str) -> None:
-    """Check that a camera [1,25] is one, and that it looks at the head.
+    """Check that a camera [1, 25] is one, and that it looks at the head.
 
     Raises:
         JobError: Says why it is not, or does not.
@@ -56,7 +56,7 @@ def check_camera(label: Tensor, name: str) -> None:
 
 
 def why_not_seen(label: Tensor) -> str | None:
-    """Say why a camera [1,25] shows no head, or None when it does."""
+    """Say why a camera [1, 25] shows no head, or None when it does."""
     if not torch.isfinite(label).all():
         return "its numbers are not all finite"
     pose, lens = (part[0].double() for part in split_label(label))

@@ -25,23 +25,20 @@ Points = NDArray[np.float64]
 
 
 class Face(NamedTuple):
-    """One face in a photograph, in its pixels.
-
-    Attributes:
-        box: left, top, right, bottom.
-        score: Confidence of the detector, 0..1.
-        five: [5,2]: the eye on the picture's left, the other eye, nose, and the two mouth corners.
-        points: [68,3] landmarks in the usual order, z towards the camera; None without a landmark model.
-        mean_points: [68,3], the mean face to which `points` correspond: x right, y down, z forward.
-        embedding: Unit vector of the identity; None without a recognition model.
-    """
+    """One face in a photograph, in its pixels."""
 
     box: tuple[float, float, float, float]
+    """Left, top, right, bottom."""
     score: float
+    """Confidence of the detector, 0..1."""
     five: Points
+    """[5, 2]: the eye on the picture's left, the other eye, nose, and the two mouth corners."""
     points: Points | None = None
+    """[68, 3] landmarks in the usual order, z towards the camera; None without a landmark model."""
     mean_points: Points | None = None
+    """[68, 3], the mean face to which `points` correspond: x right, y down, z forward."""
     embedding: Points | None = None
+    """Unit vector of the identity; None without a recognition model."""
 
     @property
     def area(self) -> float:
@@ -56,7 +53,7 @@ class Analyser(Protocol):
     models: Any
 
     def get(self, img: Bytes) -> Sequence[Any]:
-        """Faces in a picture [H,W,3], blue first."""
+        """Faces in a picture [H, W, 3], blue first."""
 
 
 class FaceFinder:
@@ -98,7 +95,7 @@ class FaceFinder:
         return cls(analyser)
 
     def find(self, pixels: Bytes) -> list[Face]:
-        """Find all faces in a picture [H,W,3], the largest first."""
+        """Find all faces in a picture [H, W, 3], the largest first."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of numpy, inside the package
             found = self._analyser.get(np.ascontiguousarray(pixels[..., ::-1]))

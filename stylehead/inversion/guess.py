@@ -29,7 +29,7 @@ POOLED = (8, 6, 4, 4)
 
 
 class MirrorFeatures(NamedTuple):
-    """Features of a picture and its mirror image: their mean [B,F], and half their difference [B,F]."""
+    """Features of a picture and its mirror image: their mean [B, F], and half their difference [B, F]."""
 
     even: Tensor
     odd: Tensor
@@ -37,7 +37,7 @@ class MirrorFeatures(NamedTuple):
 
 @torch.no_grad()
 def mirror_features(trunks: Sequence[Trunk], image_pm1: Tensor) -> MirrorFeatures:
-    """Features of pictures [B,3,R,R] on white, in -1..1."""
+    """Features of pictures [B, 3, R, R] on white, in -1..1."""
     own, mirrored = (_pooled(trunks, picture) for picture in (image_pm1, image_pm1.flip(-1)))
     return MirrorFeatures((own + mirrored) / 2, (own - mirrored) / 2)
 
@@ -54,7 +54,7 @@ def features_fingerprint(trunks: Sequence[Trunk]) -> str:
 
 
 class Guessed(NamedTuple):
-    """Angles [B,2] (yaw and pitch, radians) and style vectors w [B,w_dim]."""
+    """Angles [B, 2] (yaw and pitch, radians) and style vectors w [B, w_dim]."""
 
     angles: Tensor
     w: Tensor
@@ -62,27 +62,23 @@ class Guessed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """The linear map.
-
-    Attributes:
-        weight: [F,2 + K]: from odd features to the yaw (radians), and from even ones to the pitch and K
-            coordinates of w.
-        bias: [2 + K]; of the yaw it is 0.
-        basis: [K,w_dim], and mean [w_dim]: w is `mean + coordinates @ basis`.
-        mean: See `basis`.
-        generator: Fingerprint of the generator to which w belongs.
-        features: Fingerprint of the networks that the features come from.
-    """
+    """The linear map."""
 
     weight: Tensor
+    """[F, 2 + K]: odd features to the yaw (radians), even ones to the pitch and K coordinates of w."""
     bias: Tensor
+    """[2 + K]; of the yaw it is 0."""
     basis: Tensor
+    """[K, w_dim], and mean [w_dim]: w is `mean + coordinates @ basis`."""
     mean: Tensor
+    """See `basis`."""
     generator: str
+    """Fingerprint of the generator to which w belongs."""
     features: str
+    """Fingerprint of the networks that the features come from."""
 
     def __call__(self, trunks: Sequence[Trunk], image_pm1: Tensor) -> Guessed:
-        """Guess from pictures [B,3,R,R] on white."""
+        """Guess from pictures [B, 3, R, R] on white."""
         features = mirror_features(trunks, image_pm1)
         yaw = features.odd @ self.weight[:, :1] + self.bias[:1]
         rest = features.even @ self.weight[:, 1:] + self.bias[1:]
@@ -100,7 +96,7 @@ class Guess:
 
     @classmethod
     def load(cls, path: Path, device: str | torch.device = "cpu") -> "Guess":
-        """Read a file of :meth:`save`.
+        """Read a file of `save`.
 
         Raises:
             MissingError: There is no such file.

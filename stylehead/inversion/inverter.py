@@ -35,7 +35,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """What is known of the camera: its label [1,25], and whether it must stay exactly so."""
+    """What is known of the camera: its label [1, 25], and whether it must stay exactly so."""
 
     label: Tensor
     fixed: bool
@@ -81,8 +81,8 @@ class Inverter:
         """Find the head in an aligned picture and put it on white.
 
         Args:
-            pixels: [R,R,3].
-            alpha: [R,R] of the picture, if it has any.
+            pixels: [R, R, 3].
+            alpha: [R, R] of the picture, if it has any.
             camera: Tells where the head is expected.
         """
         size = pixels.shape[0]
@@ -118,13 +118,13 @@ class Inverter:
         initial: Initialisation,
         on_step: Callable[[ProjectionStep], None] = lambda _step: None,
     ) -> ProjectedHead:
-        """Run the projection; see :class:`Projection`."""
+        """Run the projection; see `Projection`."""
         return Projection(self.generator, self.space, self.similarity, target, self.config).run(
             initial, on_step
         )
 
     def _guessed(self, target: TargetImage) -> list[tuple[Tensor, Tensor]]:
-        """Pose [1,6] and coordinates [1,A] by the learned guess, or nothing without a fitting one."""
+        """Pose [1, 6] and coordinates [1, A] by the learned guess, or nothing without a fitting one."""
         if self._guess is None or not self.guess_fits:
             return []
         angles, w = self._guess(self.similarity.trunks, target.image)

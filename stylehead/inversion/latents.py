@@ -22,19 +22,16 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, eq=False)
 class LatentSpace:
-    """Style vectors in units of their own spread: `w = mean + (coords * scales) @ axes`.
-
-    Attributes:
-        mean: [w_dim].
-        axes: [A,w_dim], orthonormal, the widest spread first.
-        scales: [A], standard deviations along the axes, with a floor.
-        num_ws: How many style vectors a head has.
-    """
+    """Style vectors in units of their own spread: `w = mean + (coords * scales) @ axes`."""
 
     mean: Tensor
+    """[w_dim]."""
     axes: Tensor
+    """[A, w_dim], orthonormal, the widest spread first."""
     scales: Tensor
+    """[A], standard deviations along the axes, with a floor."""
     num_ws: int
+    """How many style vectors a head has."""
 
     @classmethod
     def measure(cls, generator: PanoHead, *, samples: int = SAMPLES, seed: int = 0) -> "LatentSpace":
@@ -53,14 +50,14 @@ class LatentSpace:
         return cls(mean, axes.flip(1).t(), scales.clamp(min=float(scales[0]) * _FLOOR), generator.num_ws)
 
     def ws(self, coords: Tensor, offsets: Tensor | None = None) -> Tensor:
-        """Style vectors [B,num_ws,w_dim] at coordinates [B,A], each moved by offsets [B,num_ws,A]."""
+        """Style vectors [B, num_ws, w_dim] at coordinates [B, A], each moved by offsets [B, num_ws, A]."""
         spread = coords[:, None].expand(-1, self.num_ws, -1)
         if offsets is not None:
             spread = spread + offsets
         return self.mean + (spread * self.scales) @ self.axes
 
     def coords(self, w: Tensor) -> Tensor:
-        """Coordinates [...,A] of style vectors [...,w_dim]."""
+        """Coordinates [..., A] of style vectors [..., w_dim]."""
         return (w - self.mean) @ self.axes.t() / self.scales
 
 
@@ -75,7 +72,7 @@ def mapped_samples(generator: PanoHead, samples: int, *, seed: int) -> Tensor:
 
 
 def save_latent(path: Path, ws: Tensor, camera_label: Tensor | None) -> None:
-    """Write a head as `.npz`, atomically: `w` [1,num_ws,w_dim] and, when known, `camera` [25].
+    """Write a head as `.npz`, atomically: `w` [1, num_ws, w_dim] and, when known, `camera` [25].
 
     Raises:
         OSError: It cannot be written.
@@ -88,7 +85,7 @@ def save_latent(path: Path, ws: Tensor, camera_label: Tensor | None) -> None:
 
 
 def read_camera(path: Path) -> Tensor | None:
-    """Camera [1,25] of a latent file, or None when it has none; nothing is ever unpickled.
+    """Camera [1, 25] of a latent file, or None when it has none; nothing is ever unpickled.
 
     Raises:
         JobError: The file is damaged, or its camera is no label.

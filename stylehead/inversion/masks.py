@@ -11,7 +11,7 @@ from stylehead.inversion.pictures import Bytes
 
 MaskSource = Literal["alpha", "plain background", "cut out"]
 Share = NDArray[np.float32]
-"""[H,W], 0..1."""
+"""[H, W], 0..1."""
 
 _PLAIN = 10  # largest deviation of a plain border from its median, bytes
 _PLAIN_SHARE = 0.9  # of the border must be that plain
@@ -31,9 +31,9 @@ def head_mask(pixels: Bytes, alpha: Bytes | None, expected: Callable[[], Share])
     """Find the head in an aligned picture.
 
     Args:
-        pixels: [H,W,3].
-        alpha: [H,W] of the picture, if it has any.
-        expected: Tells how likely a head covers each pixel, [H,W]; asked for a busy background only.
+        pixels: [H, W, 3].
+        alpha: [H, W] of the picture, if it has any.
+        expected: Tells how likely a head covers each pixel, [H, W]; called for a busy background only.
     """
     if alpha is not None:
         share: Share = alpha.astype(np.float32) / np.float32(255)

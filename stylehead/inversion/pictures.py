@@ -31,17 +31,14 @@ _DAMAGE = (
 
 
 class Photo(NamedTuple):
-    """A picture that was read.
-
-    Attributes:
-        pixels: [H,W,3], upright, sRGB.
-        alpha: [H,W], 255 = the head; None for an opaque picture.
-        notes: What the user may want to know about the reading, one sentence each.
-    """
+    """A picture that was read."""
 
     pixels: Bytes
+    """[H, W, 3], upright, sRGB."""
     alpha: Bytes | None
+    """[H, W], 255 = the head; None for an opaque picture."""
     notes: tuple[str, ...]
+    """What the user may want to know about the reading, one sentence each."""
 
 
 def read_photo(path: Path, *, largest_edge: int = LARGEST_EDGE) -> Photo:

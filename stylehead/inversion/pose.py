@@ -1,6 +1,6 @@
 """Poses of a head in an aligned picture as six numbers, and the cameras that they stand for.
 
-A pose is [B,6]: yaw, pitch and roll in radians (yaw and pitch as `stylehead.geometry.look_at` takes them;
+A pose is [B, 6]: yaw, pitch and roll in radians (yaw and pitch as `stylehead.geometry.look_at` takes them;
 positive roll turns the camera clockwise, so that the head in the picture leans anticlockwise), how far the
 head's centre is to the right of and below the picture's centre (in picture edges), and the logarithm of its
 magnification.
@@ -17,13 +17,13 @@ POSE_SIZE = 6
 
 
 def pose(yaw_rad: Tensor, pitch_rad: Tensor) -> Tensor:
-    """Centred poses [B,6] without roll from angles [B]."""
+    """Centred poses [B, 6] without roll from angles [B]."""
     rest = yaw_rad.new_zeros(len(yaw_rad), POSE_SIZE - 2)
     return torch.cat([yaw_rad[:, None], pitch_rad[:, None], rest], dim=1)
 
 
 def label_of_pose(poses: Tensor) -> Tensor:
-    """Cameras [B,25] of poses [B,6]; differentiable.
+    """Cameras [B, 25] of poses [B, 6]; differentiable.
 
     Shift and magnification are in the intrinsics: the camera stays on its sphere and looks at the origin.
     """
@@ -43,7 +43,7 @@ def label_of_pose(poses: Tensor) -> Tensor:
 
 
 def pose_of_label(labels: Tensor) -> Tensor:
-    """The poses [B,6] nearest to cameras [B,25]: exact for those of :func:`label_of_pose`."""
+    """The poses [B, 6] nearest to cameras [B, 25]: exact for those of `label_of_pose`."""
     cam2world, intrinsics = split_label(labels)
     origin = cam2world[:, :3, 3]
     radius = origin.norm(dim=1)
@@ -61,7 +61,7 @@ def pose_of_label(labels: Tensor) -> Tensor:
 
 
 def rotation_between_deg(first: Tensor, second: Tensor) -> Tensor:
-    """Angle [B] in degrees by which cameras [B,25] are turned against each other."""
+    """Angle [B] in degrees by which cameras [B, 25] are turned against each other."""
     turned = split_label(first)[0][:, :3, :3].transpose(1, 2) @ split_label(second)[0][:, :3, :3]
     sine = torch.stack(
         [

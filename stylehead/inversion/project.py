@@ -27,50 +27,41 @@ _OTHER_UNITS = (math.radians(2.0), 0.01, 0.01, 0.01)  # roll, shifts and magnifi
 
 
 class ProjectionStep(NamedTuple):
-    """A step that was made.
-
-    Attributes:
-        stage: Which of the three.
-        number: Steps done, all stages together.
-        total: Steps of the whole projection.
-        terms: Terms of the loss, weighted, of the best head.
-        image: Its render [1,3,r,r] in -1..1.
-    """
+    """A step that was made."""
 
     stage: Stage
+    """Which of the three."""
     number: int
+    """Steps done, all stages together."""
     total: int
+    """Steps of the whole projection."""
     terms: dict[str, float]
+    """Terms of the loss, weighted, of the best head."""
     image: Tensor
+    """Its render [1, 3, r, r] in -1..1."""
 
 
 class ProjectedHead(NamedTuple):
-    """What a projection found.
-
-    Attributes:
-        ws: [1,num_ws,w_dim].
-        camera_label: [1,25].
-        loss: Distance of the picture that they make, before latent and pose terms.
-    """
+    """What a projection found."""
 
     ws: Tensor
+    """[1, num_ws, w_dim]."""
     camera_label: Tensor
+    """[1, 25]."""
     loss: float
+    """Distance of the picture that they make, before latent and pose terms."""
 
 
 @dataclass(frozen=True, eq=False)
 class Initialisation:
-    """What is known beside the picture.
-
-    Attributes:
-        start: Where to start from.
-        trust_rad: How far the yaw and pitch of each start are trusted, [K] radians.
-        camera_label: The camera [1,25], if it must stay as it is.
-    """
+    """What is known beside the picture."""
 
     start: Start
+    """Where to start from."""
     trust_rad: Tensor
+    """How far the yaw and pitch of each start are trusted, [K] radians."""
     camera_label: Tensor | None = None
+    """The camera [1, 25], if it must stay as it is."""
 
 
 def _ignore(_step: ProjectionStep) -> None:
@@ -225,7 +216,7 @@ class Projection:
 
 
 def _jolted(image: Tensor, rng: torch.Generator) -> Tensor:
-    """Pictures [K,3,R,R] moved by up to a sixteenth of their edge, and mirrored every other time.
+    """Pictures [K, 3, R, R] moved by up to a sixteenth of their edge, and mirrored every other time.
 
     So that an identity network is convinced by faces, and not by a pattern that fits one place.
     """
@@ -238,7 +229,7 @@ def _jolted(image: Tensor, rng: torch.Generator) -> Tensor:
 
 
 class _State:
-    """What is being moved: coordinates [K,A], layer offsets [1,num_ws,A], and how far poses moved [K,6]."""
+    """What is being moved: coordinates [K, A], layer offsets [1, num_ws, A], and shifts of poses [K, 6]."""
 
     def __init__(self, initial: Initialisation, space: LatentSpace, config: InversionConfig) -> None:
         kept = slice(0, config.starts)
@@ -253,7 +244,7 @@ class _State:
         self._fixed = initial.camera_label
 
     def labels(self) -> Tensor:
-        """Cameras [K,25] as they are now."""
+        """Cameras [K, 25] as they are now."""
         if self._fixed is not None:
             return self._fixed.expand(len(self.coords), -1)
         return label_of_pose(self.first_poses + self.moved * self._units)

@@ -28,33 +28,30 @@ _FACE_EDGE = 512
 
 
 class Quality(NamedTuple):
-    """How a found head compares with its picture, from the picture's own camera.
-
-    Attributes:
-        identity: Similarity to the head from 15 degrees on either side of the picture's camera (views that
-            the projection never compared), -1..1; None without an identity network.
-        face: Similarity of the faces by insightface, -1..1; None when it was not asked or found no face in
-            the render.
-        perceptual: Perceptual distance, 0 = equal; None without a feature network.
-        psnr_db: Of the pictures on white, in dB.
-        outline: Intersection over union of the heads' outlines.
-        yaw_deg: Of the camera.
-        pitch_deg: Nominal pitch of the camera; positive is below the head.
-        roll_deg: Of the camera.
-        latent: Root mean square distance to the mean head, in units of the latents' spread.
-        warnings: Why the result is to be doubted; empty for a good one.
-    """
+    """How a found head compares with its picture, from the picture's own camera."""
 
     identity: float | None
+    """Similarity to the head from 15 degrees on either side of the picture's camera (views that the
+    projection never compared), -1..1; None without an identity network."""
     face: float | None
+    """Similarity of the faces by insightface, -1..1; None when it was not used or found no face in the
+    render."""
     perceptual: float | None
+    """Perceptual distance, 0 = equal; None without a feature network."""
     psnr_db: float
+    """Of the pictures on white, in dB."""
     outline: float
+    """Intersection over union of the heads' outlines."""
     yaw_deg: float
+    """Of the camera."""
     pitch_deg: float
+    """Nominal pitch of the camera; positive is below the head."""
     roll_deg: float
+    """Of the camera."""
     latent: float
+    """Root mean square distance to the mean head, in units of the latents' spread."""
     warnings: tuple[str, ...]
+    """Why the result is to be doubted; empty for a good one."""
 
 
 @torch.no_grad()
@@ -73,10 +70,10 @@ def assess(
         found: Head and camera.
         target: The picture.
         similarity: Compares pictures.
-        coords: Coordinates of the head's style vectors, [...,A].
+        coords: Coordinates of the head's style vectors, [..., A].
 
     Returns:
-        The figures, and the render [1,3,R,R] that they are about.
+        The figures, and the render [1, 3, R, R] that they are about.
     """
     wanted = target.at(generator.config.img_resolution)
     out = generator.synthesis(found.ws, found.camera_label, background="white")
@@ -111,7 +108,7 @@ def _identity_beside(
 
 
 def with_face(quality: Quality, finder: FaceFinder, embedding: Points, render: Bytes) -> Quality:
-    """Add what insightface says of a render [R,R,3], enlarged so that its detector can see the face.
+    """Add the similarity of faces by insightface in a render [R, R, 3], enlarged so that its detector works.
 
     Args:
         quality: Without it.

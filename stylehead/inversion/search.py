@@ -39,7 +39,7 @@ class GridConfig:
 
 
 class Start(NamedTuple):
-    """A place to start from: poses [K,6] and coordinates of heads [K,A], best first."""
+    """A place to start from: poses [K, 6] and coordinates of heads [K, A], best first."""
 
     poses: Tensor
     coords: Tensor
@@ -71,7 +71,7 @@ class PoseGrid:
         for number, coords in enumerate(self._coords):
             renders.append(_small(generator, space.ws(coords[None]), labels, config.resolution))
             done((number + 1) / len(self._coords))
-        right = torch.stack(renders)  # [M+1,P,4,r,r]
+        right = torch.stack(renders)  # [M+1, P, 4, r, r]
         turned = angles[:, 0] > 0
         # People are nearly symmetric: a mirrored render stands for the mirrored pose.
         self._renders = torch.cat([right, right[:, turned].flip(-1)], dim=1).flatten(2)
@@ -80,7 +80,7 @@ class PoseGrid:
         self._solve = self._systems()
 
     def _systems(self) -> Tensor:
-        """Inverse of each pose's regularised system, [P,M,M]."""
+        """Inverse of each pose's regularised system, [P, M, M]."""
         basis = (self._renders[1:] - self._renders[:1]).transpose(0, 1)
         gram = basis @ basis.transpose(1, 2)
         identity = torch.eye(len(gram[0]), device=gram.device, dtype=gram.dtype)
@@ -100,7 +100,7 @@ class PoseGrid:
         return Start(pose(angles[:, 0], angles[:, 1]), shares[rows] @ self._coords[1:])
 
     def head_at(self, target: TargetImage, angles: Tensor) -> Tensor:
-        """Coordinates [1,A] of a first guess of the head, when its yaw and pitch [2] are known."""
+        """Coordinates [1, A] of a first guess of the head, when its yaw and pitch [2] are known."""
         nearest = (self.angles - angles).square().sum(dim=1).argmin()
         small = target.at(self._config.resolution)
         picture = torch.cat([small.image, small.mask], dim=1).flatten()
@@ -136,7 +136,7 @@ class PoseGrid:
 
 @torch.no_grad()
 def _small(generator: PanoHead, ws: Tensor, labels: Tensor, resolution: int) -> Tensor:
-    """Colour on white and mask, [P,4,r,r]."""
+    """Colour on white and mask, [P, 4, r, r]."""
     grid = generator.prepare(generator.planes(ws))
     options = RenderOptions(resolution=resolution, raw_mask=True)
     raw = generator.render_raw(grid, ws, labels, background="white", options=options)
@@ -144,7 +144,7 @@ def _small(generator: PanoHead, ws: Tensor, labels: Tensor, resolution: int) -> 
 
 
 def _right_half(config: GridConfig) -> Tensor:
-    """Angles [P,2] in radians with yaw from 0 up."""
+    """Angles [P, 2] in radians with yaw from 0 up."""
     yaws = torch.arange(0.0, config.yaw_limit_deg + 1e-3, config.yaw_step_deg)
     steps = int(config.pitch_limit_deg / config.pitch_step_deg + 1e-6)
     half = torch.arange(1.0, steps + 1) * config.pitch_step_deg

@@ -1,1 +1,1 @@
-"""Networks that look at pictures: who is in them, what they show, how far away it is, in which style."""
+"""Networks that take pictures: embeddings of faces and of contents, feature maps, depth, style."""

@@ -39,7 +39,7 @@ class Residual(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [B,I,H,W] to [B,O,H/stride,W/stride]."""
+        """Map [B, I, H, W] to [B, O, H/stride, W/stride]."""
         y = functional.relu(self.norm1(self.conv1(x)))
         return functional.relu(self.norm2(self.conv2(y)) + self.skip(x))
 
@@ -56,18 +56,18 @@ class Trunk(nn.Module):
         )
 
     def maps(self, image_pm1: Tensor) -> list[Tensor]:
-        """Feature maps of pictures [B,3,R,R] in -1..1 (resized to `size` when they are not), finest first."""
+        """Feature maps of pictures [B, 3, R, R] in -1..1 (resized to `size` where needed), finest first."""
         found = [functional.relu(self.stem(self.prepared(resize(image_pm1, self.size))))]
         for stage in self.stages:
             found.append(stage(found[-1]))
         return found
 
     def prepared(self, image_pm1: Tensor) -> Tensor:
-        """What the first layer sees of pictures [B,3,size,size]: all of it."""
+        """The first layer's input for pictures [B, 3, size, size]: the pictures themselves."""
         return image_pm1
 
     def forward(self, image_pm1: Tensor) -> Tensor:
-        """Mean and maximum over the last map, [B,256]."""
+        """Mean and maximum over the last map, [B, 256]."""
         last = self.maps(image_pm1)[-1]
         return torch.cat([last.mean(dim=(2, 3)), last.amax(dim=(2, 3))], dim=1)
 
@@ -76,21 +76,21 @@ class ShapeTrunk(Trunk):
     """A trunk that sees no colour and no light, only where something is darker than what is around it."""
 
     def prepared(self, image_pm1: Tensor) -> Tensor:
-        """Local contrast [B,3,R,R] of pictures: in fine parts, in coarse parts, in fine ones without sign."""
+        """Local contrast [B, 3, R, R] of pictures: fine, coarse, and fine without sign."""
         luma = image_pm1.mean(dim=1, keepdim=True)
         fine, coarse = local_contrast(luma, radius=1.5), local_contrast(luma, radius=3)
         return torch.cat([fine, coarse, fine.abs()], dim=1)
 
 
 def local_contrast(luma: Tensor, *, radius: float) -> Tensor:
-    """Difference of pictures [B,1,R,R] from their surroundings, as a part of the contrast thereabouts."""
+    """Difference of pictures [B, 1, R, R] from their surroundings, as a part of the contrast thereabouts."""
     difference = luma - blurred(luma, radius)
     around = blurred(difference.square(), 2 * radius)
     return difference / ((around + 1e-6).sqrt() + 0.03)
 
 
 def blurred(images: Tensor, radius: float) -> Tensor:
-    """Gaussian blur of maps [B,1,R,R]; `radius` is the standard deviation in pixels."""
+    """Gaussian blur of maps [B, 1, R, R]; `radius` is the standard deviation in pixels."""
     reach = math.ceil(2 * radius)
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     weights = torch.exp(-offsets.square() / (2 * radius**2))
@@ -118,7 +118,7 @@ class Saved(nn.Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file of :meth:`save`, in evaluation mode and single precision.
+        """Read a file of `save`, in evaluation mode and single precision.
 
         Raises:
             MissingError: There is no such file.
@@ -141,7 +141,7 @@ class IdentityEncoder(Saved):
     """Embeds faces so that they agree for the same person, photographed or in a style (protocol `Faces`).
 
     What a style leaves of a person is shape, so this sees local contrast only; and where something is in the
-    face says more of who it is than what it looks like, so the last maps are read place by place.
+    face identifies a person better than its texture, so the last maps are read place by place.
     """
 
     title = "mini identity"
@@ -153,7 +153,7 @@ class IdentityEncoder(Saved):
         self.head = nn.Linear(48 * (IDENTITY_SIZE // 16) ** 2, EMBEDDING)
 
     def forward(self, image_pm1: Tensor) -> Tensor:
-        """Map [B,3,R,R] in -1..1 to unit vectors [B,96]."""
+        """Map [B, 3, R, R] in -1..1 to unit vectors [B, 96]."""
         places = functional.relu(self.reduce(self.trunk.maps(image_pm1)[-1]))
         return functional.normalize(self.head(places.flatten(1)), dim=1)
 
@@ -174,7 +174,7 @@ class StyleClassifier(Saved):
         self.head = nn.Linear(2 * _WIDTHS[-1], len(STYLES))
 
     def forward(self, image_pm1: Tensor) -> Tensor:
-        """Map [B,3,R,R] in -1..1 to logits [B,7] in the order of `STYLES`."""
+        """Map [B, 3, R, R] in -1..1 to logits [B, 7] in the order of `STYLES`."""
         logits: Tensor = self.head(self.trunk(image_pm1))
         return logits
 
@@ -204,11 +204,11 @@ class ImageTextEncoder(Saved):
         self.log_scale = nn.Parameter(torch.tensor(2.7))
 
     def encode_image(self, image_pm1: Tensor) -> Tensor:
-        """Map [B,3,R,R] in -1..1 to unit vectors [B,96]."""
+        """Map [B, 3, R, R] in -1..1 to unit vectors [B, 96]."""
         return functional.normalize(self.image_head(self.trunk(image_pm1)), dim=1)
 
     def encode_tokens(self, tokens: Tensor, present: Tensor) -> Tensor:
-        """Map token numbers [B,L] and what is no padding [B,L] (0 or 1) to unit vectors [B,96]."""
+        """Map token numbers [B, L] and what is no padding [B, L] (0 or 1) to unit vectors [B, 96]."""
         summed = self.words(tokens, per_sample_weights=present.float())
         return functional.normalize(self.text_head(summed), dim=1)
 

@@ -34,7 +34,7 @@ class Block(nn.Module):
         self.narrow = nn.Conv2d(3 * width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [B,C,H,W] to the same shape."""
+        """Map [B, C, H, W] to the same shape."""
         y: Tensor = self.narrow(functional.gelu(self.widen(self.norm(self.spatial(x)))))
         return x + y
 
@@ -55,7 +55,7 @@ class PatchTrunk(nn.Module):
         self.norm = nn.GroupNorm(1, _WIDTHS[-1])
 
     def forward(self, image_pm1: Tensor) -> Tensor:
-        """Map pictures [B,3,R,R] in -1..1 (resized to 128 when they are not) to [B,128,8,8]."""
+        """Map pictures [B, 3, R, R] in -1..1 (resized to 128 when they are not) to [B, 128, 8, 8]."""
         x = self.stages[0](self.patches(resize(image_pm1, JUDGED_SIZE)))
         for halving, stage in zip(self.halvings, self.stages[1:], strict=True):
             x = stage(halving(x))
@@ -74,7 +74,7 @@ class StyleJudge(Saved):
         self.head = nn.Linear(_WIDTHS[-1], len(STYLES))
 
     def forward(self, image_pm1: Tensor) -> Tensor:
-        """Map [B,3,R,R] in -1..1 to logits [B,7] in the order of `STYLES`."""
+        """Map [B, 3, R, R] in -1..1 to logits [B, 7] in the order of `STYLES`."""
         logits: Tensor = self.head(self.trunk(image_pm1).mean(dim=(2, 3)))
         return logits
 
@@ -95,7 +95,7 @@ class IdentityJudge(Saved):
         self.head = nn.Linear(32 * (JUDGED_SIZE // 16) ** 2, _EMBEDDING)
 
     def forward(self, image_pm1: Tensor) -> Tensor:
-        """Map [B,3,R,R] in -1..1 to unit vectors [B,64]."""
+        """Map [B, 3, R, R] in -1..1 to unit vectors [B, 64]."""
         places = functional.gelu(self.reduce(self.trunk(image_pm1)))
         return functional.normalize(self.head(places.flatten(1)), dim=1)
 
@@ -106,7 +106,7 @@ class IdentityJudge(Saved):
 
 
 def judged_share(judge: StyleJudge, images_pm1: Tensor, style: str) -> float:
-    """Share of pictures [B,3,R,R] in -1..1 that the judge calls by a style."""
+    """Share of pictures [B, 3, R, R] in -1..1 that the judge calls by a style."""
     with torch.no_grad():
         called = judge(images_pm1).argmax(dim=1)
     return float((called == STYLES.index(style)).float().mean())

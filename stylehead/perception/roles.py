@@ -1,7 +1,8 @@
-"""What networks that look at pictures are asked for: one protocol per role, and all of them together.
+"""Roles of networks that take pictures, one protocol each, and all of them together.
 
 They take pictures as bytes (uint8) or as floats in -1..1, [B, 3, R, R], on any device, and return tensors on
-their own; where it says so, gradients flow to float pictures. Each has a `name` that goes beside its numbers.
+their own; gradients flow to float pictures where a method is called differentiable. Each has a `name` that
+goes beside its numbers.
 """
 
 import hashlib
@@ -89,7 +90,7 @@ class PooledFeatures(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Encoders:
-    """A network for every role; one that is not there is None, and `why` says why and what to do."""
+    """A network for every role; one that is missing is None, with the reason in `why`."""
 
     faces: Faces | None = None
     image_text: ImageText | None = None

@@ -192,6 +192,6 @@ def test_colours_bleed_to_the_nearest() -> None:
     assert (bleed(texture, np.zeros((4, 6), bool)) == texture).all()
 
 
-@pytest.mark.parametrize(("image", "texture"), [(32, 256), (128, 1024), (512, 4096), (1024, 4096)])
+@pytest.mark.parametrize(("image", "texture"), [(32, 256), (128, 1024), (256, 2048), (512, 2048)])
 def test_textures_are_as_fine_as_renders(image: int, texture: int) -> None:
     assert texture_size(image) == texture

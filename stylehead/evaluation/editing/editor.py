@@ -15,7 +15,7 @@ class PortraitEditor(Protocol):
     """Edits the views of one person, each on its own."""
 
     def edit(self, person: Portraits, prompt: str) -> Tensor:
-        """Return the edited views [V,3,R,R] in 0..1 of a person [1,V,...], at any size."""
+        """Return the edited views [V, 3, R, R] in 0..1 of a person [1, V, ...], at any size."""
         ...
 
 
@@ -44,7 +44,7 @@ def edit_portraits(
     *,
     done: Callable[[int], Any] = lambda _count: None,
 ) -> Portraits:
-    """Edit all pictures of everybody.
+    """Edit all pictures of all people.
 
     Args:
         editor: Such as an `InstructedEditor`.

@@ -74,7 +74,7 @@ class InstantID:
 
     @torch.no_grad()
     def edit(self, person: Portraits, prompt: str) -> Tensor:
-        """Return the painted views [V,3,R,R] in 0..1 of a person.
+        """Return the painted views [V, 3, R, R] in 0..1 of a person.
 
         Raises:
             JobError: Depth of the views is not known, or none of them is from the front.

@@ -1,7 +1,7 @@
 """CLIP maximum mean discrepancy (arXiv 2401.09603), with the unbiased estimator.
 
 1000 times the squared discrepancy of unit CLIP features under a Gaussian kernel of width 10. The public port
-uses the biased estimator, which says 0.28 for 69 pictures of one and the same distribution; this one says 0.
+uses the biased estimator, which gives 0.28 for 69 pictures of one and the same distribution; this one, 0.
 """
 
 import torch
@@ -22,7 +22,7 @@ SCALE = 1000.0
 
 
 def gaussian_kernels(features: Tensor, reference: Tensor) -> Kernels:
-    """The kernel ``exp(-|x - y|^2 / (2 sigma^2))`` within and between two sets of features."""
+    """The kernel `exp(-|x - y|^2 / (2 sigma^2))` within and between two sets of features."""
 
     def kernel(one: Tensor, other: Tensor) -> Tensor:
         squared = torch.cdist(one.double(), other.double(), compute_mode="donot_use_mm_for_euclid_dist")

@@ -1,4 +1,4 @@
-"""Does everybody look the same? Perceptual distances between different people; near 0 after a collapse."""
+"""Diversity of looks: perceptual distances between different people; near 0 after a mode collapse."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Does everybody get the same face? Distances between faces of different people; near 0 after a collapse."""
+"""Diversity of identities: distances between faces of different people; near 0 after a mode collapse."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Is it still the same person? Cosine of face embeddings before and after, same view."""
+"""Preservation of identity: cosine of face embeddings before and after, same view."""
 
 from torch import Tensor
 
@@ -12,9 +12,9 @@ def identity_similarity(after: Tensor, before: Tensor, found: Tensor | None = No
     """Cosine of unit face embeddings, a mean over the views of each person.
 
     Args:
-        after: Embeddings of the stylised pictures [N,V,D].
-        before: Embeddings of the untouched ones [N,V,D].
-        found: Where a face was found in both [N,V]; everywhere when not given.
+        after: Embeddings of the stylised pictures [N, V, D].
+        before: Embeddings of the untouched ones [N, V, D].
+        found: Where a face was found in both [N, V]; everywhere when not given.
 
     Returns:
         [N]; NaN for people without a face in any view.

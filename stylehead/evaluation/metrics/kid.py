@@ -10,7 +10,7 @@ from stylehead.evaluation.numbers import Number
 
 
 def cubic_kernels(features: Tensor, reference: Tensor) -> Kernels:
-    """The kernel ``(x . y / D + 1)^3`` within and between two sets of features."""
+    """The kernel `(x . y / D + 1)^3` within and between two sets of features."""
 
     def kernel(one: Tensor, other: Tensor) -> Tensor:
         return (one.double() @ other.double().t() / one.shape[1] + 1) ** 3

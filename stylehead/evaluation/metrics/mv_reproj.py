@@ -1,4 +1,4 @@
-"""Do views agree? One is carried into another by the rendered depth; compared where both see the head."""
+"""Consistency of views: one is warped into another by the rendered depth and compared on the head."""
 
 from typing import NamedTuple
 
@@ -25,29 +25,26 @@ _SOLID = 0.9
 
 
 class DepthView(NamedTuple):
-    """B pictures of heads and what is known of their geometry.
-
-    Attributes:
-        image_01: [B,3,r,r] in 0..1.
-        depth: Distance along the ray [B,1,r,r].
-        mask: Opacity [B,1,r,r]; only what is nearly opaque counts.
-        camera_label: [B,25].
-    """
+    """B pictures of heads and what is known of their geometry."""
 
     image_01: Tensor
+    """[B, 3, r, r] in 0..1."""
     depth: Tensor
+    """Distance along the ray [B, 1, r, r]."""
     mask: Tensor
+    """Opacity [B, 1, r, r]; only what is nearly opaque counts."""
     camera_label: Tensor
+    """[B, 25]."""
 
 
 def reprojection_error(view: DepthView, other: DepthView, *, tolerance: float = DEPTH_TOLERANCE) -> Tensor:
     """Mean absolute colour difference on the surface that two views share.
 
-    Every pixel of `view` is put where its depth says, seen from the camera of `other`, and compared with the
+    Every pixel of `view` is lifted by its depth, projected into the camera of `other`, and compared with the
     colour there, unless something nearer hides it. All of it happens at the resolution of the depth.
 
     Args:
-        view: Where colours are asked for.
+        view: Whose pixels are lifted.
         other: Where they are looked up, bilinearly.
         tolerance: See `DEPTH_TOLERANCE`.
 
@@ -91,7 +88,7 @@ def measure_mv_reproj(comparison: Comparison) -> Number:
 
 
 def _view(portraits: Portraits, column: int) -> DepthView:
-    """One side of everybody, at the resolution of the depth."""
+    """One side of all people, at the resolution of the depth."""
     assert portraits.depths is not None
     assert portraits.masks is not None
     depth = portraits.depths[:, column]

@@ -1,4 +1,4 @@
-"""How many pictures a separately trained classifier calls by the prompted style (embedded world only)."""
+"""Share of pictures that a separately trained classifier recognises as the prompted style (mini world)."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from stylehead.perception.embedded import StyleClassifier
 
 @torch.no_grad()
 def style_share(classifier: StyleClassifier, images: Tensor, style: str) -> float:
-    """Part of pictures [B,3,R,R] in -1..1 that the classifier calls by this style."""
+    """Share of pictures [B, 3, R, R] in -1..1 that the classifier recognises as this style."""
     named = torch.cat([classifier(part).argmax(dim=1) for part in images.split(64)])
     return float(named_style(named, style).mean())
 
