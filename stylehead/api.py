@@ -26,6 +26,7 @@ from stylehead.jobs.arguments import (
     StylizeArguments,
 )
 from stylehead.jobs.evaluate import Evaluated
+from stylehead.jobs.failures import explain
 from stylehead.jobs.projecting import InvertRun
 from stylehead.jobs.render import Rendered
 from stylehead.jobs.report import NONE, Progress, Values
@@ -121,7 +122,7 @@ def stylize(  # noqa: PLR0913
         out: Folder of the run; a new one under `runs` when not given.
         resume: Go on with this stopped run.
         overwrite: Replace the run in `out`.
-        keep_checkpoints: Checkpoints that stay on the disk.
+        keep_checkpoints: Checkpoints that stay; with 0 the newest, until the run is finished.
         progress: Called after every step, for example `print`.
         **settings: Fields of `StylizeConfig`, such as `iterations`.
 
@@ -340,7 +341,11 @@ def evaluate(  # noqa: PLR0913
         inception=_path(inception), force_fid=force_fid, report=_path(report), csv=_path(csv),
         fail_under=_texts(fail_under), fail_over=_texts(fail_over),
     )  # fmt: skip
-    return evaluate_job.evaluate(arguments, _Caller(progress), command=_call("evaluate", arguments))
+    caller = _Caller(progress)
+    found = evaluate_job.evaluate(arguments, caller, command=_call("evaluate", arguments))
+    if found.unwritten is not None:
+        caller.warn(explain(found.unwritten).message)
+    return found
 
 
 def _path(path: AnyPath | None) -> Path | None:

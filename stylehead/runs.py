@@ -1,25 +1,29 @@
 """Run directories: what a job leaves behind, and how it goes on after it was stopped.
 
-A checkpoint is a folder that is renamed into place as a whole and carries the sizes of its files, so that the
-last *complete* one is found again after a `kill -9`. Tensors are stored as safetensors and everything else as
-JSON: reading a run can never execute code.
+What a run wrote is known by its names; other files in its folder are never touched. Checkpoints are in
+`stylehead.checkpoints`.
 """
 
 import contextlib
 import json
-import os
 import re
 import secrets
-import shutil
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylehead.checkpoints import Checkpoint, CheckpointFolder
 from stylehead.errors import JobError, UsageError, quoted
-from stylehead.files import atomic_write, check_parents, flush_folder, save_tensors, write_json
+from stylehead.files import (
+    append_line,
+    atomic_write,
+    check_folder_writable,
+    json_text,
+    read_json,
+    write_json,
+)
+from stylehead.folders import hold, is_held, is_vacant, replaced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,103 +32,20 @@ RUN_FORMAT = 1
 MANIFEST = "run.json"
 EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
-LOCK = ".lock"
-WRITTEN = (
-    "*.json", "*.jsonl", "*.safetensors", "*.jpg", "*.mp4", "*.md", "checkpoints", "previews", "bank",
-    "latent.npz", "aligned.png",
-)  # fmt: skip
-"""What a run writes, as patterns: overwriting one removes these and nothing else."""
-
-
-# ------------------------------------------------------------------------- nested state <-> JSON and tensors
-
-
-def pack_state(value: Any) -> tuple[Any, dict[str, "Tensor"]]:
-    """Split nested state (dicts, lists, tuples, numbers, strings, tensors) into JSON and named tensors.
-
-    `unpack_state(*pack_state(x))` gives `x` back, tensors bit for bit and keys with their types: the state of
-    an optimiser has integer keys, which JSON alone would turn into strings.
-
-    Args:
-        value: State as `Optimizer.state_dict()` or a dict of `Generator.get_state()` holds it.
-
-    Returns:
-        A JSON value and the tensors that it refers to by name.
-
-    Raises:
-        TypeError: For anything else; nothing is pickled.
-    """
-    import torch
-
-    tensors: dict[str, Tensor] = {}
-
-    def pack(item: Any) -> Any:
-        if isinstance(item, torch.Tensor):
-            name = f"t{len(tensors):06d}"
-            tensors[name] = item.detach().cpu().clone()
-            return {"tensor": name}
-        if isinstance(item, Mapping):
-            return {"dict": [[pack(key), pack(entry)] for key, entry in item.items()]}
-        if isinstance(item, tuple):
-            return {"tuple": [pack(entry) for entry in item]}
-        if isinstance(item, list):
-            return [pack(entry) for entry in item]
-        if item is None or isinstance(item, bool | int | float | str):
-            return item
-        raise TypeError(f"cannot store {type(item).__name__} in a checkpoint")
-
-    return pack(value), tensors
-
-
-def unpack_state(packed: Any, tensors: Mapping[str, "Tensor"]) -> Any:
-    """Undo `pack_state`."""
-    if isinstance(packed, list):
-        return [unpack_state(entry, tensors) for entry in packed]
-    if not isinstance(packed, dict):
-        return packed
-    (kind, content), *_ = packed.items()
-    if kind == "tensor":
-        return tensors[content]
-    if kind == "tuple":
-        return tuple(unpack_state(entry, tensors) for entry in content)
-    return {unpack_state(key, tensors): unpack_state(entry, tensors) for key, entry in content}
-
-
-# ------------------------------------------------------------------------------------------------ checkpoints
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A complete checkpoint on the disk."""
-
-    path: Path
-    step: int
-    """Steps that were done when it was written."""
-
-    def load(self) -> tuple[dict[str, "Tensor"], Any]:
-        """Read it back.
-
-        Returns:
-            The weights and the state that were given to `RunDirectory.save_checkpoint`.
-        """
-        from safetensors.torch import load_file
-
-        packed = json.loads((self.path / "state.json").read_text())
-        tensors = load_file(self.path / "state.safetensors")
-        return load_file(self.path / "weights.safetensors"), unpack_state(packed["state"], tensors)
-
-
-def _complete_checkpoint(path: Path) -> Checkpoint | None:
-    """The checkpoint in a folder, or None when any of it is missing or cut short."""
-    try:
-        packed = json.loads((path / "state.json").read_text())
-        whole = all((path / name).stat().st_size == size for name, size in packed["bytes"].items())
-        return Checkpoint(path, int(packed["step"])) if whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-# ---------------------------------------------------------------------------------------------- run directory
+_OWN = re.compile(
+    r"(run|config)\.json|events\.jsonl|README\.md|(style|personal)\.safetensors|latent\.npz|aligned\.png"
+    r"|contact_sheet\.jpg|turntable\.mp4|previews/(step|project|tune)_\d+\.jpg"
+    r"|checkpoints/step_\d+/(state\.json|(state|weights)\.safetensors)"
+    r"|bank/(bank\.json|(latents|renders|masks|edited)/\d+(_\d+)?\.(png|npz))"
+)
+"""Names of what runs write: overwriting one removes these and nothing else."""
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "job": str, "outcome": str, "command": str, "prompt": str, "preset": str, "generator": str, "photo": str,
+    "error": str, "started": str, "finished": str, "config": dict, "files": dict, "versions": dict,
+    "quality": dict, "pivotal": dict, "teacher": dict, "weights": list, "steps": int, "seed": int,
+    "keep_checkpoints": int, "seconds": (int, float), "peak_memory_bytes": dict,
+}  # fmt: skip
+"""What `run.json` must hold where it holds these."""
 
 
 class RunDirectory:
@@ -140,20 +61,19 @@ class RunDirectory:
         Args:
             path: Where; folders above it are made.
             manifest: First content of `run.json`; `format` and `outcome` ("running") are added.
-            overwrite: Throw away the run that is there. Files that no run writes are left alone.
+            overwrite: Throw away the run that is there, once the new one has a manifest. Files that the run
+                did not write are left alone.
 
         Raises:
             UsageError: The folder holds something, and `overwrite` was not asked for or does not apply.
             OSError: It cannot be made.
         """
         check_free(path, overwrite=overwrite)
-        path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
-        if overwrite:
-            with run.lock():
-                run._clear()
-        write_json(path / MANIFEST, {"format": RUN_FORMAT, "outcome": "running", **manifest})
-        return run
+        with hold(path):
+            check_free(path, overwrite=overwrite)  # another process may have been faster
+            with replaced(path, MANIFEST, _own_files(path)) as part:
+                write_json(part / MANIFEST, {"format": RUN_FORMAT, "outcome": "running", **manifest})
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -175,13 +95,20 @@ class RunDirectory:
         return run
 
     def manifest(self) -> dict[str, Any]:
-        """Read `run.json`."""
-        try:
-            content = json.loads((self.path / MANIFEST).read_text())
-        except ValueError as error:
-            raise JobError(f"{self.path / MANIFEST} is damaged: {error}.") from error
-        if not isinstance(content, dict):
-            raise JobError(f"{self.path / MANIFEST} is damaged: it holds no JSON object.")
+        """Read `run.json`.
+
+        Raises:
+            JobError: It is damaged; the sentence names it.
+        """
+        path = self.path / MANIFEST
+        content = read_json(path)
+        for name, kind in _FIELDS.items():
+            value = content.get(name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise JobError(f"{path} is damaged: `{name}` is {_shown(value)}.")
+        for name in ("files", "teacher"):
+            if not all(isinstance(value, str) for value in (content.get(name) or {}).values()):
+                raise JobError(f"{path} is damaged: `{name}` is {_shown(content[name])}.")
         return content
 
     def update(self, fields: Mapping[str, Any]) -> None:
@@ -190,88 +117,81 @@ class RunDirectory:
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to `events.jsonl`; `time` (seconds since 1970) is added."""
-        line = json.dumps({**event, "time": round(time.time(), 3)})
-        with (self.path / EVENTS).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_line(self.path / EVENTS, json_text({**event, "time": round(time.time(), 3)}))
 
     def events(self) -> list[dict[str, Any]]:
-        """Every whole line of `events.jsonl`; a line cut short by a crash is left out."""
+        """Every whole line of `events.jsonl`; a line cut short by a crash, or damaged since, is left out."""
         if not (self.path / EVENTS).exists():
             return []
-        found = []
-        for line in (self.path / EVENTS).read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+        lines = (self.path / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines()
+        return [event for line in lines if (event := _event(line)) is not None]
+
+    def keep_events(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop all events but those that are wanted, for a run that goes on from an earlier point."""
+        if not (self.path / EVENTS).exists():
+            return
+        kept = [json_text(event) + "\n" for event in self.events() if wanted(event)]
+        atomic_write(self.path / EVENTS, "".join(kept))
 
     def rewind_events(self, step: int) -> None:
         """Drop the events after `step`, for a run that goes on from there."""
-        kept = [json.dumps(event) + "\n" for event in self.events() if event.get("step", 0) <= step]
-        atomic_write(self.path / EVENTS, "".join(kept))
+        self.keep_events(lambda event: event.get("step", 0) <= step)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out; the system frees the lock when this process dies, however it dies.
 
+        What a killed process left half-done is finished or undone.
+
         Raises:
             JobError: Another process is working on this run.
         """
-        with (self.path / LOCK).open("a") as file:
-            if not _try_lock(file.fileno()):
-                raise JobError(f"Another process is working on {self.path}.", "wait, or choose another --out")
-            for leftover in (*self.path.rglob(".*.part"), *self.path.rglob(".*.part.*")):
-                _remove(leftover)
+        with hold(self.path):
+            self.saved.settle()
             yield
 
     def busy(self) -> bool:
         """Whether a process, this one included, is working on the run."""
-        if not (self.path / LOCK).exists():
-            return False
-        with (self.path / LOCK).open("a") as file:
-            return not _try_lock(file.fileno())
+        return is_held(self.path)
+
+    @property
+    def saved(self) -> CheckpointFolder:
+        """Its checkpoints: to write, list, load and remove them."""
+        return CheckpointFolder(self.path / CHECKPOINTS)
 
     def save_checkpoint(
         self, step: int, weights: Mapping[str, "Tensor"], state: Any, *, keep: int
     ) -> Checkpoint:
-        """Write a checkpoint and remove the oldest ones.
-
-        Args:
-            step: Steps done.
-            weights: Tensors of the network in training.
-            state: Optimiser, random generators and whatever else resuming needs; see `pack_state`.
-            keep: How many checkpoints may stay, this one included; at least 1.
-        """
-        folder = self.path / CHECKPOINTS
-        folder.mkdir(exist_ok=True)
-        target = folder / f"step_{step:06d}"
-        part = folder / f".{target.name}.{secrets.token_hex(4)}.part"
-        try:
-            part.mkdir()
-            packed, tensors = pack_state(state)
-            save_tensors(part / "weights.safetensors", weights)
-            save_tensors(part / "state.safetensors", tensors)
-            sizes = {file.name: file.stat().st_size for file in sorted(part.iterdir())}
-            write_json(part / "state.json", {"step": step, "bytes": sizes, "state": packed})
-            if target.exists():
-                _remove(target)
-            os.replace(part, target)
-            flush_folder(folder)
-        except BaseException:
-            _remove(part)
-            raise
-        for old in self.checkpoints()[:-keep]:
-            _remove(old.path)
-        return Checkpoint(target, step)
+        """Write a checkpoint and remove the oldest ones; see `CheckpointFolder.save`."""
+        return self.saved.save(step, weights, state, keep=keep)
 
     def checkpoints(self) -> list[Checkpoint]:
         """Complete checkpoints, oldest first; half-written and damaged ones are not listed."""
-        found = [_complete_checkpoint(path) for path in (self.path / CHECKPOINTS).glob("step_*")]
-        return sorted((item for item in found if item), key=lambda item: item.step)
+        return self.saved.complete()
 
-    def _clear(self) -> None:
-        for pattern in WRITTEN:
-            for entry in self.path.glob(pattern):
-                _remove(entry)
+
+def _event(line: str) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("step", 0), int | float):
+        return None
+    return event
+
+
+def _own_files(run: Path) -> list[str]:
+    """List what the run in a folder wrote, by its names; files of other names are somebody else's."""
+    inside = [run, run / "previews", run / "bank"]
+    inside += [*(run / CHECKPOINTS).glob("step_*"), *(run / "bank").glob("*")]
+    files = [path for folder in inside if folder.is_dir() for path in folder.iterdir()]
+    names = [path.relative_to(run).as_posix() for path in files]
+    return [name for name in names if _OWN.fullmatch(name)]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -282,8 +202,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file; a run needs a folder.", "choose another --out")
-    check_parents(path)
-    if not path.exists() or not any(entry.name != LOCK for entry in path.iterdir()):
+    check_folder_writable(path)
+    if not path.exists() or is_vacant(path):
         return
     if not (path / MANIFEST).is_file():
         raise UsageError(f"{path} is not empty and is not a run.", "choose another --out")
@@ -310,25 +230,3 @@ def slugify(text: str, *, limit: int = 40) -> str:
     """Lower-case words joined by hyphens, safe as a file name; "run" when nothing is left."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return words[:limit].strip("-") or "run"
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -40,6 +40,11 @@ def above(low: float) -> Rule:
     return Rule(f"above {low:g}", lambda value: value > low)
 
 
+def at_most(high: float) -> Rule:
+    """Return the rule x <= high."""
+    return Rule(f"at most {high:g}", lambda value: value <= high)
+
+
 def between(low: float, high: float) -> Rule:
     """Return the rule low <= x <= high."""
     return Rule(f"between {low:g} and {high:g}", lambda value: low <= value <= high)
@@ -55,6 +60,10 @@ Positive = Annotated[float, above(0)]
 """A number above 0."""
 Share = Annotated[float, between(0, 1)]
 """A fraction."""
+
+
+Rate = Annotated[float, above(0), at_most(0.1)]
+"""A learning rate: with a larger one Adam only makes noise."""
 
 
 def flag(name: str) -> str:

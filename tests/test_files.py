@@ -11,7 +11,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from stylehead.files import atomic_path, atomic_write, save_arrays, save_tensors, write_json
+from stylehead.errors import JobError
+from stylehead.files import (
+    atomic_path,
+    atomic_write,
+    read_json,
+    save_arrays,
+    save_tensors,
+    sweep,
+    write_json,
+)
 
 
 def no_space(*_: object) -> None:
@@ -87,3 +96,54 @@ def test_tensor_files_can_be_read_by_whoever_may_read_other_files(tmp_path: Path
     for name in ("a.safetensors", "b.safetensors"):
         assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], load_file(tmp_path / "b.safetensors")["a"])
+
+
+def test_equal_tensors_and_headers_are_equal_bytes(tmp_path: Path) -> None:
+    header = {f"key{index}": str(index) for index in range(20)}
+    for name, metadata in (("a", header), ("b", dict(reversed(header.items())))):
+        save_arrays(tmp_path / name, {"w": np.ones(2, np.float32)}, metadata)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with safe_open(tmp_path / "a", "pt") as file:
+        assert file.metadata() == header
+        assert torch.equal(file.get_tensor("w"), torch.ones(2))
+
+
+def test_an_error_names_the_file_and_not_the_one_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space") as caught:
+        atomic_write(tmp_path / "table.csv", "1,2")
+    assert caught.value.filename == str(tmp_path / "table.csv")
+
+
+def test_the_longest_name_that_the_disk_takes_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".csv")
+    atomic_write(path, "1")
+    assert path.read_text() == "1"
+
+
+def test_parts_of_killed_writers_are_swept_and_those_of_others_are_not(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "busy.csv") as part:
+        part.write_text("half")
+        left = [tmp_path / ".0123abcd.part.csv", tmp_path / ".0123abcd.lock"]
+        for path in (*left, tmp_path / ".mine.part.csv"):
+            path.write_text("")
+        sweep(tmp_path)
+        assert not any(path.exists() for path in left)
+        assert part.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.part.csv", "busy.csv"]
+
+
+def test_json_never_holds_what_json_does_not_know(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"loss": [float("nan"), 1.5, float("-inf")]})
+    assert json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail) == {
+        "loss": [None, 1.5, None]
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_damaged_json_is_a_sentence_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(JobError, match=r"run\.json is damaged"):
+        read_json(tmp_path / "run.json")

@@ -13,8 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import JobError, UsageError
-from stylehead.runs import RunDirectory, new_run_path, pack_state, slugify, unpack_state
+from stylehead.runs import RunDirectory, new_run_path, slugify
 
 Scalars = (
     st.none()
@@ -250,3 +251,78 @@ def test_a_copied_run_is_a_run(tmp_path: Path) -> None:
     save(run, 10)
     shutil.copytree(run.path, tmp_path / "copy")
     assert [item.step for item in RunDirectory.open(tmp_path / "copy").checkpoints()] == [10]
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_older_one_is_taken(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    save(run, 10)
+    save(run, 20)
+    file = run.path / "checkpoints" / "step_000020" / "weights.safetensors"
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    said: list[str] = []
+    found = run.saved.newest(said.append)
+    assert found is not None
+    assert (found[0].step, float(found[1]["w"][0]), found[2]) == (10, 10.0, {"step": 10})
+    assert said == [f"{file} is damaged: it is not as it was written."]
+
+
+def test_a_run_of_damaged_checkpoints_is_not_started_again_silently(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert run.saved.newest(pytest.fail) is None
+    save(run, 10)
+    (run.path / "checkpoints" / "step_000010" / "state.json").write_text("{")
+    with pytest.raises(JobError, match="no checkpoint that can be read"):
+        run.saved.newest(lambda _: None)
+
+
+def test_an_unfinished_run_keeps_its_newest_checkpoint_and_a_finished_one_none(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for step in (10, 20):
+        save(run, step, keep=0)
+    assert [item.step for item in run.checkpoints()] == [20]
+    run.saved.prune(0)
+    assert not (run.path / "checkpoints").exists()
+
+
+def test_numbers_that_json_does_not_know_come_back(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.save_checkpoint(1, {}, {"best": float("inf"), "worst": [float("nan")]}, keep=1)
+    state = run.checkpoints()[0].load()[1]
+    assert state["best"] == float("inf")
+    assert state["worst"][0] != state["worst"][0]
+    text = (run.path / "checkpoints" / "step_000001" / "state.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("line", ["5", "null", '{"step": "x"}', "[" * 100_000, "\x00", '{"step": 4}x'])
+def test_damaged_events_are_left_out(tmp_path: Path, line: str) -> None:
+    run = make_run(tmp_path / "run")
+    run.log({"step": 1, "loss": float("nan")})
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write(line + "\n")
+    run.log({"step": 2})
+    assert [event["step"] for event in run.events()] == [1, 2]
+    assert run.events()[0]["loss"] is None
+    run.rewind_events(1)
+    assert len(run.events()) == 1
+
+
+def test_a_manifest_of_wrong_kinds_is_one_sentence(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for field, value in {"config": [1], "steps": "x", "files": {"style": 1}, "outcome": 5}.items():
+        run.update({field: value})
+        with pytest.raises(JobError, match=rf"run\.json is damaged: `{field}` is"):
+            run.manifest()
+        (run.path / "run.json").write_text('{"format": 1, "outcome": "running"}')
+
+
+def test_own_pictures_and_tables_in_a_run_stay(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run.path / "previews").mkdir()
+    mine = ["photo.jpg", "table.json", "previews/best.jpg", "film.mp4"]
+    theirs = ["previews/step_000050.jpg", "style.safetensors", "contact_sheet.jpg", "events.jsonl"]
+    for name in (*mine, *theirs):
+        (run.path / name).write_text("x")
+    RunDirectory.create(run.path, {}, overwrite=True)
+    assert [name for name in mine if not (run.path / name).exists()] == []
+    assert [name for name in theirs if (run.path / name).exists()] == []

@@ -1,9 +1,6 @@
 """Making a bank: people, from a few sides each, rendered on white."""
 
 import math
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.bank.bank import Bank, sha256_of
-from stylehead.bank.manifest import BankPerson, BankView, Manifest
+from stylehead.bank.manifest import MANIFEST, BankPerson, BankView, Manifest
 from stylehead.errors import UsageError
 from stylehead.export.views import latent_from_seed
-from stylehead.files import atomic_path, check_parents
+from stylehead.files import atomic_path, check_folder_writable
+from stylehead.folders import hold, is_vacant, replaced
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.images import to_pixels
@@ -114,28 +112,22 @@ def create_bank(
     if not sitters or views < 1:
         raise UsageError("A bank needs at least one person and one view.")
     check_vacant(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
-        for name in ("latents", "renders", "masks", "edited"):
-            (part / name).mkdir(parents=True)
-        rng = np.random.RandomState(seed % 2**32)
-        people: list[BankPerson] = []
-        sides: list[BankView] = []
-        for index, sitter in enumerate(sitters):
-            person, own = _portray(part, generator, sitter, index, view_angles(views, rng=rng))
-            people.append(person)
-            sides += own
-            done(index + 1)
-        resolution = generator.config.img_resolution
-        manifest = Manifest(generator.fingerprint(), preset, psi, resolution, tuple(people), tuple(sides))
-        manifest.write(part)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(part, folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    with hold(folder, "making"):
+        check_vacant(folder)  # another process may have been faster
+        with replaced(folder, MANIFEST) as part:
+            for name in ("latents", "renders", "masks", "edited"):
+                (part / name).mkdir()
+            rng = np.random.RandomState(seed % 2**32)
+            people: list[BankPerson] = []
+            sides: list[BankView] = []
+            for index, sitter in enumerate(sitters):
+                person, own = _portray(part, generator, sitter, index, view_angles(views, rng=rng))
+                people.append(person)
+                sides += own
+                done(index + 1)
+            resolution = generator.config.img_resolution
+            manifest = Manifest(generator.fingerprint(), preset, psi, resolution, tuple(people), tuple(sides))
+            manifest.write(part)
     return Bank(folder, manifest)
 
 
@@ -144,11 +136,12 @@ def check_vacant(folder: Path) -> None:
 
     Raises:
         UsageError: It is a file, or a folder with something in it.
+        OSError: Nothing can be written there.
     """
-    check_parents(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; a bank needs a folder.", "choose another --out")
-    if folder.exists() and any(folder.iterdir()):
+    check_folder_writable(folder)
+    if folder.exists() and not is_vacant(folder):
         raise UsageError(f"{folder} is not empty.", "choose another --out")
 
 

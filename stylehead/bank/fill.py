@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from PIL import Image
 
 from stylehead.bank.bank import Bank, edits_view, sha256_of
@@ -17,10 +16,9 @@ from stylehead.bank.manifest import BankView, Edit
 from stylehead.bank.pictures import Pixels, read_pixels
 from stylehead.errors import JobError, UsageError
 from stylehead.files import atomic_path, atomic_write
+from stylehead.folders import hold
 from stylehead.images import to_pixels
 from stylehead.teacher.editing import Editor
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -163,17 +161,8 @@ def locked(bank: Bank) -> Iterator[None]:
     Raises:
         JobError: Another process is filling the bank.
     """
-    lock = FileLock(bank.folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise JobError(f"Another process is filling {bank.folder}.", "wait for it") from error
-    try:
-        for leftover in bank.folder.rglob(".*.part*"):
-            leftover.unlink(missing_ok=True)
+    with hold(bank.folder, "filling"):
         yield
-    finally:
-        lock.release()
 
 
 def _for_prompt(bank: Bank, prompt: str) -> Bank:

@@ -206,6 +206,8 @@ def evaluate(  # noqa: PLR0913
             return
         found = job.evaluate(arguments, output, command=command_line())
         output.result(found.result)
+        if found.unwritten is not None:
+            raise found.unwritten
         for sentence in found.missed:
             output.warn(sentence)
         if found.missed:

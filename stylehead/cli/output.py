@@ -5,7 +5,6 @@ modes: human (aligned lines, coloured on a terminal), json (exactly one document
 the primary paths, with only warnings and errors beside them).
 """
 
-import json
 import os
 import shlex
 import sys
@@ -21,8 +20,10 @@ from rich.text import Text
 
 from stylehead.cli.terminal import knows_unicode
 from stylehead.errors import UsageError
+from stylehead.files import check_current_folder, json_text
 from stylehead.jobs.failures import Failure, explain
 from stylehead.jobs.report import Progress, Result
+from stylehead.jobs.signals import polite
 
 Mode = Literal["human", "json", "quiet"]
 
@@ -82,7 +83,7 @@ class Output:
             self._document({"error": failure._asdict()})
 
     def _document(self, data: Mapping[str, Any]) -> None:
-        text = json.dumps(data, indent=2, ensure_ascii=not knows_unicode(sys.stdout), default=_plain)
+        text = json_text(data, indent=2, default=_plain, only_ascii=not knows_unicode(sys.stdout))
         self._stdout.out(text, highlight=False)
 
 
@@ -106,7 +107,9 @@ def reporting(*, as_json: bool, quiet: bool) -> Iterator[Output]:
     try:
         if as_json and quiet:
             raise UsageError("`--json` and `--quiet` exclude each other.")
-        yield output
+        check_current_folder()
+        with polite():
+            yield output
         sys.stdout.flush()
     except (typer.Exit, SystemExit):
         raise

@@ -71,7 +71,7 @@ def stylize(  # noqa: PLR0913
         typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=THE_RUN, metavar=""),
     ] = False,
     keep_checkpoints: Annotated[
-        int, typer.Option(min=1, help="Checkpoints that stay on the disk.", rich_help_panel=THE_RUN)
+        int, typer.Option(min=0, help="Checkpoints that stay; 0: none at the end.", rich_help_panel=THE_RUN)
     ] = 2,
     dry_run: Annotated[
         bool,

@@ -6,7 +6,7 @@ Nothing heavy is imported here: commands must print their help at once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
@@ -17,8 +17,28 @@ Device = Literal["auto", "cpu", "cuda"]
 YAWS = "-90,-30,0,30,90,180"
 
 
+class _Paths:
+    """Arguments whose paths may begin with `~`, the user's folder, which not every shell fills in."""
+
+    def __post_init__(self) -> None:
+        for item in fields(cast("Any", self)):
+            value = getattr(self, item.name)
+            if isinstance(value, Path):
+                object.__setattr__(self, item.name, user_path(value))
+            elif isinstance(value, tuple) and any(isinstance(entry, Path) for entry in value):
+                object.__setattr__(self, item.name, tuple(user_path(path) for path in value))
+
+
+def user_path(path: Path) -> Path:
+    """Fill in the user's folder for a `~` at the beginning; other paths stay as they are."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
+
+
 @dataclass(frozen=True, kw_only=True)
-class StylizeArguments:
+class StylizeArguments(_Paths):
     """What `stylehead stylize` can be told."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -36,11 +56,11 @@ class StylizeArguments:
     overwrite: bool = False
     """Replace the run in `out`."""
     keep_checkpoints: int = 2
-    """Checkpoints that stay on the disk."""
+    """Checkpoints that stay on the disk; with 0 the newest stays until the run is finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderArguments:
+class RenderArguments(_Paths):
     """What `stylehead render` can be told."""
 
     seed: int | None = None
@@ -86,7 +106,7 @@ class RenderArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InvertArguments:
+class InvertArguments(_Paths):
     """What `stylehead invert` can be told."""
 
     photo: Path | None = None
@@ -124,7 +144,7 @@ class InvertArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateArguments:
+class EvaluateArguments(_Paths):
     """What `stylehead eval` can be told."""
 
     runs: tuple[Path, ...] = ()

@@ -8,6 +8,7 @@ from stylehead.bank import Bank, Filling, check_bank, create_bank, fill_bank
 from stylehead.bank.create import sitters_from_seeds
 from stylehead.bank.instruction import instruction_for
 from stylehead.bank.learning import edited_views
+from stylehead.bank.manifest import MANIFEST
 from stylehead.jobs.needs import Inventory
 from stylehead.jobs.report import Report
 from stylehead.methods.edit import Edit, EditSettings
@@ -106,7 +107,7 @@ def _own_bank(
     config: EditSettings, generator: "PanoHead", needs: Inventory, folder: Path, device: str, report: Report
 ) -> Bank:
     """Make and fill the bank of a run, or go on where a stopped one was."""
-    if not folder.exists():
+    if not (folder / MANIFEST).is_file():
         with report.progress(total=config.people, label="people of the bank", unit="person") as shown:
             sitters = sitters_from_seeds(
                 generator, config.people, seed=config.seed, psi=config.psi, cutoff=config.psi_cutoff

@@ -22,7 +22,7 @@ from stylehead.evaluation.table import (
     to_csv,
     to_json,
 )
-from stylehead.files import atomic_write
+from stylehead.files import atomic_write, sweep
 from stylehead.generator import PanoHead
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import EvaluateArguments
@@ -42,7 +42,7 @@ from stylehead.teacher.sources import local_folder
 from stylehead.units import format_duration
 from stylehead.weights.presets import resolve_preset
 
-KEEP_CHECKPOINTS = 1
+KEEP_CHECKPOINTS = 0
 FIRST_RUN = 'stylehead stylize --prompt "Pixar character"'
 
 
@@ -66,6 +66,8 @@ class Evaluated(NamedTuple):
     """What was written, by kind."""
     result: Result
     """What the command line prints."""
+    unwritten: OSError | None = None
+    """Why a file that was asked for could not be written; the numbers are here all the same."""
 
 
 def evaluate(arguments: EvaluateArguments, report: Report, *, command: str) -> Evaluated:
@@ -137,11 +139,11 @@ class Evaluation:
         measured = measure_table(setting, sources, self._report, keep=arguments.report is not None)
         self._say_what_is_missing(measured.table)
         missed = missed_limits(measured.table, self._limits)
-        files = self._write(measured.table, measured.pictures)
+        files, unwritten = self._write(measured.table, measured.pictures)
         paper = bool(arguments.methods or arguments.prompts)
         result = _result(measured.table, files, missed, paper=paper)
         result = dataclasses.replace(result, next=() if sources else (FIRST_RUN,))
-        return Evaluated(measured.table, missed, files, result)
+        return Evaluated(measured.table, missed, files, result, unwritten)
 
     # ---------------------------------------------------------------------------------------------- planning
 
@@ -250,17 +252,25 @@ class Evaluation:
             if problem := row.facts.get("problem"):
                 self._report.warn(f"{row.style}, {row.label}: {problem}")
 
-    def _write(self, table: Table, pictures: dict[int, Portraits]) -> dict[str, Path]:
-        csv, report, written = self._arguments.csv, self._arguments.report, {}
-        if csv is not None:
-            csv.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(csv, to_csv(table))
-            written["csv"] = csv
-        if report is not None:
-            report.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(report, report_page(table, pictures, command=self._command))
-            written["report"] = report
-        return written
+    def _write(self, table: Table, pictures: dict[int, Portraits]) -> tuple[dict[str, Path], OSError | None]:
+        """Write what was asked for; a full disk must not take the numbers along."""
+        written: dict[str, Path] = {}
+        try:
+            if (csv := self._arguments.csv) is not None:
+                _write_file(csv, to_csv(table))
+                written["csv"] = csv
+            if (report := self._arguments.report) is not None:
+                _write_file(report, report_page(table, pictures, command=self._command))
+                written["report"] = report
+        except OSError as error:
+            return written, error
+        return written, None
+
+
+def _write_file(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    atomic_write(path, text)
 
 
 def to_train(rows: Sequence[Wanted] | None) -> list[Wanted]:

@@ -1,6 +1,7 @@
 """What jobs that leave a run on the disk share: manifest, outcome, licences and recipe, each once."""
 
 import contextlib
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -57,9 +58,12 @@ def followed(run: RunDirectory, facts: Mapping[str, Any], device: str) -> Iterat
 
     Yields:
         Where the job puts the facts of its end, such as `files`.
+
+    Raises:
+        StoppedError: In place of `KeyboardInterrupt`; says how to go on.
     """
     end: dict[str, Any] = {}
-    run.update({"outcome": "running", **facts})
+    run.update({"outcome": "running", "error": None, **facts})
     try:
         yield end
     except BaseException as error:
@@ -67,9 +71,19 @@ def followed(run: RunDirectory, facts: Mapping[str, Any], device: str) -> Iterat
         failure = None if stopped else explain(error).message
         with contextlib.suppress(OSError):  # a full disk must not hide the first error
             run.update({"outcome": "interrupted" if stopped else "failed", "error": failure})
+        if isinstance(error, KeyboardInterrupt):
+            raise _stopped_at_once(run) from None
         raise
     memory = environment.peak_memory(device)
     run.update({"outcome": "finished", "finished": now(), "error": None, **end, "peak_memory_bytes": memory})
+
+
+def _stopped_at_once(run: RunDirectory) -> StoppedError:
+    """Return the error of a run that was stopped in the middle of a step, or while its results were drawn."""
+    saved = run.checkpoints()
+    safe = f"; the checkpoint of step {saved[-1].step} is there" if saved else ""
+    job = run.manifest().get("job", "stylize")
+    return StoppedError(f"Interrupted{safe}.", f"stylehead {job} --resume {shlex.quote(str(run.path))}")
 
 
 def generator_file(preset: Preset) -> WeightFile:

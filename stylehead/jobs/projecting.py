@@ -173,6 +173,8 @@ class Inversion:
         if self._job.preset.companion("guess") is not None and not self._inverter.guess_fits:
             self._report.note(_STALE_NOTE)
         self._write_aligned()
+        done = (self._run.path / LATENT).is_file()
+        self._run.keep_events(lambda event: done and event.get("stage") == "project")
         stop = StopRequest(lambda: self._report.note("Stopping; Ctrl-C again stops at once."))
         with stop:
             target = self._target()

@@ -1,9 +1,8 @@
 """A render job: heads from all sides in memory, as single files, or in a folder that appears as a whole."""
 
 import functools
-import os
-import secrets
-import shutil
+import itertools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stylehead.errors import UsageError
+from stylehead.errors import JobError, UsageError
 from stylehead.export.mesh import PAINTED_VIEWS, Mesh, extract_mesh
 from stylehead.export.mesh_files import save_mesh
 from stylehead.export.sheet import SheetRow, contact_sheet
@@ -20,7 +19,8 @@ from stylehead.export.showcase import angle_headings
 from stylehead.export.stills import save_image
 from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webp
 from stylehead.export.views import render_views, turntable_yaws
-from stylehead.files import check_parents, write_json
+from stylehead.files import check_folder_writable, check_parents, read_json, sweep, write_json
+from stylehead.folders import claim, hold, is_vacant, replaced
 from stylehead.generator import PanoHead, mix_styles, remove_styles
 from stylehead.images import Pixels
 from stylehead.jobs import environment
@@ -188,6 +188,7 @@ class Rendered:
         suffix, recipe = path.suffix.lower(), self._recipe(self.films[0])
         check_parents(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         if suffix[1:] in FILMS:
             FILMS[suffix[1:]](path, self.images, recipe, fps=self.arguments.fps)
         elif suffix in (".jpg", ".jpeg", ".png"):
@@ -205,13 +206,34 @@ class Rendered:
             UsageError: The folder holds something else.
             OSError: As the file system says; the folder is then as it was before.
         """
-        folder = self.arguments.out or _free(RENDERS / self._name())
-        with whole_folder(folder, overwrite=self.arguments.overwrite) as part:
-            written = self._write_into(part)
-            names = [str(path.relative_to(part)) for path in written]
-            write_json(part / MANIFEST, {**self.recipe(), "files": names})
+        with self._folder() as folder:
+            old = listed_files(folder)
+            with replaced(folder, MANIFEST, old) as part:
+                names = [str(path.relative_to(part)) for path in self._write_into(part)]
+                every = sorted(
+                    path.relative_to(part).as_posix() for path in part.rglob("*") if path.is_file()
+                )
+                write_json(part / MANIFEST, {**self.recipe(), "files": every})
         mesh = None if self.arguments.mesh is None else self.save(self.arguments.mesh)
         return RenderFolder(folder, tuple(folder / name for name in names), mesh)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Hold the folder that was asked for, or the first free one of the usual name."""
+        asked = self.arguments.out
+        if asked is None:
+            usual = RENDERS / self._name()
+            names = (usual.with_name(f"{usual.name}-{number}") for number in itertools.count(2))
+            for folder in itertools.chain([usual], names):
+                if (held := claim(folder)) is not None:
+                    with held:
+                        yield folder
+                    return
+        assert asked is not None
+        check_folder(asked, overwrite=self.arguments.overwrite)
+        with hold(asked, "rendering into"):
+            check_folder(asked, overwrite=self.arguments.overwrite)  # another process may have been faster
+            yield asked
 
     def _write_into(self, folder: Path) -> list[Path]:
         formats = parse_formats(self.arguments.format)
@@ -297,8 +319,8 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; renders need a folder.", "choose another --out")
-    check_parents(folder)
-    if not folder.exists() or not any(folder.iterdir()):
+    check_folder_writable(folder)
+    if not folder.exists() or is_vacant(folder):
         return
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is not empty and was not made by render.", "choose another --out")
@@ -306,35 +328,26 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{folder} already holds a render.", "add --overwrite, or choose another --out")
 
 
-@contextmanager
-def whole_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary folder to fill; it becomes `folder` only when the block succeeds.
-
-    Args:
-        folder: Final path; folders above it are made.
-        overwrite: Replace the render that is there.
+def listed_files(folder: Path) -> list[str]:
+    """List what an earlier render wrote to a folder, as its manifest says.
 
     Raises:
-        UsageError: See `check_folder`.
-        OSError: As the file system says; `folder` is then as it was before.
+        JobError: The manifest is damaged.
     """
-    check_folder(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    tag = secrets.token_hex(4)
-    part, old = (folder.with_name(f".{folder.name}.{tag}.{kind}") for kind in ("part", "old.part"))
-    try:
-        part.mkdir()
-        yield part
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(part, folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            os.replace(old, folder)
-        raise
-    finally:
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+    if not (folder / MANIFEST).is_file():
+        return []
+    listed = read_json(folder / MANIFEST).get("files")
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise JobError(f"{folder / MANIFEST} is damaged: it lists no files.", "choose another --out")
+    return [file for name in listed for file in (_frames(folder, name) or [name])]
+
+
+def _frames(folder: Path, name: str) -> list[str]:
+    """List the frames in a folder that a manifest of version 0.1.0 lists as a whole."""
+    if not (folder / name).is_dir():
+        return []
+    files = [path for path in (folder / name).iterdir() if re.fullmatch(r"frame_\d+\.png", path.name)]
+    return [f"{name}/{path.name}" for path in files]
 
 
 def _sheet_of_one(film: Film, yaws_deg: Sequence[float], title: str) -> Pixels:
@@ -354,12 +367,3 @@ def _evenly(count: int, most: int) -> list[int]:
     """Up to `most` of `count` indices, evenly spread from the first."""
     wanted = min(count, most)
     return [index * count // wanted for index in range(wanted)]
-
-
-def _free(path: Path) -> Path:
-    """`path`, or the first of `path-2`, `path-3`, ... that does not exist."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate

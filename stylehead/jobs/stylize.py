@@ -48,7 +48,8 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
         report.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
     run = RunDirectory.create(path, first_manifest(job, stylizer, command), overwrite=arguments.overwrite)
     with run.lock():
-        report.note(f"Run {run.path}: previews come to {run.path / PREVIEWS}.")
+        previews = f": previews come to {run.path / PREVIEWS}" if config.preview_every else ""
+        report.note(f"Run {run.path}{previews}.")
         return Training(job, stylizer, run, report).execute()
 
 
@@ -132,6 +133,8 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
             f"{path} is finished: {done} of {config.iterations} steps are done.",
             f"stylehead stylize --resume {quoted(path)} --iterations {2 * done}",
         )
+    if manifest.get("outcome") == "finished" and not run.checkpoints():
+        raise UsageError(f"{path} is finished and has no checkpoint to go on from.", "start a new run")
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
         training = Training(job, load_stylizer(job), run, report)

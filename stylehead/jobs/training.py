@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stylehead.checkpoints import Checkpoint
 from stylehead.errors import JobError, quoted
 from stylehead.export.card import model_card
 from stylehead.export.showcase import Showcase
@@ -126,15 +127,21 @@ class Training:
         """
         if self._run.manifest().get("generator") != self._stylizer.reference.fingerprint():
             raise JobError(f"{self._run.path} was started from another generator than this one.")
-        found = self._run.checkpoints()
-        if found:
-            weights, state = found[-1].load()
-            self._stylizer.load_state_dict({**state, "weights": weights})
-            if self._stylizer.moved:
-                self._report.note(_MOVED_NOTE)
-            self._saved = found[-1].step
+        found = self._run.saved.newest(self._report.warn)
+        if found is not None:
+            checkpoint, weights, state = found
+            self._restore(checkpoint, {**state, "weights": weights})
         self._run.rewind_events(self._stylizer.iteration)
         return self._stylizer.iteration
+
+    def _restore(self, checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+        try:
+            self._stylizer.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise JobError(f"{checkpoint.path} does not fit this run: {error}.") from error
+        if self._stylizer.moved:
+            self._report.note(_MOVED_NOTE)
+        self._saved = checkpoint.step
 
     def execute(self) -> StylizeRun:
         """Train to the end and write the results.
@@ -150,6 +157,8 @@ class Training:
             with self._stylizer.averaged():
                 results = self._write_results()
             end |= {"files": named(results.files()), "seconds": round(self._seconds, 1)}
+        if self._job.keep_checkpoints == 0:
+            self._run.saved.prune(0)
         return results
 
     # ---------------------------------------------------------------------------------------------- training
@@ -159,7 +168,7 @@ class Training:
         (self._run.path / PREVIEWS).mkdir(exist_ok=True)
         stop = StopRequest(lambda: self._report.note("Stopping after this step; Ctrl-C again stops at once."))
         with stop, self._report.progress(total=total, done=done, label=self._job.config.prompt) as shown:
-            preview = self._preview() if done == 0 else None
+            preview = self._preview() if done == 0 and self._job.config.preview_every else None
             for record in self._stylizer:
                 self._run.log(_event(record))
                 preview = self._after(record) or preview
@@ -181,11 +190,13 @@ class Training:
         """Write what is due after a step; the path of a new preview."""
         config, step = self._job.config, record.iteration
         self._seconds = record.elapsed_s
+        due = config.preview_every and (step % config.preview_every == 0 or step == config.iterations)
+        preview = (
+            self._preview() if due else None
+        )  # first: a run that goes on from this step draws it no more
         if config.checkpoint_every and step % config.checkpoint_every == 0:
             self._checkpoint()
-        if config.preview_every and (step % config.preview_every == 0 or step == config.iterations):
-            return self._preview()
-        return None
+        return preview
 
     def _checkpoint(self) -> None:
         step = self._stylizer.iteration

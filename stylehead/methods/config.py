@@ -14,7 +14,19 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from stylehead.errors import UsageError
 from stylehead.methods import registry
-from stylehead.settings import Count, Natural, Positive, Share, Weight, at_least, between, check, flag, refuse
+from stylehead.settings import (
+    Count,
+    Natural,
+    Positive,
+    Rate,
+    Share,
+    Weight,
+    at_least,
+    between,
+    check,
+    flag,
+    refuse,
+)
 
 ProfileName = Literal["default", "paper", "release"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -50,7 +62,7 @@ class StylizeConfig:
     """Number of optimiser steps."""
     time_budget_minutes: Positive | None = None
     """Stop after this many minutes even if iterations are left."""
-    learning_rate: Positive = 4e-3
+    learning_rate: Rate = 4e-3
     """Adam's learning rate."""
     learning_rate_end: Share = 0.1
     """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""

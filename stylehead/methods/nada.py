@@ -20,7 +20,7 @@ from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.views import Groups, Scene
 from stylehead.perception.roles import ImageText
-from stylehead.settings import Count, Positive, Share, refuse
+from stylehead.settings import Count, Rate, Share, refuse
 
 FLOOR = 0.1
 """Shorter moves of a picture count as less than a whole direction, instead of as one of rounding errors.
@@ -34,7 +34,7 @@ first one does, and the direction of nothing has no gradient that one could foll
 class NadaSettings(ImageTextSettings):
     """Settings of StyleGAN-NADA."""
 
-    learning_rate: Positive = 1.6e-3
+    learning_rate: Rate = 1.6e-3
     learning_rate_end: Share = 1.0
     source_prompt: str = "a photo of a person"
     """What every head is before, in words: the direction of nada goes from there to the prompt."""

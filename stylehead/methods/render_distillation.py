@@ -11,7 +11,7 @@ from stylehead.methods.ask import Distillation
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Terms
 from stylehead.methods.views import Scene
-from stylehead.settings import Natural, Positive, Share, Weight
+from stylehead.settings import Natural, Positive, Rate, Share, Weight
 
 PUBLISHED_LATENTS = 4 * 64 * 64
 """Numbers in a latent of Stable Diffusion, where the published weights of the losses come from."""
@@ -39,7 +39,7 @@ class RenderPrediction(NamedTuple):
 class FusionSettings(TeacherSettings):
     """What StyleGAN-Fusion does with EG3D: t from 10 to 500, gradients held within 1 and divided by 100."""
 
-    learning_rate: Positive = 8e-4
+    learning_rate: Rate = 8e-4
     learning_rate_end: Share = 1.0
     cfg_scale: Weight = 100.0
     step_range: tuple[int, int] = (25, 48)

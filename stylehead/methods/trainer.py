@@ -408,7 +408,7 @@ class Stylizer:
 
         `weights` holds the trained tensors by name, `average` their running mean; the rest is optimiser,
         random generators and counters.
-        Feed it to `runs.pack_state`, or take `weights` out to store them apart.
+        Feed it to `checkpoints.pack_state`, or take `weights` out to store them apart.
         """
         return {
             "weights": {name: tensor.detach().clone() for name, tensor in self.trained.items()},

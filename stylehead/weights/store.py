@@ -9,8 +9,8 @@
 
 import datetime
 import hashlib
-import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylehead.errors import JobError
-from stylehead.files import write_json
+from stylehead.files import let_go, new_lock, read_json, sweep, take, write_json
 
 HOME_VARIABLE = "STYLEHEAD_HOME"
 ACCEPT_VARIABLE = "STYLEHEAD_ACCEPT_LICENSES"
@@ -92,19 +92,17 @@ def locked(entry_id: str) -> Iterator[None]:
     Raises:
         JobError: Another process is at it.
     """
-    import filelock
-
     folder = home() / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / f".{entry_id}.lock")
+    lock = new_lock(folder / f".{entry_id}.lock")
+    if not take(lock):
+        raise JobError(f"Another process is fetching or importing {entry_id}.", "wait for it")
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise JobError(f"Another process is fetching or importing {entry_id}.", "wait for it") from None
-    try:
+        for inside in (folder, weights_folder(entry_id)):
+            sweep(inside)
         yield
     finally:
-        lock.release()
+        let_go(lock)
 
 
 def read_record(entry_id: str) -> Record | None:
@@ -116,7 +114,7 @@ def read_record(entry_id: str) -> Record | None:
     path = _record_path(entry_id)
     if not path.is_file():
         return None
-    data = _read_json(path)
+    data = _read(path)
     try:
         files = {
             name: FileFacts(int(fact["bytes"]), str(fact["sha256"])) for name, fact in data["files"].items()
@@ -130,7 +128,7 @@ def read_record(entry_id: str) -> Record | None:
             date=str(data["date"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise JobError(f"The record {path} is damaged.", f"rm {path}") from error
+        raise JobError(f"The record {path} is damaged.", f"rm {shlex.quote(str(path))}") from error
 
 
 def write_record(record: Record) -> None:
@@ -156,7 +154,11 @@ def hash_file(path: Path) -> FileFacts:
 def licences() -> dict[str, str]:
     """Accepted licences: id of the entry, and when it was accepted."""
     path = home() / "licences.json"
-    return {str(key): str(value) for key, value in _read_json(path).items()} if path.is_file() else {}
+    return (
+        {str(key): str(value) for key, value in read_json(path, f"rm {shlex.quote(str(path))}").items()}
+        if path.is_file()
+        else {}
+    )
 
 
 def record_licence(entry_id: str) -> None:
@@ -176,11 +178,5 @@ def _record_path(entry_id: str) -> Path:
     return home() / "weights" / f"{entry_id}.json"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise JobError(f"{path} is damaged: it is not JSON.", f"rm {path}") from error
-    if not isinstance(data, dict):
-        raise JobError(f"{path} is damaged: it is not a JSON object.", f"rm {path}")
-    return data
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path, f"rm {shlex.quote(str(path))}")

@@ -6,10 +6,10 @@ import json
 import pytest
 import torch
 
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.methods import diffusiongan3d
 from stylehead.methods.config import profile
 from stylehead.methods.render_distillation import RenderPrediction
-from stylehead.runs import pack_state, unpack_state
 
 DIFFUSION = {**profile("default", method="diffusiongan3d"), "iterations": 3, "background": "white"}
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from rivals import ToySpace, vector_length
 
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import MissingError
 from stylehead.generator.checkpoint import read_config
 from stylehead.geometry import conditioning_camera
 from stylehead.methods import Perception, nada, trainer
 from stylehead.methods.config import profile
 from stylehead.perception.templates import IMAGENET_TEMPLATES
-from stylehead.runs import pack_state, unpack_state
 from stylehead.weights.presets import mini_preset
 
 NADA = {**profile("default", method="nada"), "iterations": 3, "source_prompt": "a man"}

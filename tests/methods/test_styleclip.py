@@ -7,12 +7,12 @@ import torch
 from rivals import ToySpace
 from torch.nn import functional
 
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import MissingError
 from stylehead.generator import load_style, save_style
 from stylehead.geometry import conditioning_camera
 from stylehead.methods import Perception, styleclip
 from stylehead.methods.config import profile
-from stylehead.runs import pack_state, unpack_state
 
 CLIP = {**profile("default", method="styleclip"), "iterations": 3, "background": "white"}
 

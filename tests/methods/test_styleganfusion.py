@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import MissingError, UsageError
 from stylehead.geometry import conditioning_camera
 from stylehead.images import resize
 from stylehead.methods import render_distillation
 from stylehead.methods.config import profile
-from stylehead.runs import pack_state, unpack_state
 from stylehead.teacher import EpsPair
 
 FUSION = {**profile("default", method="styleganfusion"), "iterations": 3, "background": "white"}

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import stylehead.methods
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import JobError, MemoryShortError, MissingError, UsageError
 from stylehead.generator import trainable_parameters
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
-from stylehead.runs import pack_state, unpack_state
 from stylehead.teacher import EpsPair, Teacher
 
 EVERYTHING = {

@@ -18,9 +18,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from stylehead.checkpoints import Checkpoint
 from stylehead.errors import JobError
 from stylehead.files import atomic_write
-from stylehead.runs import Checkpoint, RunDirectory
+from stylehead.runs import RunDirectory
 
 
 @dataclass(frozen=True)
