@@ -105,16 +105,23 @@ class Checkpoint:
             JobError: It is damaged; the sentence names the file.
         """
         packed = read_json(self.path / _STATE)
-        for name, known in packed.get("sha256", {}).items():
-            found = _digest_of(packed.get("state")) if name == _STATE else _sha256(self.path / name)
-            if found != known:
-                raise JobError(f"{self.path / name} is damaged: it is not as it was written.")
+        self._check_hashes(packed)
         tensors = read_tensors(self.path / _STATE_TENSORS)
         try:
             state = unpack_state(packed["state"], tensors)
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise JobError(f"{self.path / _STATE} is damaged.") from error
         return read_tensors(self.path / _WEIGHTS), state
+
+    def _check_hashes(self, packed: Mapping[str, Any]) -> None:
+        """Compare the files with what is known of them; version 0.1.0 noted no hashes."""
+        hashes = packed.get("sha256", {})
+        if not isinstance(hashes, dict):
+            raise JobError(f"{self.path / _STATE} is damaged: it holds no hashes.")
+        for name, known in hashes.items():
+            found = _digest_of(packed.get("state")) if name == _STATE else _sha256(self.path / name)
+            if found != known:
+                raise JobError(f"{self.path / name} is damaged: it is not as it was written.")
 
 
 def _complete_checkpoint(path: Path) -> Checkpoint | None:

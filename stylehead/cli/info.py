@@ -1,7 +1,6 @@
 """`stylehead info`: what a file or a run is, and how it was made."""
 
 import contextlib
-import json
 import math
 import shlex
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import typer
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
 from stylehead.errors import JobError, StyleheadError, UsageError, quoted
+from stylehead.files import read_json
 from stylehead.jobs.report import Result
 from stylehead.units import format_bytes, format_duration
 
@@ -51,7 +51,12 @@ def info(
 ) -> None:
     """Say what a file or a run is, and how it was made."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        _show(describe(path), path, output)
+        try:
+            facts = describe(path)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            # all of it comes from the file: a value of another kind is damage
+            raise JobError(f"{path} is damaged: it holds values that do not fit ({error}).") from error
+        _show(facts, path, output)
 
 
 def describe(path: Path) -> Facts:
@@ -98,10 +103,7 @@ def _folder(path: Path) -> Facts:
         return _run(path)
     rendered = path / "render.json"
     if rendered.is_file():
-        try:
-            content = json.loads(rendered.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise JobError(f"{rendered} is damaged: {error}.") from error
+        content = read_json(rendered)
         return Facts("render", _words(content), content)
     if (path / "state.json").is_file() and (path.parent.parent / MANIFEST).is_file():
         return _checkpoint(path)

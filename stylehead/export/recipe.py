@@ -62,8 +62,11 @@ def read_recipe(path: Path) -> dict[str, Any]:
         else:
             raise JobError(f"{path} is no kind of file that carries a recipe.")
         recipe = json.loads(text) if text else None
-    except (OSError, ValueError, SyntaxError, IndexError) as error:
-        raise JobError(f"{path} is damaged: {error}.") from error
+    except JobError:
+        raise
+    except Exception as error:  # decoders of pictures and films raise what they like on damaged files
+        why = " ".join(str(error).split()) or "it cannot be read"
+        raise JobError(f"{path} is damaged: {why}.") from error
     if not isinstance(recipe, dict) or KEY not in recipe:
         raise JobError(f"{path} carries no recipe: it was not made by {KEY}, or was saved again since.")
     return recipe

@@ -37,7 +37,8 @@ def read_camera_file(path: Path, picture: str = "") -> Tensor:
     readers = {".npz": _from_latent, ".npy": _from_array, ".json": lambda path: _from_json(path, picture)}
     numbers = readers[path.suffix.lower()](path)
     try:
-        label = torch.tensor(np.asarray(numbers, np.float32).reshape(1, LABEL_SIZE))
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            label = torch.tensor(np.asarray(numbers, np.float32).reshape(1, LABEL_SIZE))
     except (ValueError, TypeError, OverflowError) as error:
         raise JobError(f"{path} has no camera of {LABEL_SIZE} numbers (pose 4 x 4, lens 3 x 3).") from error
     check_camera(label, str(path))

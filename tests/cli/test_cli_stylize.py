@@ -255,7 +255,8 @@ def test_a_second_ctrl_c_stops_at_once(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Stylizer, "step", stopping(3, press_twice))
     outcome = run("stylize", *LIGHT, "--out", "stopped")
     assert outcome.code == 130
-    assert "error: Interrupted." in outcome.err
+    assert "error: Interrupted; the checkpoint of step 2 is there." in outcome.err
+    assert "hint: stylehead stylize --resume stopped" in outcome.err
     assert [item.step for item in RunDirectory(Path("stopped")).checkpoints()] == [2]
 
 
