@@ -16,7 +16,7 @@ from stylehead.cli import stylize as stylize_command
 from stylehead.cli import weights as weights_command
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import StylizeCommand
-from stylehead.cli.terminal import prepare_streams
+from stylehead.cli.terminal import prepare_streams, quiet_libraries
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -82,4 +82,5 @@ def main() -> None:
     keep_freed_memory()
     share_processors()
     prepare_streams()
+    quiet_libraries()
     app(prog_name="stylehead")

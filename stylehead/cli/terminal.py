@@ -1,8 +1,11 @@
-"""What a terminal can show: on one that knows ascii only, everything that is printed becomes ascii."""
+"""What a terminal shows: ascii where it knows nothing else, and no chatter of libraries."""
 
 import codecs
+import logging
+import os
 import sys
 import unicodedata
+import warnings
 from typing import TextIO
 
 PLAIN = {
@@ -61,3 +64,16 @@ def prepare_stream(stream: TextIO) -> None:
 def knows_unicode(stream: TextIO) -> bool:
     """Return whether a stream writes every character."""
     return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def quiet_libraries() -> None:
+    """Keep warnings and logs of libraries off the terminal, unless `STYLEHEAD_DEBUG=1` or `python -W` ask.
+
+    They speak of what means nothing to whoever typed a command; what matters is said by jobs.
+    """
+    if os.environ.get("STYLEHEAD_DEBUG") == "1" or sys.warnoptions:
+        return
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+    for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+        os.environ.setdefault(name, "error")

@@ -14,6 +14,7 @@ from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.jobs.report import Result
 from stylehead.weights import catalogue, store
 from stylehead.weights.catalogue import CATALOGUE, Entry
+from stylehead.weights.presets import mini_preset
 
 PRESET_NEEDS = (
     "realistic-vision-v5.1",
@@ -100,7 +101,10 @@ def list_weights(as_json: JsonOption = False, quiet: QuietOption = False) -> Non
             row for entry, fact in zip(CATALOGUE.values(), facts, strict=True) for row in _rows(entry, fact)
         ]
         here = tuple(fact["id"] for fact in facts if fact["path"] is not None)
-        output.result(Result(primary=here, rows=tuple(rows), data={"home": store.home(), "weights": facts}))
+        embedded = _embedded()
+        rows = [*embedded["rows"], *rows]
+        data = {"home": store.home(), "embedded": embedded["models"], "weights": facts}
+        output.result(Result(primary=here, rows=tuple(rows), data=data))
         if not here:
             output.next("stylehead weights fetch")
 
@@ -252,6 +256,23 @@ def _not_registered(entry: Entry) -> StyleheadError:
         return not_here(entry)
     message = f"{entry.title} is here, but stylehead did not fetch it, so there is nothing to compare with."
     return UsageError(message, f"stylehead weights fetch {entry.id} (records its hashes)")
+
+
+def _embedded() -> dict[str, Any]:
+    """The models of the package itself: rows for people, and a list for programs."""
+    from stylehead.units import format_bytes
+
+    preset = mini_preset()
+    root = preset.generator.parent
+    files = sorted(root.rglob("*.safetensors"))
+    names = sorted({path.relative_to(root).parts[0].removesuffix(".safetensors") for path in files})
+    size = sum(path.stat().st_size for path in files)
+    rows = [
+        ("mini", f"{'here':<8}  {format_bytes(size)}, the embedded preset: {', '.join(names)}"),
+        ("", f"{'':<8}  {preset.licence}"),
+    ]
+    models = [{"path": path, "bytes": path.stat().st_size, "licence": preset.licence} for path in files]
+    return {"rows": rows, "models": models}
 
 
 def _facts(entry: Entry) -> dict[str, Any]:

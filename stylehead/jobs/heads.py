@@ -63,7 +63,8 @@ def latent_heads(generator: PanoHead, paths: Sequence[Path]) -> list[NamedHead]:
     for path in (file for each in paths for file in find_latents(each)):
         hint = "--preset panohead, whose latents have this shape" if _is_published(path, w_dim) else None
         for head in read_heads(path, num_ws=num_ws, w_dim=w_dim, hint=hint):
-            found.append(NamedHead(_unused(head.name, found), torch.from_numpy(head.ws[None]).to(device)))
+            name = path.absolute().parent.name if head.name == "latent" else head.name
+            found.append(NamedHead(_unused(name, found), torch.from_numpy(head.ws[None]).to(device)))
     if len(found) > MOST_HEADS:
         raise UsageError(f"`--latent` names {len(found)} heads; at most {MOST_HEADS} can be drawn at once.")
     return found

@@ -1,14 +1,19 @@
 """Words to people: what is typed in many ways is understood, and what is said names what it is about."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_helpers import FAST, LIGHT, Run
 
 from stylehead.cli.help import spread
 from stylehead.cli.options import build_command, choose_settings
 from stylehead.cli.stylize import stylize
+from stylehead.generator import PanoHead
 
 SHORT = (*LIGHT, "--out", "r")
 
@@ -113,3 +118,37 @@ def test_paths_in_hints_can_be_pasted(run: Run) -> None:
     assert run("stylize", *FAST, "--no-grid", "--out", path).code == 0
     assert "--resume 'my runs' --iterations 8" in run("stylize", "--resume", path).err
     assert "--style 'my runs/style.safetensors'" in run("info", path).err
+
+
+def test_a_head_of_a_run_is_named_after_the_run(run: Run, world: Path) -> None:
+    generator = PanoHead.load(world / "generator.safetensors")
+    Path("invert-me-3f9c").mkdir()
+    ws = np.zeros((1, generator.num_ws, generator.config.w_dim), np.float32)
+    np.savez(Path("invert-me-3f9c/latent.npz"), w=ws)
+    words = ("render", "--yaw-steps", "2", "--latent", "invert-me-3f9c/latent.npz", "--json")
+    recipe = json.loads(run(*words).out)
+    assert recipe["heads"] == ["invert-me-3f9c"]
+    assert recipe["folder"] == "renders/invert-me-3f9c"
+
+
+def test_the_embedded_models_are_listed(run: Run) -> None:
+    outcome = run("weights", "list")
+    assert outcome.out.startswith("mini")
+    assert "the embedded preset: generator, teacher" in outcome.out
+    assert json.loads(run("weights", "list", "--json").out)["embedded"]
+
+
+def test_no_warning_of_a_library_reaches_the_terminal() -> None:
+    code = (
+        "import logging, sys, warnings; from stylehead.cli.app import main\n"
+        "sys.argv = ['stylehead', '--version']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "warnings.warn('chatter'); logging.getLogger('library').warning('chatter')\n"
+        "import os; print(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])\n"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "STYLEHEAD_DEBUG"}
+    env |= {"OMP_WAIT_POLICY": "ACTIVE"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[1] == "ACTIVE 0"
