@@ -167,6 +167,14 @@ def check_parents(path: Path) -> None:
             return
 
 
+def user_path(path: Path) -> Path:
+    """Fill in the user's folder for a `~` at the beginning; other paths stay as they are."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        return path
+
+
 def check_current_folder() -> None:
     """Say no where the current folder was removed: nothing can be found from there.
 

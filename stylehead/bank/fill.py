@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import hashlib
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylehead.bank.bank import Bank, edits_view, sha256_of
+from stylehead.bank.bank import Bank, edits_view
 from stylehead.bank.manifest import BankView, Edit
 from stylehead.bank.pictures import Pixels, read_pixels
 from stylehead.errors import JobError, UsageError
-from stylehead.files import atomic_path, atomic_write
+from stylehead.files import atomic_write
 from stylehead.folders import hold
 from stylehead.images import to_pixels
 from stylehead.teacher.editing import Editor
@@ -86,17 +88,17 @@ def _edit_person(bank: Bank, editor: Editor, filling: Filling, person: int) -> B
     edited = editor.edit(bank.renders_01(views), instruction, seed=seed, negative=filling.negative)
     if not torch.isfinite(edited).all():
         raise JobError(f"{editor.name} made pictures with numbers that are not finite.")
-    records = []
+    records, pictures = [], {}
     for view, pixels in zip(views, to_pixels(edited * 2 - 1), strict=True):
         if bank.edited_files(view):
             continue
-        path = bank.folder / "edited" / f"{view.name}.png"
-        _save_png(path, pixels)
+        file = f"edited/{view.name}.png"
+        pictures[file] = _png(pixels)
         records.append(
             Edit(
-                file=f"edited/{path.name}",
+                file=file,
                 view=view.name,
-                sha256=sha256_of(path),
+                sha256=hashlib.sha256(pictures[file]).hexdigest(),
                 editor=editor.name,
                 licence=editor.licence,
                 prompt=filling.prompt,
@@ -104,7 +106,11 @@ def _edit_person(bank: Bank, editor: Editor, filling: Filling, person: int) -> B
                 seed=seed,
             )
         )
-    return with_edits(bank, records)
+    bank = with_edits(bank, records)  # first: a picture without a record is taken for the user's own
+    (bank.folder / "edited").mkdir(exist_ok=True)
+    for file, content in pictures.items():
+        atomic_write(bank.folder / file, content)
+    return bank
 
 
 def import_pictures(bank: Bank, folder: Path, prompt: str) -> tuple[Bank, Imported]:
@@ -185,10 +191,10 @@ def _for_prompt(bank: Bank, prompt: str) -> Bank:
     return Bank(bank.folder, manifest)
 
 
-def _save_png(path: Path, pixels: Pixels) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with atomic_path(path) as part:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(part, "PNG")
+def _png(pixels: Pixels) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def missing_views(bank: Bank) -> list[BankView]:

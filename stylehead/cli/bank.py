@@ -8,6 +8,7 @@ import typer
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
+from stylehead.files import user_path
 from stylehead.weights.presets import PresetName
 
 EPILOG = """
@@ -69,8 +70,8 @@ def new(  # noqa: PLR0913
     with reporting(as_json=as_json, quiet=quiet) as output:
         from stylehead.jobs import bank
 
-        wanted = bank.NewBank(people, views, tuple(latent or ()), seed, psi)
-        output.result(bank.new_bank(out, wanted, output, preset=preset, device=device))
+        wanted = bank.NewBank(people, views, tuple(map(user_path, latent or ())), seed, psi)
+        output.result(bank.new_bank(user_path(out), wanted, output, preset=preset, device=device))
 
 
 def fill(  # noqa: PLR0913
@@ -98,12 +99,12 @@ def fill(  # noqa: PLR0913
         from stylehead.jobs import bank as job
 
         given: dict[str, Any] = {
-            "editor": None if editor is None else str(editor), "instruction": instruction,
+            "editor": None if editor is None else str(user_path(editor)), "instruction": instruction,
             "negative_prompt": negative_prompt, "text_scale": text_scale, "picture_scale": picture_scale,
             "edit_steps": edit_steps, "seed": seed,
         }  # fmt: skip
         settings = job.settings_of(prompt, **given)
-        output.result(job.fill(bank, output, settings=settings, preset=preset, device=device))
+        output.result(job.fill(user_path(bank), output, settings=settings, preset=preset, device=device))
 
 
 def check(
@@ -116,7 +117,7 @@ def check(
     with reporting(as_json=as_json, quiet=quiet) as output:
         from stylehead.jobs import bank as job
 
-        output.result(job.check(bank, output, out=out))
+        output.result(job.check(user_path(bank), output, out=None if out is None else user_path(out)))
 
 
 def commands(context: dict[str, Any]) -> typer.Typer:

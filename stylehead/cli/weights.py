@@ -11,6 +11,7 @@ from stylehead.cli.help import Command, Group
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
 from stylehead.errors import MissingError, StyleheadError, UsageError
+from stylehead.files import user_path
 from stylehead.jobs.report import Result
 from stylehead.weights import catalogue, store
 from stylehead.weights.catalogue import CATALOGUE, Entry
@@ -171,7 +172,14 @@ def import_weights(
         from stylehead.cli import weights_import
 
         remember_licences(accept or [])
-        weights_import.run(weights_import.Request(file, out, base, entry_id, overwrite), output)
+        request = weights_import.Request(
+            user_path(file),
+            None if out is None else user_path(out),
+            None if base is None else user_path(base),
+            entry_id,
+            overwrite,
+        )
+        weights_import.run(request, output)
 
 
 def verify(

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
+from stylehead.files import user_path
 from stylehead.methods.config import ProfileName, StylizeConfig
 from stylehead.weights.presets import PresetName
 
@@ -27,14 +28,6 @@ class _Paths:
                 object.__setattr__(self, item.name, user_path(value))
             elif isinstance(value, tuple) and any(isinstance(entry, Path) for entry in value):
                 object.__setattr__(self, item.name, tuple(user_path(path) for path in value))
-
-
-def user_path(path: Path) -> Path:
-    """Fill in the user's folder for a `~` at the beginning; other paths stay as they are."""
-    try:
-        return path.expanduser()
-    except RuntimeError:  # there is no such user
-        return path
 
 
 @dataclass(frozen=True, kw_only=True)

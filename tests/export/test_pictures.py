@@ -160,3 +160,15 @@ def test_recipes_are_one_ascii_line() -> None:
     assert text.isascii()
     assert "\n" not in text
     assert json.loads(text)["prompt"] == RECIPE["prompt"]
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 65), (30, 50)])
+def test_equal_films_are_equal_bytes(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = np.random.RandomState(0).randint(0, 255, (8, *size, 3), np.uint8)
+    films = []
+    for index in range(4):
+        dirt = [np.full(50_000 + index, 37 * index, np.uint8) for _ in range(20)]
+        write_mp4(tmp_path / "a.mp4", frames, {"prompt": "joker"})
+        films.append((tmp_path / "a.mp4").read_bytes())
+        del dirt
+    assert films == [films[0]] * 4
