@@ -4,8 +4,8 @@ Editors shift, zoom, swap and ignore pictures. An edit is held against the outli
 made from, and against all other outlines of the bank. A style that moves outlines (ears grow, necks get slim)
 moves those of everybody, so what counts as far off is taken from the bank itself (Tukey's outer fence).
 
-The limits let pass the true pictures of 60 people from 4 sides in each of six styles, whose outlines agree
-with those of the renders by .97 (sketch, statue) to .73 (werewolf, the least).
+Of the true pictures of 60 people from 4 sides, the limits let pass all of joker, pixar, sketch, statue and
+zombie, and 230 of 240 werewolves, whose ears take outlines furthest (down to .73 of overlap).
 """
 
 from collections.abc import Sequence
