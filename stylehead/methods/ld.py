@@ -289,18 +289,21 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
         The trainer has drawn heads w, cameras pi, noises eps and steps t, and rendered G(w, pi).
         """
-        terms, draw = Terms(), scene.draw
+        config, terms, draw = self.config, Terms(), scene.draw
         stages = self._stages(scene)  # single views, and (G) four tiled
         latents = self._encode(stages, rng)  # x_0 = E(G(w, pi)), and x_0' of the mirrored views
         noisy = [  # (N)
             self.noise(latents[stage.name], draw.eps[stage.name], draw.step_index[stage.name])._replace(
-                condition=stage.condition  # what the ControlNets are shown
+                condition=stage.condition  # the ControlNets' input
             )
             for stage in stages
         ]
         pairs = self.predict(noisy)  # (S)
         for stage, x_t, pair in zip(stages, noisy, pairs, strict=True):
-            gradient, finite = self._gradient(stage, x_t, pair, scene)  # (LD), (R), and the head's mask
+            score, finite = self._score(stage, x_t, pair, scene)  # (LD)
+            if config.rank in (stage.name, "both"):  # (R)
+                score = rank_weigh(score, config.rank_weights, renormalise=config.rank_renormalise)
+            gradient = self.scaled(score if stage.mask is None else score * stage.mask)
             parts = [(stage.weights[0], latents[stage.name], gradient)]
             if stage.mirrored is not None:  # (M)
                 flipped = stage.mirror_map(gradient)
@@ -329,31 +332,17 @@ class LikelihoodDistillation(Distillation[LdSettings]):
                 pictures[f"{stage.name}_mirrored"] = stage.mirrored
         return dict(zip(pictures, self.encode(list(pictures.values()), rng), strict=True))
 
-    def _gradient(
-        self, stage: Stage, x_t: NoisyLatents, pair: EpsPair, scene: Scene
-    ) -> tuple[Tensor, Tensor]:
-        """Return the weighed, masked and scaled gradient on a stage's latents, and whether it was finite."""
-        config, schedule = self.config, self.teacher.schedule
+    def _score(self, stage: Stage, x_t: NoisyLatents, pair: EpsPair, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Return the score on a stage's latents, zeros if it is not finite, and whether it is."""
+        config, schedule, draw = self.config, self.teacher.schedule, scene.draw
         if config.alpha_lookup == "step_index":
-            alpha_bar = schedule.misread_alpha_bar(scene.draw.step_index[stage.name])
+            alpha_bar = schedule.misread_alpha_bar(draw.step_index[stage.name])
         else:
             alpha_bar = schedule.alpha_bar(x_t.timestep)
-        eps = scene.draw.eps[stage.name]
-        gradient = latent_gradient(
-            config.score,
-            pair,
-            eps,
-            cfg_scale=config.cfg_scale,
-            alpha_bar=alpha_bar,
-            limit=config.score_limit,
-        )
-        finite = self.finite([gradient])
-        gradient = torch.where(finite, gradient, 0.0)
-        if config.rank in (stage.name, "both"):
-            gradient = rank_weigh(gradient, config.rank_weights, renormalise=config.rank_renormalise)
-        if stage.mask is not None:
-            gradient = gradient * stage.mask
-        return self.scaled(gradient), finite
+        eps, limit, scale = draw.eps[stage.name], config.score_limit, config.cfg_scale
+        score = latent_gradient(config.score, pair, eps, cfg_scale=scale, alpha_bar=alpha_bar, limit=limit)
+        finite = self.finite([score])
+        return torch.where(finite, score, 0.0), finite
 
     # ---------------------------------------------------------------------------------------- regularisers
 

@@ -6,11 +6,10 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead
@@ -21,6 +20,7 @@ from stylehead.methods.build import build_method
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import DepthFunction, Method, Networks, Perception, Terms
 from stylehead.methods.draws import Draw, draw_inputs
+from stylehead.methods.records import Clock, Measured, Progress, RunSummary, StepRecord
 from stylehead.methods.views import Scene, render_groups
 from stylehead.settings import flag
 from stylehead.teacher import Teacher
@@ -37,118 +37,6 @@ MAY_CHANGE_ON_RESUME = (
     "memory",
     "max_non_finite",
 )
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one iteration did.
-
-    Args:
-        iteration: Number of iterations done, this one included.
-        step_index: DDIM step indices that were drawn, by stage.
-        losses: Weighted regularisers, by name; only those that are switched on.
-        gradient_rms: Root mean square of the gradient that each stage's latents received.
-        parameter_gradient: Euclidean norm of the gradient on all trained parameters.
-        non_finite: What was not finite and so left out: `single`, `grid`, or `step` (no update at all).
-        seconds: Wall time by part (`render`, `teacher`, `backward`); a GPU queues work: only sums count.
-        elapsed_s: Wall time of the job so far, earlier sessions of a resumed run included.
-    """
-
-    iteration: int
-    step_index: dict[str, list[int]]
-    losses: dict[str, float]
-    gradient_rms: dict[str, float]
-    parameter_gradient: float
-    non_finite: tuple[str, ...]
-    seconds: dict[str, float]
-    elapsed_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, for an event log."""
-        return {**asdict(self), "non_finite": list(self.non_finite)}
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """How a job ended: iterations done, wall time, iterations with non-finite values, and what ended it."""
-
-    iterations: int
-    elapsed_s: float
-    non_finite_steps: int
-    ended_by: Literal["iterations", "time_budget"]
-
-
-@dataclass
-class _Progress:
-    """What must survive a resume beside weights, optimiser and random states."""
-
-    iteration: int = 0
-    elapsed_s: float = 0.0
-    non_finite_steps: int = 0
-    non_finite_in_row: int = 0
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """The numbers of an iteration: what is left out was not finite.
-
-    Attributes:
-        norm: Euclidean norm of the gradient on all trained parameters.
-        losses: Weighted regularisers.
-        gradient_rms: Of each stage's latents.
-        step_index: DDIM step indices of the stages.
-        non_finite: The stages that do not count.
-    """
-
-    norm: float
-    losses: dict[str, float]
-    gradient_rms: dict[str, float]
-    step_index: dict[str, list[int]]
-    non_finite: tuple[str, ...]
-
-    @property
-    def usable(self) -> bool:
-        """Whether the weights may move: something counts, and the gradient is finite."""
-        return self.norm < math.inf and bool(self.losses or self.gradient_rms)
-
-    @classmethod
-    def of(cls, draw: Draw, terms: Terms, norm: Tensor) -> "_Measured":
-        """Read all numbers of an iteration at once: the one time in it that a graphics card is waited for."""
-        tables = (terms.losses, terms.gradient_rms, terms.finite)
-        steps = [draw.step_index[name] for name in terms.gradient_rms]
-        numbers = iter(_read([norm, *(value for table in tables for value in table.values()), *steps]))
-        (total,) = next(numbers)
-        losses, rms, finite = ({name: next(numbers)[0] for name in table} for table in tables)
-        indices = {name: [int(value) for value in next(numbers)] for name in terms.gradient_rms}
-        bad = tuple(name for name, value in finite.items() if not value)
-        return cls(
-            norm=total,
-            losses={name: value for name, value in losses.items() if terms.stage_of.get(name) not in bad},
-            gradient_rms={name: value for name, value in rms.items() if name not in bad},
-            step_index={name: value for name, value in indices.items() if name not in bad},
-            non_finite=bad,
-        )
-
-
-def _read(tensors: list[Tensor]) -> list[list[float]]:
-    """Return the numbers in small tensors, copied together; zeros for those on paper."""
-    flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-    numbers = [0.0] * len(flat) if flat.is_meta else flat.tolist()
-    parts = iter(numbers)
-    return [[next(parts) for _ in range(tensor.numel())] for tensor in tensors]
-
-
-@dataclass
-class _Clock:
-    """Wall time since the last mark, by name."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    last: float = field(default_factory=time.perf_counter)
-
-    def mark(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = now - self.last
-        self.last = now
 
 
 class Stylizer:
@@ -213,7 +101,7 @@ class Stylizer:
         self._camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
         self.moved = False
         """It was resumed from a snapshot of another kind of device; see `load_state_dict`."""
-        self._progress = _Progress()
+        self._progress = Progress()
         self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
     @property
@@ -263,7 +151,7 @@ class Stylizer:
             JobError: Too many iterations in a row had values that are not finite.
             MemoryShortError: The machine ran out of memory.
         """
-        clock = _Clock()
+        clock = Clock()
         try:
             self._choose_updated()
             draw = self._draw()
@@ -330,7 +218,7 @@ class Stylizer:
         psi, cutoff = self.config.psi, self.config.psi_cutoff
         return self.reference.mapping(draw.z, self._camera, truncation_psi=psi, truncation_cutoff=cutoff)
 
-    def _descend(self, draw: Draw, terms: Terms) -> "_Measured":
+    def _descend(self, draw: Draw, terms: Terms) -> Measured:
         """Update the weights if the gradient is usable, and return what was measured."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = [*terms.scores.values(), *terms.losses.values()]
@@ -338,7 +226,7 @@ class Stylizer:
             torch.stack(parts).sum().backward()
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients).to(self.device)  # of none, it is elsewhere
-        measured = _Measured.of(draw, terms, norm)
+        measured = Measured.of(draw, terms, norm)
         if measured.usable:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate()
@@ -377,7 +265,7 @@ class Stylizer:
         """Return how many of the iterations are over, 0..1."""
         return min(1.0, self.iteration / self.config.iterations)
 
-    def _record(self, measured: "_Measured", *, seconds: dict[str, float]) -> StepRecord:
+    def _record(self, measured: Measured, *, seconds: dict[str, float]) -> StepRecord:
         """Count the iteration and describe it; give up after too many bad ones in a row."""
         progress = self._progress
         progress.iteration += 1
@@ -440,7 +328,7 @@ class Stylizer:
                 tensor.copy_(weights[name])
                 self._average[name].copy_(state.get("average", weights)[name])
         self.optimizer.load_state_dict(dict(state["optimizer"]))
-        self._progress = _Progress(**state["progress"])
+        self._progress = Progress(**state["progress"])
         self.choices.set_state(state["choices"].cpu())
         self.moved = not _restore(
             self.noise, state["noise"].cpu(), self.config.seed + self._progress.iteration

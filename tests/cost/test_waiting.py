@@ -11,7 +11,7 @@ from stylehead.cost import Blueprint
 from stylehead.cost.estimate import _on_paper
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.memory import TIERS
-from stylehead.methods import trainer
+from stylehead.methods import records
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
@@ -83,7 +83,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
 
         monkeypatch.setattr(owner, name, noted)
 
-    noting(trainer, "_read")
+    noting(records, "_read")
     noting(conditions, "_edges")
     from stylehead.methods import nada
 
@@ -111,7 +111,7 @@ def networks() -> Blueprint:
 
 SLOW = [
     ("ld", "paper"), ("ld", "release"), ("sds", "default"), ("csd", "default"), ("styleclip", "default"),
-    ("diffusiongan3d", "default"),
+    ("diffusiongan3d", "default"), ("edit", "default"),
 ]  # fmt: skip
 
 
@@ -129,6 +129,7 @@ def test_an_iteration_waits_a_few_times_only(
 ) -> None:
     config = StylizeConfig.from_dict({"prompt": "a", **profile(name, method=method)})
     stylizer = _on_paper(networks, config, TIERS["24"])
+    stylizer.method.rehearse(stylizer.reference)
     stylizer.step()  # constants are uploaded once
     waits.found.clear()
     with waits, Uploads(waits.found):
