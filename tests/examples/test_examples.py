@@ -22,6 +22,7 @@ def test_every_example_is_tested():
         "embedded_world",
         "measure_inversion",
         "measure_styles",
+        "own_pictures",
         "style_sheet",
     }
 
@@ -41,6 +42,14 @@ def test_style_sheet_draws_every_person(tmp_path, capsys):
     with Image.open(tmp_path / "sheet.png") as page:
         assert page.size == (2 * 128 + 6, 26 + 2 * (128 + 6))
     assert capsys.readouterr().out.strip() == str(tmp_path / "sheet.png")
+
+
+def test_own_pictures_become_a_style(tmp_path, capsys):
+    load("own_pictures").main(
+        ["--people", "2", "--views", "2", "--iterations", "1", "--out", str(tmp_path / "own")]
+    )
+    assert "4 of 4 edits kept" in capsys.readouterr().out
+    assert (tmp_path / "own" / "run" / "style.safetensors").is_file()
 
 
 def test_embedded_world_draws_four_sheets(tmp_path, capsys):
