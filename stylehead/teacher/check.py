@@ -53,6 +53,7 @@ def check_teacher(paths: TeacherPaths) -> None:
         else:
             _check_folder(role, path)
     if not paths.single_file:
+        _require_folder(paths.tokenizer or paths.base / "tokenizer")
         _check_schedule(paths.base / "scheduler")
     _check_fit(paths)
     for lora in paths.loras:
@@ -105,12 +106,13 @@ def _check_single(role: str, path: Path, *, whole: bool) -> None:
         raise JobError(f"`{path}` is {what}, not {title}.")
 
 
-def _check_folder(role: str, folder: Path) -> None:
+def _require_folder(folder: Path, hint: str = "stylehead weights verify") -> None:
     if not folder.is_dir():
-        raise MissingError(
-            f"The teacher lacks the folder `{folder}`.",
-            NO_VAE if role == "vae" else "stylehead weights verify",
-        )
+        raise MissingError(f"The teacher lacks the folder `{folder}`.", hint)
+
+
+def _check_folder(role: str, folder: Path) -> None:
+    _require_folder(folder, NO_VAE if role == "vae" else "stylehead weights verify")
     require_weights(folder)
     config = read_json(folder / "config.json")
     if role == "unet":
@@ -136,8 +138,7 @@ def _check_unet(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _check_schedule(folder: Path) -> None:
-    if not folder.is_dir():
-        raise MissingError(f"The teacher lacks the folder `{folder}`.", "stylehead weights verify")
+    _require_folder(folder)
     config = read_json(folder / "scheduler_config.json")
     Schedule.from_config(config)
     unet = folder.parent / "unet" / "config.json"

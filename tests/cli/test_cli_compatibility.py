@@ -94,6 +94,11 @@ def same_arrays(now: np.ndarray, then: np.ndarray) -> bool:
     """Whether two arrays agree, likewise; pictures to one in 255."""
     if same_machine():
         return np.array_equal(now, then)
+    return close(now, then)
+
+
+def close(now: np.ndarray, then: np.ndarray) -> bool:
+    """Whether two arrays agree but for rounding; pictures to one in 255."""
     step = 1 if now.dtype == np.uint8 else CLOSE
     return np.allclose(now.astype(float), then.astype(float), rtol=CLOSE, atol=step)
 
@@ -198,7 +203,8 @@ def test_an_inverted_run_loads_and_is_found_again(
     run = kept("inverted", Path("runs/me"))
     ours, theirs = (np.load(folder / "latent.npz") for folder in (Path("runs/me"), run))
     assert sorted(ours) == sorted(theirs)
-    assert all(same_arrays(ours[name], theirs[name]) for name in theirs)
+    # The projection's perceptual loss is a sum over layers now, its weight a mean's: equal but for rounding.
+    assert all(close(ours[name], theirs[name]) for name in theirs)
     shown = measure("render", *VIEWS, "--latent", run / "latent.npz", "--out", "shown")
     assert shown.code == 0, shown
     assert same_frames("latent", Path("shown"))

@@ -158,14 +158,14 @@ def test_json_is_one_document(run: Run) -> None:
 
 
 def test_quiet_is_the_style_path_alone_and_the_same_job_again_makes_another_run(run: Run) -> None:
-    first, second = (run("stylize", *LIGHT, "-q") for _ in range(2))
+    first, second = (run("stylize", *LIGHT, "--prompt", "pixar", "-q") for _ in range(2))
     assert first.err == second.err == ""
     styles = [Path(outcome.out.rstrip("\n")) for outcome in (first, second)]
     assert styles[0] != styles[1]
     for style in styles:
         assert style.is_file()
         assert style.parts[0] == "runs"
-        assert style.parts[1].startswith("pixar-character-")
+        assert style.parts[1].startswith("pixar-")
     assert same_style(styles[0].parent, styles[1].parent)
 
 
