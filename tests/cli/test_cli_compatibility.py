@@ -184,7 +184,7 @@ def test_a_table_has_the_same_numbers(measure: Run, finished: Path) -> None:
 
 
 @pytest.fixture
-def head(tmp_path: Path, measure: Run) -> Path:
+def head(tmp_path: Path, run: Run) -> Path:
     """An aligned picture of a disc before a plain background."""
     y, x = np.mgrid[:96, :96]
     pixels = np.full((96, 96, 3), 255, np.uint8)
@@ -194,20 +194,19 @@ def head(tmp_path: Path, measure: Run) -> Path:
 
 
 def test_an_inverted_run_loads_and_is_found_again(
-    measure: Run, head: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = GridConfig(heads=2, resolution=6, yaw_step_deg=60)
     monkeypatch.setattr(invert_module, "GridConfig", lambda: grid)
-    outcome = measure(*INVERT)
+    outcome = run(*INVERT)
     assert outcome.code == 0, outcome
-    run = kept("inverted", Path("runs/me"))
-    ours, theirs = (np.load(folder / "latent.npz") for folder in (Path("runs/me"), run))
+    folder = kept("inverted", Path("runs/me"))
+    ours, theirs = (np.load(each / "latent.npz") for each in (Path("runs/me"), folder))
     assert sorted(ours) == sorted(theirs)
-    # The projection's perceptual loss is a sum over layers now, its weight a mean's: equal but for rounding.
-    assert all(close(ours[name], theirs[name]) for name in theirs)
-    shown = measure("render", *VIEWS, "--latent", run / "latent.npz", "--out", "shown")
+    assert all(same_arrays(ours[name], theirs[name]) for name in theirs)
+    shown = run("render", *VIEWS, "--latent", folder / "latent.npz", "--out", "shown")
     assert shown.code == 0, shown
     assert same_frames("latent", Path("shown"))
-    told = measure("info", run)
+    told = run("info", folder)
     assert told.code == 0, told
     assert "finished" in told.out
