@@ -20,7 +20,7 @@ EPILOG = """
 
   [cyan]stylehead bank check bank[/cyan]
 
-  [cyan]stylehead stylize --method edit --bank bank --prompt "the joker"[/cyan]
+  [cyan]stylehead stylize --bank bank --prompt "the joker"[/cyan]
 
 Or edit the pictures in bank/renders with any program, and put them into bank/edited under the same names
 (PNG, JPEG or WebP of any size; with alpha or on a plain background).

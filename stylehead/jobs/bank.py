@@ -141,7 +141,7 @@ def fill(
     rows = (("bank", folder), ("edits", sum(1 for _ in bank.all_edits())), ("views without", missing))
     hints = (
         f"stylehead bank check {folder}",
-        f'stylehead stylize --method edit --bank {folder} --prompt "{settings.prompt}"',
+        f'stylehead stylize --bank {folder} --prompt "{settings.prompt}"',
     )
     return Result((folder,), tuple((k, v if isinstance(v, Path) else str(v)) for k, v in rows),
                   {"bank": folder, "missing": missing}, hints)  # fmt: skip

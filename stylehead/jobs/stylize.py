@@ -62,7 +62,7 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     given = {**({} if arguments.config is None else read_settings(arguments.config)), **arguments.settings}
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
-    method = given.get("method", DEFAULT)
+    method = given.get("method", "edit" if "bank" in given else DEFAULT)  # no other learns from a bank
     weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
     whole = weights.vocabulary is None
     config = StylizeConfig.from_dict(profile(arguments.profile, method=method, full_scale=whole) | given)

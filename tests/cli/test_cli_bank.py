@@ -130,8 +130,10 @@ def test_a_bank_by_hand_is_made_filled_checked_and_learned_from(measure: Run) ->
     assert facts["kept"] == 4
     with Image.open(facts["sheet"]) as sheet:
         assert sheet.size[0] > 4 * 128
-    words = ("stylize", "--method", "edit", "--bank", "bank", "--prompt", "the joker")
-    assert measure(*words, "--iterations", "1", "--out", "runs/joker").code == 0
+    words = ("stylize", "--bank", "bank", "--prompt", "the joker")  # no other method learns from a bank
+    trained = measure(*words, "--iterations", "1", "--out", "runs/joker", "--json")
+    assert trained.code == 0, trained
+    assert json.loads(trained.out)["manifest"]["config"]["method"] == "edit"
 
 
 def test_pictures_of_ones_own_fill_a_bank(measure: Run) -> None:
