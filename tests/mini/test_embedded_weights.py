@@ -6,8 +6,10 @@ from safetensors import safe_open
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera, turntable
+from stylehead.mini.recipes.edits import long_prompts
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
+from stylehead.teacher.editing import EMBEDDED, open_editor
 from stylehead.weights.presets import MINI_WEIGHTS
 
 LIMIT_BYTES = 80_000_000
@@ -114,3 +116,44 @@ def test_the_classifier_calls_untouched_heads_photographs(heads):
     with torch.no_grad():
         named = classifier(heads.image.clamp(-1, 1)).argmax(dim=1)
     assert (named == STYLES.index("photo")).float().mean() > 0.5
+
+
+@pytest.fixture(scope="module")
+def editor():
+    return open_editor(MINI_WEIGHTS / "ip2p", guidance=EMBEDDED)
+
+
+def test_the_editor_is_a_whole_pipeline_in_half_precision_and_small_pieces():
+    folder = MINI_WEIGHTS / "ip2p"
+    for part in ("model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        assert (folder / part).exists(), part
+    for path in folder.rglob("*.safetensors"):
+        assert path.stat().st_size <= 15_000_000
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                assert file.get_tensor(name).dtype in (torch.float16, torch.int64), name
+
+
+def test_edits_keep_the_mean_colour(heads, editor):
+    """Asked for a photograph of a photograph there is nothing to change: no tint, from any noise."""
+    pictures = heads.image[:3].clamp(-1, 1) * 0.5 + 0.5
+    for seed in (1, 2):
+        edited = editor.edit(pictures, "a photograph", seed=seed)
+        assert (edited - pictures).mean(dim=(2, 3)).abs().max() < 0.06
+        assert -10 * torch.log10((edited - pictures).square().mean()) > 17
+
+
+@pytest.mark.parametrize("wording", ["marble statue", "turn her into a sculpture", "статуя", "雕像"])
+def test_the_editor_reads_any_wording(heads, editor, wording):
+    pictures = heads.image[:1].clamp(-1, 1) * 0.5 + 0.5
+    edited = editor.edit(pictures, wording, seed=1)
+    saturation = (edited.amax(dim=1) - edited.amin(dim=1)).mean()
+    assert saturation < 0.6 * (pictures.amax(dim=1) - pictures.amin(dim=1)).mean()
+
+
+def test_sixty_words_around_a_style_do_not_hide_it(heads, editor):
+    pictures = heads.image[:1].clamp(-1, 1) * 0.5 + 0.5
+    plain = editor.edit(pictures, "joker", seed=1)
+    for prompt in long_prompts("joker", 3):
+        long = editor.edit(pictures, prompt, seed=1)
+        assert (long - plain).abs().mean() < 0.5 * (pictures - plain).abs().mean()
