@@ -29,7 +29,7 @@ from stylehead.jobs.evaluate import Evaluated
 from stylehead.jobs.failures import explain
 from stylehead.jobs.projecting import InvertRun
 from stylehead.jobs.render import Rendered
-from stylehead.jobs.report import NONE, Progress, Values
+from stylehead.jobs.report import NONE, ProgressView, Values
 from stylehead.jobs.training import StylizeRun
 from stylehead.methods.config import ProfileName, StylizeConfig
 from stylehead.methods.registry import BUILT_IN, DEFAULT, settings_class
@@ -68,7 +68,7 @@ class Step:
 OnStep = Callable[[Step], object]
 
 
-class _Steps(Progress):
+class _Steps(ProgressView):
     """Calls back at every step."""
 
     def __init__(self, call: OnStep, *, total: int, label: str, unit: str) -> None:
@@ -90,10 +90,10 @@ class _Caller:
     def warn(self, text: str) -> None:
         warnings.warn(text, stacklevel=2)
 
-    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> ProgressView:
         del done
         return (
-            Progress()
+            ProgressView()
             if self._on_step is None
             else _Steps(self._on_step, total=total, label=label, unit=unit)
         )

@@ -22,7 +22,7 @@ from stylehead.cli.terminal import knows_unicode
 from stylehead.errors import UsageError
 from stylehead.files import check_current_folder, json_text
 from stylehead.jobs.failures import Failure, explain
-from stylehead.jobs.report import Progress, Result
+from stylehead.jobs.report import ProgressView, Result
 from stylehead.jobs.signals import polite
 
 Mode = Literal["human", "json", "quiet"]
@@ -63,7 +63,7 @@ class Output:
         """Say what may not be what the user expects."""
         self.stderr.print(Text("warning: ", "bold yellow"), Text(text), sep="")
 
-    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> ProgressView:
         """Follow `total` steps; see `Report`."""
         from stylehead.cli.progress import reporter
 

@@ -8,14 +8,14 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from stylehead.cli.output import Output
-from stylehead.jobs.report import NONE, Progress, Values
+from stylehead.jobs.report import NONE, ProgressView, Values
 from stylehead.units import format_duration
 
 PLAIN_SECONDS = 10.0
 """Time between two plain lines: a log that stays silent longer looks hung."""
 
 
-class Meter:
+class Pace:
     """Counts steps and estimates what is left from the pace of this session.
 
     Args:
@@ -52,7 +52,7 @@ class Meter:
         return format_duration(pace * (self.total - self.step))
 
 
-class PlainReporter(Progress):
+class PlainReporter(ProgressView):
     """One line every few seconds, for logs and pipes.
 
     Args:
@@ -65,7 +65,7 @@ class PlainReporter(Progress):
     def __init__(
         self,
         output: Output,
-        meter: Meter,
+        meter: Pace,
         *,
         seconds: float = PLAIN_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -85,10 +85,10 @@ class PlainReporter(Progress):
         self._output.note(plain_line(self._meter, values=values, preview=preview))
 
 
-class TerminalReporter(Progress):
+class TerminalReporter(ProgressView):
     """A progress bar with the loss, the time left and the newest preview."""
 
-    def __init__(self, output: Output, meter: Meter, *, label: str) -> None:
+    def __init__(self, output: Output, meter: Pace, *, label: str) -> None:
         self._meter = meter
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -112,17 +112,19 @@ class TerminalReporter(Progress):
         self._bar.stop()
 
 
-def reporter(output: Output, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+def reporter(
+    output: Output, *, total: int, done: int = 0, label: str = "", unit: str = "step"
+) -> ProgressView:
     """Choose how to show progress: nothing when quiet, a bar on a terminal, else plain lines."""
-    meter = Meter(total, done=done, unit=unit)
+    meter = Pace(total, done=done, unit=unit)
     if output.mode == "quiet":
-        return Progress()
+        return ProgressView()
     if output.stderr.is_terminal and not output.stderr.is_dumb_terminal:
         return TerminalReporter(output, meter, label=label)
     return PlainReporter(output, meter)
 
 
-def plain_line(meter: Meter, *, values: Values = NONE, preview: Path | None = None) -> str:
+def plain_line(meter: Pace, *, values: Values = NONE, preview: Path | None = None) -> str:
     """Say where a job is: "step 250/10000  2.5%  loss 0.412  eta 38m  preview previews/x.jpg"."""
     share = f"{100 * meter.step / meter.total:.1f}%"
     return "  ".join(
@@ -130,7 +132,7 @@ def plain_line(meter: Meter, *, values: Values = NONE, preview: Path | None = No
     )
 
 
-def _facts(meter: Meter, *, values: Values, preview: Path | None) -> list[str]:
+def _facts(meter: Pace, *, values: Values, preview: Path | None) -> list[str]:
     facts = [f"{name} {value:.3g}" for name, value in values.items()]
     facts.append(f"eta {meter.eta()}")
     return facts if preview is None else [*facts, f"preview {preview}"]

@@ -22,7 +22,7 @@ from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.experiments import STYLE_FILE, FoundRun, Wanted
-from stylehead.jobs.report import Progress, Report
+from stylehead.jobs.report import ProgressView, Report
 from stylehead.methods.config import StylizeConfig
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
 from stylehead.perception.roles import Encoders
@@ -84,7 +84,7 @@ class RowSource:
         return cls(label, folder.method, folder.prompt, folder=folder, facts={"path": folder.path})
 
 
-class Measured(NamedTuple):
+class MeasuredTable(NamedTuple):
     """The table, and the pictures of its rows by number, where they were kept."""
 
     table: Table
@@ -166,7 +166,9 @@ def style_of(prompt: str, weights: Preset) -> str:
     return prompt.strip().lower()
 
 
-def measure_table(setting: Setting, sources: Sequence[RowSource], report: Report, *, keep: bool) -> Measured:
+def measure_table(
+    setting: Setting, sources: Sequence[RowSource], report: Report, *, keep: bool
+) -> MeasuredTable:
     """Render and measure all rows.
 
     Args:
@@ -182,13 +184,13 @@ def measure_table(setting: Setting, sources: Sequence[RowSource], report: Report
         untouched = setting.encoded(builder.render(setting.generator))
         for style, group in _by_style(setting, sources):
             builder.add_style(style, group, untouched)
-    return Measured(Table(builder.rows, setting.facts()), builder.pictures)
+    return MeasuredTable(Table(builder.rows, setting.facts()), builder.pictures)
 
 
 class _Builder:
     """Collects rows; counts rendered heads for the progress."""
 
-    def __init__(self, setting: Setting, shown: Progress, *, keep: bool) -> None:
+    def __init__(self, setting: Setting, shown: ProgressView, *, keep: bool) -> None:
         self.setting, self.rows, self.pictures = setting, list[Row](), dict[int, Portraits]()
         self._shown, self._keep, self._heads = shown, keep, 0
         self._latents = setting.latents()

@@ -38,7 +38,7 @@ from stylehead.jobs.cropping import HeadCrop
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.heads import latent_head
 from stylehead.jobs.job import followed, named, style_header
-from stylehead.jobs.report import Progress, Report
+from stylehead.jobs.report import ProgressView, Report
 from stylehead.jobs.signals import StopRequest
 from stylehead.runs import RunDirectory
 from stylehead.weights import presets
@@ -251,7 +251,7 @@ class Inversion:
             )
 
     def _after(
-        self, shown: Progress, name: str, step: int, terms: dict[str, float], image: torch.Tensor
+        self, shown: ProgressView, name: str, step: int, terms: dict[str, float], image: torch.Tensor
     ) -> None:
         """Log a step, show it, and draw a preview now and then."""
         loss = sum(terms.values())

@@ -27,7 +27,7 @@ from stylehead.jobs import environment
 from stylehead.jobs.arguments import RenderArguments
 from stylehead.jobs.checks import check_mesh, check_render, chosen_seeds, latent_files, parse_formats
 from stylehead.jobs.heads import NamedHead, StyleChoice, latent_heads, load_styles, seed_heads
-from stylehead.jobs.report import Progress, Report
+from stylehead.jobs.report import ProgressView, Report
 from stylehead.runs import slugify
 from stylehead.weights.presets import resolve_preset
 
@@ -112,7 +112,7 @@ class _Studio:
             frames = self._pass(shown, len(self._heads) if compare else 0)
         return [Film(*item) for item in zip(self._heads, frames, sources, strict=True)]
 
-    def _pass(self, shown: Progress, first: int) -> list[Pixels]:
+    def _pass(self, shown: ProgressView, first: int) -> list[Pixels]:
         """Render every head once around; `first` counts the heads before, for the progress."""
         before = first * len(self._yaws_deg)
         frames = []
@@ -307,7 +307,7 @@ class RenderFolder(NamedTuple):
     mesh: Path | None
 
 
-def _show(shown: Progress, before: int, count: int) -> None:
+def _show(shown: ProgressView, before: int, count: int) -> None:
     shown.update(before + count)
 
 

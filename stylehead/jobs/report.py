@@ -24,7 +24,7 @@ class Result:
     """Commands worth typing next."""
 
 
-class Progress:
+class ProgressView:
     """Follows the steps of a job; use it as a context manager. This one shows nothing."""
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class Report(Protocol):
     def warn(self, text: str) -> None:
         """Say what may not be what the user expects."""
 
-    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> ProgressView:
         """Start to follow `total` steps, of which an earlier session did `done`.
 
         Args:
@@ -81,7 +81,7 @@ class Silent:
     def warn(self, text: str) -> None:
         """Say nothing."""
 
-    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> Progress:
+    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> ProgressView:
         """Follow nothing."""
         del total, done, label, unit
-        return Progress()
+        return ProgressView()

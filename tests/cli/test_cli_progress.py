@@ -9,13 +9,13 @@ from rich.console import Console
 
 from stylehead.cli.output import Output
 from stylehead.cli.progress import (
-    Meter,
+    Pace,
     PlainReporter,
     TerminalReporter,
     plain_line,
     reporter,
 )
-from stylehead.jobs.report import Progress
+from stylehead.jobs.report import ProgressView
 from stylehead.units import format_bytes, format_duration
 
 
@@ -31,7 +31,7 @@ class Clock:
 
 def test_a_plain_line_has_all_the_facts() -> None:
     clock = Clock()
-    meter = Meter(10_000, clock=clock)
+    meter = Pace(10_000, clock=clock)
     clock.now += 60
     meter.advance(250)
     line = plain_line(meter, values={"loss": 0.4123}, preview=Path("previews/step_000250.jpg"))
@@ -39,12 +39,12 @@ def test_a_plain_line_has_all_the_facts() -> None:
 
 
 def test_the_first_line_has_no_estimate() -> None:
-    assert plain_line(Meter(10)) == "step 0/10  0.0%  eta ?"
+    assert plain_line(Pace(10)) == "step 0/10  0.0%  eta ?"
 
 
 def test_a_resumed_job_estimates_from_its_own_pace() -> None:
     clock = Clock()
-    meter = Meter(100, done=90, clock=clock)
+    meter = Pace(100, done=90, clock=clock)
     clock.now += 10
     meter.advance(95)
     assert meter.eta() == "10s"
@@ -52,7 +52,7 @@ def test_a_resumed_job_estimates_from_its_own_pace() -> None:
 
 def test_lines_come_now_and_then_but_always_first_and_last(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    shown = PlainReporter(Output(), Meter(100, clock=clock), seconds=10, clock=clock)
+    shown = PlainReporter(Output(), Pace(100, clock=clock), seconds=10, clock=clock)
     with shown:
         for step in range(1, 101):
             clock.now += 1
@@ -66,7 +66,7 @@ def test_lines_come_now_and_then_but_always_first_and_last(capsys: pytest.Captur
 def test_the_reporter_fits_the_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert type(reporter(Output("quiet"), total=3)) is Progress
+    assert type(reporter(Output("quiet"), total=3)) is ProgressView
     assert type(reporter(Output("human"), total=3)) is PlainReporter
     assert type(reporter(Output("json"), total=3)) is PlainReporter
     monkeypatch.setattr(Console, "is_terminal", property(lambda self: True))
