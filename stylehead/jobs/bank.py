@@ -20,7 +20,7 @@ from stylehead.bank import (
 from stylehead.bank.create import check_vacant, sitters_from_seeds
 from stylehead.bank.fill import missing_views
 from stylehead.bank.review import CheckedEdit
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import JobError
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.stills import save_image
 from stylehead.generator import PanoHead
@@ -241,7 +241,4 @@ def settings_of(prompt: str, **changes: object) -> EditSettings:
         UsageError: A value is out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
-    settings = EditSettings.from_dict({"prompt": prompt, "method": "edit", **given})
-    if not isinstance(settings, EditSettings):
-        raise UsageError("These are no settings of an edit.")
-    return settings
+    return EditSettings.from_dict({"prompt": prompt, **given})

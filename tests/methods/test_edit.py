@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.generator import PanoHead, load_style, save_style
 from stylehead.geometry import camera_from_angles, conditioning_camera
@@ -19,7 +20,6 @@ from stylehead.methods.config import StylizeConfig
 from stylehead.methods.edit import Edit, EditSettings, learn_positions, view_weights
 from stylehead.methods.edits import EditedViews
 from stylehead.methods.losses import detail_loss
-from stylehead.runs import pack_state, unpack_state
 
 YAWS = (0.0, 0.6, math.pi)
 
