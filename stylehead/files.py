@@ -159,7 +159,7 @@ def check_parents(path: Path) -> None:
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()  # a name that is too long says so
-    for folder in path.absolute().parents:
+    for folder in path.parents:
         if folder.exists():
             if not folder.is_dir():
                 raise UsageError(f"{folder} is a file, so {path} cannot be made.", "choose another path")

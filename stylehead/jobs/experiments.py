@@ -208,6 +208,8 @@ def _look_at(path: Path, generator: str) -> FoundRun | Skipped:
         config = StylizeConfig.from_dict(manifest.get("config", {}))
     except StyleheadError as error:
         return Skipped(path, error.message)
+    except OSError as error:  # one run that may not be read must not cost the others
+        return Skipped(path, f"it cannot be read ({error.strerror})")
     if manifest.get("outcome") != "finished":
         return Skipped(path, f"it is not finished: stylehead stylize --resume {quoted(path)}")
     if not (path / STYLE_FILE).is_file():

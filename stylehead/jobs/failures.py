@@ -32,11 +32,11 @@ MEMORY_HINT = "add --memory 8 or --no-grid, or use a smaller --batch"
 _DEBUG_HINT = "set STYLEHEAD_DEBUG=1 and run it again to see where"
 
 _SYSTEM = {
-    errno.ENOSPC: ("The disk is full: could not write {path}.", "free some space, or choose another --out"),
+    errno.ENOSPC: ("The disk is full: could not write {path}.", "free some space, or write to another disk"),
     errno.EDQUOT: ("Your disk quota is used up: could not write {path}.", "free some space"),
-    errno.EACCES: ("No permission to use {path}.", "choose another --out, or change the permissions"),
-    errno.EPERM: ("No permission to use {path}.", "choose another --out, or change the permissions"),
-    errno.EROFS: ("{path} is on a read-only disk.", "choose another --out"),
+    errno.EACCES: ("No permission to use {path}.", "change the permissions, or choose another place"),
+    errno.EPERM: ("No permission to use {path}.", "change the permissions, or choose another place"),
+    errno.EROFS: ("{path} is on a read-only disk.", "choose another place"),
     errno.ENOENT: ("There is no file {path}.", None),
     errno.ENOTDIR: ("A part of {path} is a file, not a folder.", "choose another path"),
     errno.EISDIR: ("{path} is a folder, not a file.", None),

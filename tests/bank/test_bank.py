@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import file_events
 import numpy as np
 import pytest
 import torch
@@ -26,6 +27,7 @@ from stylehead.bank.create import sitters_from_seeds, view_angles
 from stylehead.bank.fill import locked, missing_views
 from stylehead.bank.review import OWN
 from stylehead.errors import JobError, MissingError, StyleheadError, UsageError
+from stylehead.folders import hold
 from stylehead.generator import PanoHead
 from stylehead.images import to_pixels
 from stylehead.inversion.latents import save_latent
@@ -402,3 +404,45 @@ def test_a_manifest_reads_back_as_it_was_written(bank: Bank) -> None:
     manifest = dataclasses.replace(bank.manifest, prompt="Füchsin")
     manifest.write(bank.folder)
     assert Bank.open(bank.folder).manifest == manifest
+
+
+@pytest.mark.parametrize("kind", ["full disk", pytest.param("interrupt", marks=pytest.mark.slow)])
+def test_a_failure_at_any_file_event_of_a_filling_costs_nothing(
+    bank: Bank, made: Bank, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_events, "_fsync", lambda descriptor: None)
+    shutil.copytree(made.folder, tmp_path / "straight")
+
+    def fill() -> Bank:
+        return fill_bank(Bank.open(bank.folder), Inverter(), Filling("x"))
+
+    straight = fill_bank(Bank.open(tmp_path / "straight"), Inverter(), Filling("x"))
+    events = file_events.count_events(fill, bank.folder)
+    for number in range(1, events + 1, 3):
+        shutil.rmtree(bank.folder)
+        shutil.copytree(made.folder, bank.folder)
+        file_events.fails_at(number, kind, fill, bank.folder)
+        again = fill()
+        assert tree(bank.folder) == tree(straight.folder)
+        assert all(again.record_of(path) for _, path in again.all_edits())
+
+
+def test_a_failure_at_any_file_event_of_a_making_leaves_nothing(
+    generator: PanoHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_events, "_fsync", lambda descriptor: None)
+    people = sitters_from_seeds(generator, 1, seed=0, psi=1.0)
+
+    def make(name: str) -> Bank:
+        return create_bank(tmp_path / "banks" / name, generator, people, views=1)
+
+    (tmp_path / "banks").mkdir()
+    events = file_events.count_events(lambda: make("whole"), tmp_path / "banks")
+    for number in range(1, events + 1):
+        if file_events.fails_at(number, "full disk", lambda: make("other"), tmp_path / "banks"):
+            with hold(tmp_path / "banks" / "other"):
+                pass  # finishes what was committed
+            if not (tmp_path / "banks" / "other" / MANIFEST).exists():
+                make("other")
+        assert tree(tmp_path / "banks" / "other") == tree(tmp_path / "banks" / "whole")
+        shutil.rmtree(tmp_path / "banks" / "other")

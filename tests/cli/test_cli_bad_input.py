@@ -93,7 +93,7 @@ STYLIZE: dict[str, tuple[tuple[str, ...], int]] = {
     "contradicting score": ((*PIXAR, "--method", "sds", "--score", "paper"), 2),
     "few ddim steps": ((*PIXAR, "--ddim-steps", "20"), 2),
     "perceptual without network": ((*PIXAR, "--perceptual-weight", "0.1"), 3),
-    "no checkpoints": ((*PIXAR, "--keep-checkpoints", "0"), 2),
+    "no checkpoints": ((*PIXAR, "--keep-checkpoints", "-1"), 2),
     "out is a file": ((*PIXAR, "--out", "file.txt"), 2),
     "out below a file": ((*PIXAR, "--out", "file.txt/run"), 2),
     "out holds other things": ((*PIXAR, "--out", "photos"), 2),
@@ -276,7 +276,7 @@ def test_a_full_disk_under_render_leaves_nothing(
     outcome = run("render", "--yaw-steps", "4")
     assert outcome.code == 1
     assert "error: The disk is full: could not write" in outcome.err
-    assert [path.name for path in tmp_path.rglob("*")] == ["renders"]
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_full_disk_under_stylize_keeps_what_is_whole(
