@@ -88,7 +88,7 @@ def teacher_sheet(teacher: Teacher, seed: int, *, steps: int) -> Pixels:
     for style in PROMPTED_STYLES:
         painted = teacher.sample(
             PROMPTS[style], condition=condition, count=len(photo), steps=steps,
-            generator=torch.Generator().manual_seed(0),
+            rng=torch.Generator().manual_seed(0),
         )  # fmt: skip
         rows.append(SheetRow(PROMPTS[style], to_pixels(painted)))
     return contact_sheet(rows, headings=[f"{yaw}°" for yaw in TEACHER_YAWS_DEG])

@@ -141,7 +141,7 @@ def random_cameras(
     *,
     yaw_range_rad: float | tuple[float, float],
     pitch_range_rad: float | tuple[float, float] = 0.0,
-    generator: torch.Generator | None = None,
+    rng: torch.Generator | None = None,
     device: torch.device | None = None,
 ) -> Tensor:
     """Draw labels [n,25] with yaw and pitch uniform in their ranges.
@@ -150,11 +150,11 @@ def random_cameras(
         n: How many cameras.
         yaw_range_rad: (low, high), or one number r for (-r, r).
         pitch_range_rad: The same for the pitch.
-        generator: Source of randomness.
+        rng: Source of randomness.
         device: Where the angles are drawn; by default the generator's own.
     """
-    device = generator.device if device is None and generator is not None else device
-    unit = torch.rand(2, n, generator=generator, device=device)
+    device = rng.device if device is None and rng is not None else device
+    unit = torch.rand(2, n, generator=rng, device=device)
     angles = []
     for row, limits in zip(unit, (yaw_range_rad, pitch_range_rad), strict=True):
         low, high = limits if isinstance(limits, tuple) else (-limits, limits)

@@ -124,7 +124,7 @@ def test_random_cameras_stay_in_range_and_repeat():
             50,
             yaw_range_rad=(0.5, 1.0),
             pitch_range_rad=0.2,
-            generator=torch.Generator().manual_seed(seed),
+            rng=torch.Generator().manual_seed(seed),
         )
 
     labels = draw(3)

@@ -46,7 +46,7 @@ def teacher_pictures(
     for chunk in untouched.images.flatten(0, 1).split(batch):
         image = resize(bytes_to_pm1(chunk).to(teacher.device), size)
         condition = ControlCondition("canny", canny_condition(image))
-        sample = teacher.sample(prompt, condition=condition, count=len(chunk), steps=steps, generator=rng)
+        sample = teacher.sample(prompt, condition=condition, count=len(chunk), steps=steps, rng=rng)
         painted.append(torch.from_numpy(to_pixels(sample)).permute(0, 3, 1, 2))
         count += len(chunk)
         done(count)

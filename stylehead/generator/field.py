@@ -22,14 +22,14 @@ class HeadField:
         decoder: Reads them, as :class:`~stylehead.generator.decoder.Decoder` does.
         box_warp: Edge of their cube in world units.
         density_noise: Standard deviation of noise on the density logits.
-        generator: Source of that noise.
+        rng: Source of that noise.
     """
 
     grid: TriGrid
     decoder: Callable[[Tensor], tuple[Tensor, Tensor]]
     box_warp: float
     density_noise: float = 0.0
-    generator: torch.Generator | None = None
+    rng: torch.Generator | None = None
 
     def __call__(self, points: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
         """Answer the renderer.
@@ -47,7 +47,7 @@ class HeadField:
         else:
             density, features = self._where(kept.reshape(per_identity.shape[:2]), per_identity)
         if self.density_noise > 0:
-            noise = torch.empty_like(density).normal_(generator=self.generator)
+            noise = torch.empty_like(density).normal_(generator=self.rng)
             density = density + noise * self.density_noise
         return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
 

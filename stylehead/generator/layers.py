@@ -67,7 +67,7 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("resample_filter", resample_filter())
 
     def forward(
-        self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode, generator: torch.Generator | None = None
+        self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode, rng: torch.Generator | None = None
     ) -> Tensor:
         """Map [B,I,H,W] and styles w [K,w_dim] (B a multiple of K) to [B,O,resolution,resolution]."""
         # lrelu(a) sqrt 2 == lrelu(a sqrt 2): the gain goes into the small tensors before the activation.
@@ -77,7 +77,7 @@ class SynthesisLayer(nn.Module):
             noise = self.noise_const
             if noise_mode == "random":
                 shape = (x.shape[0], 1, self.resolution, self.resolution)
-                noise = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+                noise = torch.randn(shape, generator=rng, device=x.device, dtype=x.dtype)
             x = x.add_(noise * (self.noise_strength * LRELU_GAIN))
         x = functional.leaky_relu_(x, LRELU_SLOPE)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
@@ -146,7 +146,7 @@ class SynthesisBlock(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Grow features x and image img, both None in the first block, by this block.
 
@@ -155,13 +155,13 @@ class SynthesisBlock(nn.Module):
             img: Image so far [B,img_channels,H,W].
             ws: Style vectors [K,num_conv + 1,w_dim], B a multiple of K.
             noise_mode: Noise of the convolutions.
-            generator: Source of random noise.
+            rng: Source of random noise.
         """
         if x is None:
             x = self.const[None].expand(ws.shape[0], -1, -1, -1)
         else:
-            x = self.conv0(x, ws[:, 0], noise_mode=noise_mode, generator=generator)
-        x = self.conv1(x, ws[:, -2], noise_mode=noise_mode, generator=generator)
+            x = self.conv0(x, ws[:, 0], noise_mode=noise_mode, rng=rng)
+        x = self.conv1(x, ws[:, -2], noise_mode=noise_mode, rng=rng)
         rgb = self.torgb(x, ws[:, -1])
         if img is None:
             return x, rgb

@@ -128,7 +128,7 @@ class PanoHead(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode = "const",
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         recompute: bool = False,
     ) -> Tensor:
         """Compute the tri-grid of K identities, once for all their views.
@@ -136,7 +136,7 @@ class PanoHead(nn.Module):
         Args:
             ws: [K,num_ws,w_dim].
             noise_mode: Noise of the backbone.
-            generator: Source of random noise.
+            rng: Source of random noise.
             recompute: Run the blocks again in the backward pass: the same gradients in less memory.
 
         Returns:
@@ -145,7 +145,7 @@ class PanoHead(nn.Module):
         if ws.shape[1] < self.num_ws:
             raise UsageError(f"The generator takes {self.num_ws} style vectors, not {ws.shape[1]}.")
         ws = self.edited(ws)
-        return self.backbone.synthesis(ws, noise_mode=noise_mode, generator=generator, recompute=recompute)
+        return self.backbone.synthesis(ws, noise_mode=noise_mode, rng=rng, recompute=recompute)
 
     def edited(self, ws: Tensor) -> Tensor:
         """Move style vectors [K,num_ws,w_dim] as the applied styles that move heads say; others say nothing.
@@ -169,7 +169,7 @@ class PanoHead(nn.Module):
         background: Background = False,
         noise_mode: NoiseMode = "const",
         deterministic: bool = True,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         options: RenderOptions | None = None,
     ) -> RenderOutput:
         """Render K identities under B = K V cameras, V views each, identity by identity.
@@ -182,7 +182,7 @@ class PanoHead(nn.Module):
                 picture on white; False adds nothing.
             noise_mode: Noise of the background network.
             deterministic: No jitter and evenly spread importance samples; otherwise random depths.
-            generator: Source of randomness, on the planes' device.
+            rng: Source of randomness, on the planes' device.
             options: Further switches.
         """
         options = options or RenderOptions()
@@ -193,7 +193,7 @@ class PanoHead(nn.Module):
             background=background,
             noise_mode=noise_mode,
             deterministic=deterministic,
-            generator=generator,
+            rng=rng,
             options=options,
         )
         image = self.superresolution(
@@ -201,7 +201,7 @@ class PanoHead(nn.Module):
             raw.features,
             self.edited(ws),
             noise_mode=self.config.rendering.superresolution_noise_mode,
-            generator=generator,
+            rng=rng,
             one_view=options.one_view,
         )
         mask = raw.weight_sum if options.raw_mask else raw.weight_sum * 1.002 - 0.001
@@ -216,7 +216,7 @@ class PanoHead(nn.Module):
         background: Background = False,
         noise_mode: NoiseMode = "const",
         deterministic: bool = True,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         options: RenderOptions | None = None,
     ) -> RawOutput:
         """Render without super-resolution; arguments as in :meth:`render`."""
@@ -228,7 +228,7 @@ class PanoHead(nn.Module):
         rays = camera_rays(camera_label, resolution)
         density_noise = 0.0 if deterministic else rendering.density_noise
         march: dict[str, Any] = {
-            "draws": options.draws or DepthDraws.make(rays, rendering, deterministic, generator),
+            "draws": options.draws or DepthDraws.make(rays, rendering, deterministic, rng),
             "edits": options.edits,
             "empty_depth": options.empty_depth,
         }
@@ -237,14 +237,14 @@ class PanoHead(nn.Module):
             fields = [self._field(grid.identity(k)) for k in range(len(grid.planes)) for _ in range(views)]
             marched = render_rays_one_by_one(fields, rays, rendering, **march)
         else:
-            field = self._field(grid, density_noise, generator)
+            field = self._field(grid, density_noise, rng)
             marched = render_rays(field, rays, rendering, **march)
         features, depth, weight_sum = as_images(marched, resolution)
         if rendering.decoder_activation == "sigmoid":
             features = features * 2 - 1
         if background is True:
             ws_background = ws if options.ws_background is None else options.ws_background
-            behind = self._background(ws_background, resolution, noise_mode, generator)
+            behind = self._background(ws_background, resolution, noise_mode, rng)
             behind = behind.repeat_interleave(features.shape[0] // behind.shape[0], dim=0)
             features = features + (1 - weight_sum) * behind
         image_raw = self.torgb(features, ws[:, -1]) if rendering.use_torgb_raw else features[:, :3]
@@ -260,18 +260,18 @@ class PanoHead(nn.Module):
         background: Background = False,
         noise_mode: NoiseMode = "const",
         deterministic: bool = True,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         options: RenderOptions | None = None,
     ) -> RenderOutput:
         """Compute the tri-grid and render it: :meth:`planes` and :meth:`render` in one."""
         return self.render(
-            self.planes(ws, noise_mode=noise_mode, generator=generator),
+            self.planes(ws, noise_mode=noise_mode, rng=rng),
             ws,
             camera_label,
             background=background,
             noise_mode=noise_mode,
             deterministic=deterministic,
-            generator=generator,
+            rng=rng,
             options=options,
         )
 
@@ -285,7 +285,7 @@ class PanoHead(nn.Module):
         background: Background | None = None,
         noise_mode: NoiseMode = "const",
         deterministic: bool = True,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
     ) -> RenderOutput:
         """Make one picture of each z, through the learned camera offset.
 
@@ -297,7 +297,7 @@ class PanoHead(nn.Module):
             background: See :meth:`render`; None means True when the network has a background.
             noise_mode: Noise of backbone and background.
             deterministic: See :meth:`render`.
-            generator: Source of randomness.
+            rng: Source of randomness.
         """
         truncation: dict[str, Any] = {
             "truncation_psi": truncation_psi,
@@ -309,7 +309,7 @@ class PanoHead(nn.Module):
             background=self.config.rendering.use_background if background is None else background,
             noise_mode=noise_mode,
             deterministic=deterministic,
-            generator=generator,
+            rng=rng,
         )
 
     def sample_points(self, planes: Tensor | TriGrid, points: Tensor) -> PointSamples:
@@ -367,19 +367,19 @@ class PanoHead(nn.Module):
         return camera_label * self.config.rendering.c_scale
 
     def _field(
-        self, grid: TriGrid, density_noise: float = 0.0, generator: torch.Generator | None = None
+        self, grid: TriGrid, density_noise: float = 0.0, rng: torch.Generator | None = None
     ) -> HeadField:
-        return HeadField(grid, self.decoder, self.config.rendering.box_warp, density_noise, generator)
+        return HeadField(grid, self.decoder, self.config.rendering.box_warp, density_noise, rng)
 
     def _background(
-        self, ws: Tensor, resolution: int, noise_mode: NoiseMode, generator: torch.Generator | None
+        self, ws: Tensor, resolution: int, noise_mode: NoiseMode, rng: torch.Generator | None
     ) -> Tensor:
         if not self.config.rendering.use_background:
             raise UsageError("This generator has no background network; render without a background.")
         missing = self.config.num_ws_background - ws.shape[1]
         if missing > 0:
             ws = torch.cat([ws, ws[:, -1:].expand(-1, missing, -1)], dim=1)
-        image = self.bcg_synthesis(ws, noise_mode=noise_mode, generator=generator)
+        image = self.bcg_synthesis(ws, noise_mode=noise_mode, rng=rng)
         return resize(image, resolution, antialias=self.config.rendering.sr_antialias)
 
 

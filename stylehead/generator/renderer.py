@@ -67,7 +67,7 @@ class DepthDraws:
         rays: Rays,
         config: RenderingConfig,
         deterministic: bool = True,
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
     ) -> "DepthDraws":
         """Draw uniformly from a generator on the rays' device; deterministic: no jitter, even spread."""
         shape, like = rays.origins.shape[:2], rays.origins
@@ -75,8 +75,8 @@ class DepthDraws:
             count = config.depth_resolution_importance
             even = torch.linspace(0, 1, count, dtype=like.dtype, device=like.device)
             return cls(like.new_zeros(()).expand(*shape, config.depth_resolution), even.expand(*shape, count))
-        coarse = like.new_empty(*shape, config.depth_resolution).uniform_(generator=generator)
-        fine = like.new_empty(*shape, config.depth_resolution_importance).uniform_(generator=generator)
+        coarse = like.new_empty(*shape, config.depth_resolution).uniform_(generator=rng)
+        fine = like.new_empty(*shape, config.depth_resolution_importance).uniform_(generator=rng)
         return cls(coarse, fine)
 
 

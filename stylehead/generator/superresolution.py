@@ -49,7 +49,7 @@ class SuperResolution(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode = "none",
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         one_view: bool = False,
     ) -> Tensor:
         """Map a raw picture [B,3,R,R] and features [B,32,R,R] to [B,3,output,output].
@@ -59,11 +59,11 @@ class SuperResolution(nn.Module):
             features: What was rendered, background included.
             ws: Style vectors [K,num_ws,w_dim], B a multiple of K; only the last of each row is used.
             noise_mode: Noise of the convolutions.
-            generator: Source of random noise.
+            rng: Source of random noise.
             one_view: One picture at a time (with random noise: all at once), and again in the backward pass.
         """
         if not one_view:
-            return self._upscale(rgb, features, ws, noise_mode=noise_mode, generator=generator)
+            return self._upscale(rgb, features, ws, noise_mode=noise_mode, rng=rng)
         pieces = 1 if noise_mode == "random" else len(rgb)
         views = len(rgb) // len(ws)
         parts = []
@@ -71,10 +71,8 @@ class SuperResolution(nn.Module):
             zip(rgb.chunk(pieces), features.chunk(pieces), strict=True)
         ):
             own = ws if pieces == 1 else ws[index // views : index // views + 1]
-            run = functools.partial(
-                self._upscale, one_rgb, one_features, own, noise_mode=noise_mode, generator=generator
-            )
-            parts.append(recomputed(run, generator=generator))
+            run = functools.partial(self._upscale, one_rgb, one_features, own, noise_mode=noise_mode, rng=rng)
+            parts.append(recomputed(run, rng=rng))
         return torch.cat(parts)
 
     def _upscale(
@@ -84,13 +82,13 @@ class SuperResolution(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode,
-        generator: torch.Generator | None,
+        rng: torch.Generator | None,
     ) -> Tensor:
         size = self.config.input_resolution
         if rgb.shape[-1] < size or (rgb.shape[-1] > size and self.config.kind != "4X"):
             rgb = resize(rgb, size, antialias=self.antialias)
             features = resize(features, size, antialias=self.antialias)
-        return self.upscale(rgb, features, ws, noise_mode=noise_mode, generator=generator)
+        return self.upscale(rgb, features, ws, noise_mode=noise_mode, rng=rng)
 
     def upscale(
         self,
@@ -99,9 +97,9 @@ class SuperResolution(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode = "none",
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
     ) -> Tensor:
         """The two blocks alone, at whatever size comes in: arguments as in :meth:`forward`."""
         last = ws[:, -1:].expand(-1, 3, -1)
-        x, rgb = self.block0(features, rgb, last, noise_mode=noise_mode, generator=generator)
-        return self.block1(x, rgb, last, noise_mode=noise_mode, generator=generator)[1]
+        x, rgb = self.block0(features, rgb, last, noise_mode=noise_mode, rng=rng)
+        return self.block1(x, rgb, last, noise_mode=noise_mode, rng=rng)[1]

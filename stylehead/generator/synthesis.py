@@ -47,7 +47,7 @@ class SynthesisNetwork(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode = "const",
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         recompute: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Run block by block, yielding features and image of each resolution."""
@@ -58,11 +58,9 @@ class SynthesisNetwork(nn.Module):
             block = self.get_submodule(f"b{size}")
             assert isinstance(block, SynthesisBlock)
             window = ws[:, start : start + block.num_conv + 1]
-            arguments: dict[str, Any] = {"noise_mode": noise_mode, "generator": generator}
+            arguments: dict[str, Any] = {"noise_mode": noise_mode, "rng": rng}
             if recompute:
-                x, img = recomputed(
-                    functools.partial(block, x, img, window, **arguments), generator=generator
-                )
+                x, img = recomputed(functools.partial(block, x, img, window, **arguments), rng=rng)
             else:
                 x, img = block(x, img, window, **arguments)
             start += block.num_conv
@@ -73,7 +71,7 @@ class SynthesisNetwork(nn.Module):
         ws: Tensor,
         *,
         noise_mode: NoiseMode = "const",
-        generator: torch.Generator | None = None,
+        rng: torch.Generator | None = None,
         recompute: bool = False,
     ) -> Tensor:
         """Map ws [B,num_ws,w_dim] to an image [B,img_channels,resolution,resolution].
@@ -82,7 +80,7 @@ class SynthesisNetwork(nn.Module):
         ``recompute`` each block runs again in the backward pass instead of keeping what its layers saw.
         """
         grown = torch.empty(0)
-        for _, img in self.blocks(ws, noise_mode=noise_mode, generator=generator, recompute=recompute):
+        for _, img in self.blocks(ws, noise_mode=noise_mode, rng=rng, recompute=recompute):
             grown = img  # one by one, so that no block's features outlive the next
         return grown
 

@@ -76,7 +76,7 @@ def tune(
     with torch.no_grad():
         before = generator.prepare(generator.planes(found.ws))
     for step in range(config.steps):
-        other = random_cameras(1, yaw_range_rad=_YAW_RAD, pitch_range_rad=_PITCH_RAD, generator=rng)
+        other = random_cameras(1, yaw_range_rad=_YAW_RAD, pitch_range_rad=_PITCH_RAD, rng=rng)
         labels = torch.cat([found.camera_label, other.to(found.camera_label)])
         out = tuned.render(tuned.planes(found.ws), found.ws, labels, background="white")
         with torch.no_grad():

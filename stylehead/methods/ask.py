@@ -49,7 +49,7 @@ class Distillation(Method[T]):
     def encode(self, pictures: Sequence[Tensor], rng: torch.Generator) -> list[Tensor]:
         """Encode pictures, each [N, 3, S, S] in -1..1, in one call: x_0 = E(picture), each [N, C, h, w]."""
         sampler = rng if self.config.posterior == "sample" else None
-        latents = self.teacher.encode(torch.cat(list(pictures)), generator=sampler)
+        latents = self.teacher.encode(torch.cat(list(pictures)), rng=sampler)
         return list(latents.split([len(picture) for picture in pictures]))
 
     def noise(self, latents: Tensor, eps: Tensor, step_index: Tensor) -> NoisyLatents:

@@ -120,7 +120,7 @@ def _cameras(config: StylizeConfig, count: int, yaw_deg: float, rng: torch.Gener
         count,
         yaw_range_rad=math.radians(yaw_deg),
         pitch_range_rad=math.radians(config.pitch_deg),
-        generator=rng,
+        rng=rng,
     )
     return labels.unflatten(0, (config.batch, -1))
 

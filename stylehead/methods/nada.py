@@ -103,7 +103,7 @@ class Nada(Method[NadaSettings]):
                 1,
                 yaw_range_rad=torch.pi * config.yaw_deg / 180,
                 pitch_range_rad=torch.pi * config.pitch_deg / 180,
-                generator=rng,
+                rng=rng,
                 device=device,
             )
             with torch.no_grad():

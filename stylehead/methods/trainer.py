@@ -198,14 +198,12 @@ class Stylizer:
             draw = dataclasses.replace(draw, labels={**draw.labels, "single": cast.labels.to(self.device)})
         with torch.no_grad():
             ws = self._mapped(draw) if cast is None else cast.ws.to(self.device)
-            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, generator=self.noise)
+            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, rng=self.noise)
             reference_views = render_groups(
                 self.reference, reference_planes, ws, draw, config,
                 groups=self.method.reference_groups(), rng=self.noise, one_view=one_view,
             )  # fmt: skip
-        planes = self.generator.planes(
-            ws, noise_mode=config.noise_mode, generator=self.noise, recompute=one_view
-        )
+        planes = self.generator.planes(ws, noise_mode=config.noise_mode, rng=self.noise, recompute=one_view)
         views = render_groups(
             self.generator, planes, ws, draw, config,
             groups=self.method.groups(), rng=self.noise, one_view=one_view,

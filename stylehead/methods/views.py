@@ -84,7 +84,7 @@ def render_groups(
         background=False if config.background == "bare" else "white",
         noise_mode=config.noise_mode,
         deterministic=not config.ray_jitter,
-        generator=rng,
+        rng=rng,
         options=RenderOptions(one_view=one_view),
     )
     counts = [draw.labels[name].shape[1] for name in groups]
@@ -128,7 +128,7 @@ def _finish(
         join([part.features for part in parts.values()]),
         generator.edited(ws),
         noise_mode=generator.config.rendering.superresolution_noise_mode,
-        generator=rng,
+        rng=rng,
         one_view=one_view,
     )
     counts = [len(part.image_raw) // identities for part in parts.values()]

@@ -37,12 +37,12 @@ class Autoencoder:
         if not self.tiny:  # the tiny encoder's own switch forgets to move images to the range that it expects
             (network.enable_gradient_checkpointing if recompute else network.disable_gradient_checkpointing)()
 
-    def encode(self, image_pm1: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, image_pm1: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         """Encode images.
 
         Args:
             image_pm1: Images [B, 3, H, W], nominally in -1..1 (not clamped).
-            generator: Draws a sample of the posterior; its mean is returned when not given. A tiny
+            rng: Draws a sample of the posterior; its mean is returned when not given. A tiny
                 autoencoder has no posterior and always returns the same latents.
 
         Returns:
@@ -54,8 +54,8 @@ class Autoencoder:
         else:
             posterior = self.network.encode(pixels).latent_dist
             latents = posterior.mean
-            if generator is not None:
-                eps = torch.randn(latents.shape, generator=generator, device=generator.device)
+            if rng is not None:
+                eps = torch.randn(latents.shape, generator=rng, device=rng.device)
                 latents = latents + posterior.std * eps.to(latents)
         return latents.float() * self.network.config.scaling_factor
 

@@ -192,18 +192,18 @@ class Teacher:
 
     # ---------------------------------------------------------------------------------------------- images
 
-    def encode(self, image_pm1: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, image_pm1: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         """Encode images to scaled latents, differentiably.
 
         Args:
             image_pm1: Images [B, 3, H, W], nominally in -1..1 (not clamped).
-            generator: Draws a sample of the posterior; its mean is returned when not given, and always by a
+            rng: Draws a sample of the posterior; its mean is returned when not given, and always by a
                 tiny autoencoder.
 
         Returns:
             Latents [B, C, H/f, W/f], multiplied by the VAE's scaling factor, float32.
         """
-        return self.autoencoder.encode(image_pm1, generator=generator)
+        return self.autoencoder.encode(image_pm1, rng=rng)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents [B, C, h, w] to images [B, 3, H, W] (nominally -1..1), differentiably."""
@@ -280,7 +280,7 @@ class Teacher:
         count: int = 1,
         steps: int = 50,
         cfg_scale: float = 7.5,
-        generator: torch.Generator,
+        rng: torch.Generator,
     ) -> Tensor:
         """Paint pictures from a prompt with deterministic DDIM and classifier-free guidance.
 
@@ -290,7 +290,7 @@ class Teacher:
             count: Number of pictures B (a condition may hold one picture for all, or B).
             steps: Number of DDIM steps.
             cfg_scale: Guidance scale.
-            generator: Draws the starting noise.
+            rng: Draws the starting noise.
 
         Returns:
             Images [B, 3, H, W] in -1..1 (clamped).
@@ -300,7 +300,7 @@ class Teacher:
         cond, uncond = torch.cat([self._embed(each) for each in prompts]), self._embed("")
         text = PromptEmbedding(cond, uncond)
         shape = (count, self.latent_channels, self.latent_size, self.latent_size)
-        latents = torch.randn(shape, generator=generator, device=generator.device).to(self.device)
+        latents = torch.randn(shape, generator=rng, device=rng.device).to(self.device)
         for step_index in range(steps):
             timestep = schedule.timesteps[step_index].to(self.device).expand(count)
             eps = self.predict(latents, timestep, text, condition=condition)

@@ -193,7 +193,7 @@ def test_randomness_comes_from_the_generator_alone(tiny, ws):
     def render(seed, **options):
         draws = torch.Generator().manual_seed(seed)
         return tiny.synthesis(
-            ws[:1], turntable(1), noise_mode="random", deterministic=False, generator=draws, **options
+            ws[:1], turntable(1), noise_mode="random", deterministic=False, rng=draws, **options
         ).image
 
     torch.manual_seed(0)
@@ -214,7 +214,7 @@ def test_density_noise_only_in_random_renders(tiny, ws):
     assert torch.equal(noisy.synthesis(ws[:1], turntable(1)).image_raw, quiet)
     drawn = [
         network.synthesis(
-            ws[:1], turntable(1), deterministic=False, generator=torch.Generator().manual_seed(0)
+            ws[:1], turntable(1), deterministic=False, rng=torch.Generator().manual_seed(0)
         ).image_raw
         for network in (noisy, tiny)
     ]

@@ -136,11 +136,9 @@ def test_encode_and_decode_follow_the_vae(teacher):
 def test_posterior_samples_have_the_posteriors_spread(teacher):
     image = edges(teacher, 1) * 2 - 1
     posterior = teacher.parts.vae.encode(image).latent_dist
-    draws = torch.cat(
-        [teacher.encode(image, generator=torch.Generator().manual_seed(seed)) for seed in range(60)]
-    )
+    draws = torch.cat([teacher.encode(image, rng=torch.Generator().manual_seed(seed)) for seed in range(60)])
     torch.testing.assert_close(draws.std(0), posterior.std[0] * 0.5, rtol=0.5, atol=1e-3)
-    again = teacher.encode(image, generator=torch.Generator().manual_seed(0))
+    again = teacher.encode(image, rng=torch.Generator().manual_seed(0))
     assert torch.equal(again, draws[:1])
 
 
@@ -242,7 +240,7 @@ def test_a_tiny_autoencoder_serves_as_well(copy, teacher):
     expected = tiny.parts.vae.encode(image).latents
     torch.testing.assert_close(tiny.encode(image), expected)
     posterior = torch.Generator().manual_seed(0)
-    assert torch.equal(tiny.encode(image, generator=posterior), tiny.encode(image))
+    assert torch.equal(tiny.encode(image, rng=posterior), tiny.encode(image))
     torch.testing.assert_close(tiny.decode(expected), tiny.parts.vae.decode(expected).sample)
     assert (tiny.latent_size, tiny.image_size) == (8, 32)
 
@@ -307,7 +305,7 @@ def test_sampling_equals_the_diffusers_pipeline_step_by_step(teacher, pipeline):
         eps = teacher.predict(latents, schedule.timesteps[step_index].expand(1), text)
         latents = schedule.ddim_step(latents, eps.guided(3.0), step_index)
         torch.testing.assert_close(latents, after, rtol=1e-4, atol=1e-4)
-    got = teacher.sample("a rosa", steps=6, cfg_scale=3.0, generator=torch.Generator().manual_seed(11))
+    got = teacher.sample("a rosa", steps=6, cfg_scale=3.0, rng=torch.Generator().manual_seed(11))
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
 
 
@@ -323,7 +321,7 @@ def test_conditioned_sampling_equals_the_diffusers_pipeline(teacher):
         condition=ControlCondition("depth", picture, 0.6),
         steps=6,
         cfg_scale=3.0,
-        generator=torch.Generator().manual_seed(12),
+        rng=torch.Generator().manual_seed(12),
     )
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
 
@@ -333,10 +331,10 @@ def test_each_picture_may_have_its_own_prompt(teacher):
         return torch.Generator().manual_seed(13)
 
     prompts = ["a rosa", "a lupo"]
-    together = teacher.sample(prompts, count=2, steps=4, generator=rng())
-    alone = [teacher.sample(prompt, count=2, steps=4, generator=rng())[i] for i, prompt in enumerate(prompts)]
+    together = teacher.sample(prompts, count=2, steps=4, rng=rng())
+    alone = [teacher.sample(prompt, count=2, steps=4, rng=rng())[i] for i, prompt in enumerate(prompts)]
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-3, atol=1e-3)
-    assert not torch.equal(together, teacher.sample("a rosa", count=2, steps=4, generator=rng()))
+    assert not torch.equal(together, teacher.sample("a rosa", count=2, steps=4, rng=rng()))
 
 
 # -------------------------------------------------------------------------------------------------- files

@@ -333,7 +333,7 @@ def render_crops(
         planes = generator.planes(ws, noise_mode="const")
     grid = generator.prepare(planes.float())
     field = HeadField(grid, functools.partial(_decoded, generator.decoder), rendering.box_warp)
-    draws = DepthDraws.make(rays, rendering, deterministic=False, generator=rng_on(ws.device, rng))
+    draws = DepthDraws.make(rays, rendering, deterministic=False, rng=rng_on(ws.device, rng))
     features, depth, weight_sum = as_images(render_rays(field, rays, rendering, draws=draws), crops.size)
     image_raw = generator.torgb(features, ws[:, -1])
     image_raw = image_raw * weight_sum + (1 - weight_sum)

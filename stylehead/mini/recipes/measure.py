@@ -145,9 +145,7 @@ def teacher_figures(
         figures[kind] = {}
         for style in PROMPTED_STYLES:
             rng = torch.Generator().manual_seed(5)
-            samples = teacher.sample(
-                PROMPTS[style], condition=condition, count=people, steps=steps, generator=rng
-            )
+            samples = teacher.sample(PROMPTS[style], condition=condition, count=people, steps=steps, rng=rng)
             figures[kind][style] = style_share(classifier, samples, style)
     return figures
 
@@ -167,9 +165,7 @@ def grid_figures(
     figures = {}
     for style in PROMPTED_STYLES:
         rng = torch.Generator().manual_seed(7)
-        samples = teacher.sample(
-            PROMPTS[style], condition=condition, count=people, steps=steps, generator=rng
-        )
+        samples = teacher.sample(PROMPTS[style], condition=condition, count=people, steps=steps, rng=rng)
         figures[style] = style_share(classifier, split(samples), style)
     return figures
 
@@ -191,7 +187,7 @@ def wording_figures(
             condition=ControlCondition("canny", edges),
             count=len(wordings),
             steps=steps,
-            generator=torch.Generator().manual_seed(6),
+            rng=torch.Generator().manual_seed(6),
         )
         figures[style] = style_share(classifier, samples, style)
     return figures

@@ -50,7 +50,7 @@ def test_what_is_linear_is_learned(generator: PanoHead) -> None:
 
 def test_shards_become_examples(tmp_path: Path, generator: PanoHead, trunks: tuple[Trunk, ...]) -> None:
     rng = np.random.default_rng(0)
-    cameras = random_cameras(8, yaw_range_rad=3.0, generator=torch.Generator().manual_seed(4)).numpy()
+    cameras = random_cameras(8, yaw_range_rad=3.0, rng=torch.Generator().manual_seed(4)).numpy()
     images = rng.integers(0, 256, (4, 2, 128, 128, 3)).astype(np.uint8)
     z = rng.normal(size=(4, generator.config.z_dim)).astype(np.float32)
     np.savez(tmp_path / "shard_00000.npz", images=images, cam=cameras.reshape(4, 2, 25), z=z)
