@@ -201,6 +201,7 @@ def pretending() -> Iterator[torch.device]:
     if not _state:
         _setup_privateuseone_for_python_backend(NAME)
         _state["registered"] = True
-    with pytest.MonkeyPatch.context() as patch, _Dispatch(), _Functions():
+    alone = torch.autograd.set_multithreading_enabled(False)  # the backward pass is looked at, too
+    with pytest.MonkeyPatch.context() as patch, alone, _Dispatch(), _Functions():
         patch.setattr(torch, "Generator", PretendGenerator)
         yield device()
