@@ -41,7 +41,6 @@ def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
     names = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
     checkpoint = {"state.json", "state.safetensors", "weights.safetensors"}
     assert names == {
-        ".lock",
         "README.md",
         "config.json",
         "contact_sheet.jpg",
