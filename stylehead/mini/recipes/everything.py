@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypedDict
@@ -57,6 +58,7 @@ def train_everything(
     Raises:
         JobError: A stage failed; those after it that do not build on it were trained all the same.
     """
+    at = replace(at, everything=True)
     at.work.mkdir(parents=True, exist_ok=True)
     started, done = time.monotonic(), _finished(at.work)
     drawing = _draw(at, minutes, people=people, report=report)

@@ -26,6 +26,7 @@ class Place:
         device: Where to train.
         rehearsal: Batches and pools as small as they can be: to see that everything runs.
         workers: Processes that draw people for the generator.
+        everything: What builds on a network is trained after it: the autoencoder's encoder may learn.
     """
 
     data: Path
@@ -34,6 +35,7 @@ class Place:
     device: "torch.device | str" = "cpu"
     rehearsal: bool = False
     workers: int = 1
+    everything: bool = False
 
     @property
     def editor(self) -> Path:
@@ -75,7 +77,7 @@ def _finish(at: Place) -> Recipe:
 def _vae(at: Place) -> Recipe:
     from stylehead.mini.recipes.vae import VaeRecipe
 
-    fixed = (at.editor / "unet").is_dir()  # it sees latents of this encoder
+    fixed = not at.everything and (at.editor / "unet").is_dir()  # which sees latents of this encoder
     return VaeRecipe(_pictures(at, grid_part=0.15), fixed_encoder=fixed, **at.batch(6))
 
 

@@ -1,6 +1,7 @@
 """One command that trains every embedded model."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from stylehead.errors import JobError, MissingError
 from stylehead.mini.recipes import everything, registry
 from stylehead.mini.recipes.everything import SHARES, stage_minutes, summary, too_large, train_everything
+from stylehead.mini.recipes.pictures import PictureSource
 from stylehead.mini.recipes.registry import RECIPES, Place
 from stylehead.mini.recipes.render import render_sets
 
@@ -23,6 +25,7 @@ def stages(monkeypatch):
     run = []
 
     def trained(name, budget, at, *, report):
+        assert at.everything
         run.append((name, budget))
         return {"loss": 0.5}
 
@@ -95,6 +98,13 @@ def test_a_stage_that_fails_is_named_and_the_others_run(at, stages, monkeypatch)
         go(at, lines)
     assert "vae: not trained, There are no pictures." in lines
     assert [name for name, _ in stages] == list(SHARES)[1:]
+
+
+def test_the_encoder_learns_where_the_editor_is_trained_after_it(at, monkeypatch, photo, styled):
+    monkeypatch.setattr(registry, "_pictures", lambda at, **options: PictureSource(photo, styled))
+    (at.editor / "unet").mkdir(parents=True)
+    assert registry._vae(at).fixed_encoder
+    assert not registry._vae(replace(at, everything=True)).fixed_encoder
 
 
 def test_files_that_are_too_large_are_named(tmp_path):
