@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 a weight, package or GPU 
 accepted, 5 out of memory, 130 interrupted.
 """
 
+import contextlib
 import errno
 import re
 from collections.abc import Callable
@@ -89,6 +90,33 @@ def _tensor_file(error: BaseException) -> Failure:
     return Failure(f"A safetensors file is damaged: {_one_line(error)}", None, 1)
 
 
+def _foreign_torchvision(error: BaseException) -> bool:
+    """Whether a torchvision that was built for another torch keeps a library from being imported."""
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return any(
+        re.search(r"torchvision::|torchvision[./]_C|torchvision/extension", str(each)) for each in links
+    )
+
+
+def _unfit_torchvision(_: BaseException) -> Failure:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("torch", "torchvision"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    vision, torch = found.get("torchvision", "that is installed"), found.get("torch", "that is installed")
+    return Failure(
+        f"The torchvision {vision} does not fit the torch {torch}, and the diffusion libraries import it.",
+        "pip uninstall torchvision (only FID and KID need it; one of the same index and build as torch fits)",
+        3,
+    )
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -99,6 +127,7 @@ _TABLE: tuple[tuple[Callable[[BaseException], bool], Callable[[BaseException], F
         lambda error: isinstance(error, KeyboardInterrupt),
         lambda _: Failure("Interrupted.", None, INTERRUPTED),
     ),
+    (_foreign_torchvision, _unfit_torchvision),
     (_out_of_memory, lambda _: Failure("Out of memory.", MEMORY_HINT, 5)),
     (lambda error: isinstance(error, OSError), _system),
     (_of("SafetensorError"), _tensor_file),
