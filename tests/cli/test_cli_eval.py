@@ -1,7 +1,9 @@
 """`stylehead eval` from the command line, over a tiny random world with random encoders."""
 
 import csv
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -130,6 +132,20 @@ def test_without_encoders_what_needs_none_is_measured(run: Run, finished: Path) 
 
 
 # ------------------------------------------------------------------------------------------- what is written
+
+
+def test_a_full_disk_costs_the_file_and_not_the_numbers(
+    measure: Run, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("stylehead.jobs.evaluate.atomic_write", full)
+    outcome = measure("eval", *FEW, "--csv", "t.csv")
+    assert outcome.code == 1, outcome
+    assert "dd_geo" in outcome.out
+    assert "error: The disk is full: could not write t.csv." in outcome.err
+    assert not Path("t.csv").exists()
 
 
 def test_csv_report_and_quiet(measure: Run, finished: Path) -> None:
