@@ -15,7 +15,7 @@ from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import EditCost, time_edits
 from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
-from stylehead.jobs.needs import Inventory, list_needs, warn_of_lost_words
+from stylehead.jobs.needs import Inventory, Need, list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import configure, load_stylizer, understood
 from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
@@ -60,14 +60,17 @@ def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Res
     needs, device = list_needs(config, preset), environment.choose_device(arguments.device)
     if probe or (preset.teacher_entry is None and config.source("diffusion") is None):
         return measure_job(Job(config, preset, device, arguments.keep_checkpoints), path, report)
-    for need in needs.every:
-        if need.problem is None:
-            continue
-        if need.folder is not None and not isinstance(need.problem, LicenseError):
-            raise need.problem  # it is here, and the run would refuse it
-        report.warn(need.problem.message)
+    if any(_is_refused(need) for need in needs.every):
+        needs.require()  # with the first sentence that the run would say
+    for problem in needs.problems:
+        report.warn(problem.message)
     warn_of_lost_words(needs, report)
     return estimate_job(needs, device, path, arguments.keep_checkpoints)
+
+
+def _is_refused(need: Need) -> bool:
+    """Whether weights are here, and a run would not read them."""
+    return need.problem is not None and need.folder is not None and not isinstance(need.problem, LicenseError)
 
 
 def measure_job(job: Job, path: Path, report: Report) -> Result:

@@ -14,7 +14,7 @@ from stylehead.jobs.report import Report
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
-from stylehead.methods.registry import DEFAULT, method_class
+from stylehead.methods.registry import method_class, method_for
 from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
 from stylehead.mini.captions import known_words
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
@@ -62,7 +62,7 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     given = {**({} if arguments.config is None else read_settings(arguments.config)), **arguments.settings}
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
-    method = given.get("method", "edit" if "bank" in given else DEFAULT)  # no other learns from a bank
+    method = method_for(given)
     weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
     whole = weights.vocabulary is None
     config = StylizeConfig.from_dict(profile(arguments.profile, method=method, full_scale=whole) | given)

@@ -55,6 +55,16 @@ def declare(method: "type[Method[Any]]") -> None:
     _DECLARED[method.name] = method
 
 
+def method_for(settings: Mapping[str, object]) -> str:
+    """Return the method that settings name, imply, or leave to the default."""
+    implied = (name for setting, name in _IMPLIED.items() if settings.get(setting) is not None)
+    return str(settings.get("method") or next(implied, DEFAULT))
+
+
+_IMPLIED = {"bank": "edit"}
+"""Settings that mean one method, as no other learns from them."""
+
+
 def method_names() -> tuple[str, ...]:
     """Return the names of all methods: built in, brought by distributions, and defined in this process."""
     return tuple(dict.fromkeys([*BUILT_IN, *sorted(_brought()), *_DECLARED]))

@@ -264,7 +264,7 @@ def test_failed_write_leaves_the_old_file(tiny, tmp_path):
         tiny.save(path, {"seed": 3})
     assert path.read_bytes() == before
     with pytest.raises(JobError, match="Cannot write"):
-        tiny.save(tmp_path / "no folder" / "generator.safetensors")
+        tiny.save(path / "in a file" / "generator.safetensors")
     assert os.listdir(tmp_path) == ["generator.safetensors"]
 
 

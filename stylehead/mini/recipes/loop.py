@@ -121,7 +121,7 @@ def train(
             recipe.export(state.averaged, export, state.metadata())
             log = (work / "events.jsonl").read_text(encoding="utf-8")
             atomic_write(export / f"{recipe.name}.log.jsonl", log)
-            run.update({"outcome": "finished", **state.metadata()})
+            run.update({"outcome": "finished", **state.metadata(), "steps": state.step})
         except OSError as error:
             hint = "make room and start again; the training goes on from its last checkpoint"
             raise JobError(f"The weights of {recipe.name} could not be written: {error}.", hint) from error
@@ -137,7 +137,7 @@ def _restore(state: "_TrainingState", found: list[Checkpoint], report: Callable[
     for checkpoint in reversed(found):
         try:
             state.restore(*checkpoint.load())
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except (JobError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             report(f"The checkpoint {checkpoint.path} is damaged and left out: {reason}")
         else:
