@@ -33,6 +33,11 @@ def test_all_weights_fit_in_eighty_megabytes():
     assert sum(path.stat().st_size for path in MINI_WEIGHTS.rglob("*") if path.is_file()) <= LIMIT_BYTES
 
 
+def test_no_configuration_names_a_folder_of_the_machine_that_wrote_it():
+    for path in MINI_WEIGHTS.rglob("*.json"):
+        assert "_name_or_path" not in path.read_text(encoding="utf-8"), path
+
+
 def test_every_tensor_is_finite():
     for path in MINI_WEIGHTS.rglob("*.safetensors"):
         with safe_open(path, framework="pt") as file:

@@ -5,6 +5,7 @@ picture are left out now and then, for guidance on each. The pairs are one perso
 style, from the same camera. The folder is a whole pipeline, with autoencoder and text encoder of its own.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from diffusers import (
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from stylehead.files import atomic_write
 from stylehead.mini.recipes.embedded import copy_pretrained
 from stylehead.mini.recipes.networks import importance, latent_size, new_unet, trained
 from stylehead.mini.recipes.pictures import Pictures, PictureSource
@@ -185,3 +187,12 @@ def write_pipeline(folder: Path) -> None:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
+    for config in folder.glob("*/config.json"):
+        _forget_origin(config)
+
+
+def _forget_origin(config: Path) -> None:
+    """Take the folder out of a configuration that diffusers notes it was loaded from."""
+    content = json.loads(config.read_text(encoding="utf-8"))
+    if content.pop("_name_or_path", None) is not None:
+        atomic_write(config, json.dumps(content, indent=2) + "\n")
