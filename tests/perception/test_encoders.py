@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from stylehead.errors import JobError, MissingError
 from stylehead.evaluation.comparison import EncodedPortraits
@@ -17,7 +16,6 @@ from stylehead.evaluation.frechet import frechet_distances
 from stylehead.evaluation.portraits import Portraits
 from stylehead.images import bytes_to_pm1
 from stylehead.mini.captions import STYLES
-from stylehead.mini.tokens import write_tokenizer
 from stylehead.perception import loading
 from stylehead.perception.arcface import ArcFace
 from stylehead.perception.inception import EXTRA, Inception
@@ -29,21 +27,6 @@ from stylehead.weights.presets import Preset, mini_preset
 def pictures(count: int, size: int = 40, seed: int = 0) -> Tensor:
     rng = torch.Generator().manual_seed(seed)
     return torch.randint(256, (count, 3, size, size), generator=rng, dtype=torch.uint8)
-
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clip")
-    write_tokenizer(folder)
-    vocab = len(CLIPTokenizer.from_pretrained(folder))
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = CLIPTextConfig(**sizes, vocab_size=vocab, max_position_embeddings=77, eos_token_id=vocab - 1)
-    vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
-    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24)
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        CLIPModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.parametrize("role", ["clip", "face", "image_text", "style"])

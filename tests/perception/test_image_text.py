@@ -1,31 +1,25 @@
 """Spaces of pictures and texts: unit vectors, gradients, and what is missing."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+from transformers import CLIPModel
 
 from stylehead.errors import JobError, MissingError
-from stylehead.mini.tokens import write_tokenizer
 from stylehead.perception.embedded import ImageTextEncoder
 from stylehead.perception.image_text import MEAN, STD, Clip, EmbeddedImageText
 from stylehead.perception.roles import ImageText
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny CLIP and a random embedded encoder, with the embedded tokenizer."""
-    folder = tmp_path_factory.mktemp("spaces")
-    write_tokenizer(folder)
-    vocab = len(CLIPTokenizer.from_pretrained(folder))
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = CLIPTextConfig(**sizes, vocab_size=vocab, max_position_embeddings=77, eos_token_id=vocab - 1)
-    vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
-    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24)
+    folder = tmp_path_factory.mktemp("spaces") / "models"
+    shutil.copytree(clip_folder, folder)
     with torch.random.fork_rng():
-        torch.manual_seed(3)
-        CLIPModel(config).save_pretrained(folder)
+        torch.manual_seed(4)
         ImageTextEncoder().save(folder / "image_text.safetensors", {})
     return folder
 
