@@ -1,9 +1,12 @@
 """What is freed is there for the next tensor."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from stylehead.allocation import share_processors
 
 COUNT = """
 import resource
@@ -36,3 +39,17 @@ def test_large_arrays_reuse_the_pages_of_freed_ones():
     assert first > 10
     assert second + third < first / 4
     assert min(faults(keep=False)) > second + third  # few, too, where the system maps pages of two megabytes
+
+
+def test_waiting_threads_spin_a_little_then_sleep_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    share_processors()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("PASSIVE", "1000")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    share_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in os.environ

@@ -145,10 +145,11 @@ def test_no_warning_of_a_library_reaches_the_terminal() -> None:
         "try: main()\n"
         "except SystemExit: pass\n"
         "warnings.warn('chatter'); logging.getLogger('library').warning('chatter')\n"
-        "import os; print(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])\n"
+        "import os; print(os.environ['OMP_WAIT_POLICY'], os.environ.get('GOMP_SPINCOUNT'))\n"
     )
     env = {name: value for name, value in os.environ.items() if name != "STYLEHEAD_DEBUG"}
+    env.pop("GOMP_SPINCOUNT", None)
     env |= {"OMP_WAIT_POLICY": "ACTIVE"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     assert done.stderr == ""
-    assert done.stdout.splitlines()[1] == "ACTIVE 0"
+    assert done.stdout.splitlines()[1] == "ACTIVE None"
