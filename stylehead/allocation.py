@@ -26,11 +26,12 @@ def keep_freed_memory() -> bool:
 def share_processors() -> None:
     """Let threads that wait sleep soon, unless the user says otherwise; before torch is imported.
 
-    By default OpenMP's threads spin for milliseconds while they wait for each other. Beside another program that
-    keeps the processors busy, a step then takes many times as long as it need. Threads that sleep at once are no
-    better: on idle processors waking them costs a quarter of a step. A microsecond or so of spinning has both.
+    By default OpenMP's threads spin for milliseconds while they wait for each other. Beside another program
+    that keeps the processors busy, a step then takes many times as long as it need. Threads that sleep at
+    once are no better: waking them on idle processors costs a quarter of a step. To spin for a microsecond or
+    so has the best of both.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # counts before it sleeps: GNU's OpenMP, torch's on Linux
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's OpenMP, which is torch's on Linux
         os.environ.setdefault("KMP_BLOCKTIME", "0")  # milliseconds: LLVM's and Intel's
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

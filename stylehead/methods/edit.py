@@ -7,6 +7,7 @@ is trained to draw the edits e of all of them with the same weights, which is wh
     (P) |G(w, pi) - e| and its square, on the picture and on the render before super-resolution
     (D) |D(G - e)|, D what each halving of the resolution loses: eyes and mouths are a few pixels
     (F) the perceptual distance of the two, if asked for
+    (A, M) a critic's opinion, who has seen edits and renders: see `critic.py`
     (O) the outline of G to that of the edit; the depth of G to what it was, where both have a head
 
 The sources: Instruct-NeRF2NeRF (arXiv 2303.12789) and GaussianEditor (2311.14521) for the edits, (P) and (F);
@@ -27,10 +28,11 @@ from stylehead.generator.layers import SynthesisLayer
 from stylehead.images import resize
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import Cast, Method, Needs, Networks, Terms
+from stylehead.methods.critic import CriticInTraining
 from stylehead.methods.edits import EditedViews, Picked
 from stylehead.methods.losses import detail_loss, perceptual_loss
 from stylehead.methods.views import Groups, Scene, Views
-from stylehead.settings import Count, Natural, Share, Weight, between, refuse
+from stylehead.settings import Count, Natural, Positive, Share, Weight, between, refuse
 
 _TRAINED = ("backbone.synthesis.", "superresolution.", "decoder.", "torgb.")
 
@@ -78,6 +80,14 @@ class EditSettings(StylizeConfig):
     """Weight of the same on the render before super-resolution."""
     perceptual_weight: Weight = 0.0
     """Weight of the perceptual distance to the edit."""
+    critic_weight: Weight = 0.0
+    """Weight of a critic's verdict, who learns to tell renders from edits."""
+    matching_weight: Weight = 0.0
+    """Weight of how much the critic's features of the two differ."""
+    critic_rate: Positive = 1e-3
+    """Learning rate of the critic."""
+    critic_from: Share = 0.25
+    """Part of the run that the critic only watches."""
     outline_weight: Weight = 0.2
     """Weight of having the edit's outline."""
     depth_weight: Weight = 0.0
@@ -108,6 +118,19 @@ class Edit(Method[EditSettings]):
         super().__init__(config, networks)
         self.features, self.faces = networks.features, networks.faces
         self._picked: Picked | None = None
+        self._critic: CriticInTraining | None = None
+        if config.critic_weight > 0 or config.matching_weight > 0:
+            self._critic = CriticInTraining(config.seed, learning_rate=config.critic_rate)
+
+    @property
+    def carried(self) -> tuple[Tensor, ...] | None:
+        """What the critic knows."""
+        return self._critic.pack() if self._critic is not None and self._critic.lessons else None
+
+    @carried.setter
+    def carried(self, packed: tuple[Tensor, ...] | None) -> None:
+        if self._critic is not None and packed is not None:
+            self._critic.unpack(packed)
 
     @classmethod
     def needed(cls, config: EditSettings) -> Needs:
@@ -172,6 +195,8 @@ class Edit(Method[EditSettings]):
         if config.perceptual_weight > 0 and self.features is not None:
             value = perceptual_loss(views.final(), target, self.features)
             terms.losses["perceptual"] = config.perceptual_weight * value
+        if self._critic is not None:
+            self._add_opinion(terms, self._critic, views.final(), target, rng)
         if "single" in scene.reference_views:
             self._add_anchors(terms, views, scene.reference_views["single"], outline)
         return terms
@@ -182,6 +207,15 @@ class Edit(Method[EditSettings]):
         squared, absolute = (error.square() * share).mean(), (error.abs() * share).mean()
         value = config.square_weight * squared + config.absolute_weight * absolute
         return value + config.detail_weight * detail_loss(error * share)
+
+    def _add_opinion(
+        self, terms: Terms, critic: CriticInTraining, painted: Tensor, target: Tensor, rng: torch.Generator
+    ) -> None:
+        """Let the critic watch at first, then have its say."""
+        opinion = critic.opinion(painted, target, rng=rng)
+        if critic.lessons > self.config.critic_from * self.config.iterations:
+            terms.losses["critic"] = self.config.critic_weight * opinion.adversarial
+            terms.losses["matching"] = self.config.matching_weight * opinion.matching
 
     def _add_anchors(self, terms: Terms, now: Views, before: Views, outline: Tensor) -> None:
         """Hold depth where there is a head before and after, and who is in the pictures."""

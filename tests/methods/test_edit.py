@@ -148,6 +148,12 @@ def test_terms_have_weights_and_none_at_nought(pristine: PanoHead, edits: Edited
     assert term not in never
 
 
+def test_the_critic_watches_first_and_counts_later(pristine: PanoHead, edits: EditedViews) -> None:
+    stylizer = make(pristine, edits, critic_weight=0.01, matching_weight=0.5, critic_from=0.5)
+    counted = ["matching" in record.losses and "critic" in record.losses for record in stylizer]
+    assert counted == [False, False, True, True]
+
+
 def test_depth_of_an_unmoved_head_costs_nothing(pristine: PanoHead, edits: EditedViews) -> None:
     assert make(pristine, edits, depth_weight=1.0, ray_jitter=False).step().losses["depth"] < 1e-6
 
@@ -205,13 +211,16 @@ def test_maps_biases_and_decoder_move_and_mappings_stay(pristine: PanoHead, edit
     assert not any(name.endswith(("noise_const", ".bias")) for name in only.trained)
 
 
-def test_equal_runs_are_equal_and_a_resumed_one_too(pristine: PanoHead, edits: EditedViews) -> None:
-    straight, again = make(pristine, edits), make(pristine, edits)
+@pytest.mark.parametrize("critic", [{}, {"critic_weight": 0.01, "matching_weight": 0.5, "critic_from": 0.4}])
+def test_equal_runs_are_equal_and_a_resumed_one_too(
+    pristine: PanoHead, edits: EditedViews, critic: dict[str, float]
+) -> None:
+    straight, again = make(pristine, edits, **critic), make(pristine, edits, **critic)
     straight.run()
     for _ in range(2):
         again.step()
     state = unpack_state(*pack_state(again.state_dict()))
-    resumed = make(pristine, edits)
+    resumed = make(pristine, edits, **critic)
     resumed.load_state_dict(state)
     resumed.run()
     one, other = straight.generator.state_dict(), resumed.generator.state_dict()

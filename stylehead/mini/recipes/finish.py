@@ -10,46 +10,24 @@ Sources: hinge loss and feature matching as in pix2pixHD (Wang et al., 2018, equ
 """
 
 import copy
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stylehead.generator import PanoHead
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.geometry import conditioning_camera
+from stylehead.methods.critic import PatchCritic, criticise
 from stylehead.methods.losses import detail_loss
 from stylehead.mini.recipes.data import Views, image_pm1
 from stylehead.mini.recipes.generator import device_of, save_halved
 from stylehead.mini.recipes.people import People, mostly_facing_columns
 
-_WIDTHS = (32, 64, 96, 128)
 _EDGE, _EDGE_WEIGHT = 2, 10.0  # the outermost pixels lack neighbours and are few: they need a voice
 _ADVERSARIAL, _MATCHING = 0.005, 0.5
-_CRITIC_NOISE = 0.05  # on all that the critic sees, so that it doesn't go by the last bit of a white pixel
-
-
-class Critic(nn.Module):
-    """Says of every patch of a picture [B,3,R,R] whether it is true (above 0) or painted (below)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Conv2d(before, after, 4, 2, 1) for before, after in itertools.pairwise((3, *_WIDTHS))
-        )
-        self.last = nn.Conv2d(_WIDTHS[-1], 1, 3, 1, 1)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Verdicts [B,1,R/16,R/16] and the feature maps on the way."""
-        maps = []
-        for layer in self.layers:
-            images = functional.leaky_relu(layer(images), 0.2)
-            maps.append(images)
-        return self.last(images), maps
 
 
 class FinishModel(nn.Module):
@@ -58,7 +36,7 @@ class FinishModel(nn.Module):
     def __init__(self, superresolution: SuperResolution) -> None:
         super().__init__()
         self.superresolution = superresolution
-        self.critic = Critic()
+        self.critic = PatchCritic()
 
 
 @dataclass
@@ -185,20 +163,18 @@ class FinishRecipe:
 
 
 def _losses(
-    critic: Critic, painted: Tensor, truth: Tensor, rng: torch.Generator
+    critic: PatchCritic, painted: Tensor, truth: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
     error = painted - truth
     likeness = (_edge_weights(error) * (error.square() + 0.3 * error.abs())).mean() + 0.3 * detail_loss(error)
-    critic.requires_grad_(False)
-    verdict, maps = critic(_noisy(painted, rng))
-    with torch.no_grad():
-        wanted = critic(truth)[1]
-    matching = torch.stack([(a - b).abs().mean() for a, b in zip(maps, wanted, strict=True)]).mean()
-    critic.requires_grad_(True)
-    true, false = (critic(_noisy(x, rng))[0] for x in (truth, painted.detach()))
-    lesson = functional.relu(1 - true).mean() + functional.relu(1 + false).mean()
-    loss = likeness - _ADVERSARIAL * verdict.mean() + _MATCHING * matching + lesson
-    values = {"likeness": likeness, "matching": matching, "lesson": lesson, "verdict": verdict.mean()}
+    opinion = criticise(critic, painted, truth, rng=rng)
+    loss = likeness + _ADVERSARIAL * opinion.adversarial + _MATCHING * opinion.matching + opinion.lesson
+    values = {
+        "likeness": likeness,
+        "matching": opinion.matching,
+        "lesson": opinion.lesson,
+        "verdict": -opinion.adversarial,
+    }
     psnr = -10 * torch.log10(error.detach().square().mean() / 4)
     return loss, {"psnr": float(psnr), **{name: float(value.detach()) for name, value in values.items()}}
 
@@ -209,7 +185,3 @@ def _edge_weights(images: Tensor) -> Tensor:
     weights = images.new_full((size, size), _EDGE_WEIGHT)
     weights[_EDGE:-_EDGE, _EDGE:-_EDGE] = 1
     return weights
-
-
-def _noisy(images: Tensor, rng: torch.Generator) -> Tensor:
-    return images + _CRITIC_NOISE * torch.randn(images.shape, generator=rng).to(images.device)

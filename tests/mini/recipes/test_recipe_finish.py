@@ -6,6 +6,7 @@ import torch
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera
+from stylehead.methods import critic as critics
 from stylehead.mini.recipes import finish
 from stylehead.mini.recipes.data import image_pm1
 from stylehead.mini.recipes.people import KeptPeople
@@ -44,7 +45,7 @@ def test_only_super_resolution_and_the_critic_learn(recipe, tiny):
 
 
 def test_the_critic_learns_from_its_lesson_alone(recipe, monkeypatch):
-    monkeypatch.setattr(finish, "_CRITIC_NOISE", 0.0)
+    monkeypatch.setattr(critics, "_NOISE", 0.0)
     painted = torch.randn(2, 3, 64, 64, generator=rng()).requires_grad_()
     truth = torch.randn(2, 3, 64, 64, generator=rng(1))
     critic = recipe.model.critic
