@@ -27,10 +27,10 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.images import Pixels, to_pixels
 from stylehead.mini.captions import PROMPTED_STYLES
-from stylehead.mini.heads import HeadRenderer, identity_from_z
-from stylehead.mini.heads import latent_from_seed as z_from_seed
 from stylehead.teacher import ControlCondition, Teacher, canny_condition
 from stylehead.weights.presets import MINI_WEIGHTS
+from stylehead.world.heads import HeadRenderer, identity_from_z
+from stylehead.world.heads import latent_from_seed as z_from_seed
 
 YAWS_DEG = (-60, 0, 60, 120, 180)
 TEACHER_YAWS_DEG = (0, 45, 90, 180)

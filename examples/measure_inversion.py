@@ -40,8 +40,8 @@ from stylehead.images import to_pixels
 from stylehead.inversion import Guess, ImageSimilarity, InversionConfig, Inverter, ProjectedHead
 from stylehead.inversion.guess import FILE
 from stylehead.inversion.pose import pose_of_label, rotation_between_deg
-from stylehead.mini.heads import HeadRenderer, identity_from_z, latent_from_seed
 from stylehead.weights.presets import MINI_WEIGHTS
+from stylehead.world.heads import HeadRenderer, identity_from_z, latent_from_seed
 
 YAW_DEG, PITCH_DEG, OTHER_SIDE_DEG = 60.0, 20.0, 90.0
 GALLERY = 256

@@ -31,7 +31,7 @@ FORMAT = 1
 INDEX = "reference.json"
 QUALITY = 90
 COLUMNS = 8
-REPAIR = "python -m stylehead.mini.recipes.reference"
+REPAIR = "python -m stylehead.world reference"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A learned first guess: who is it, and from where, by one linear map from features of the picture.
 
-The map is fitted in closed form by `python -m stylehead.mini.recipes.guess` and lies beside the generator as
+The map is fitted in closed form by `python -m stylehead.world guess` and lies beside the generator as
 `guess.safetensors`. It is only where the search starts; without it, the search starts from a grid of poses.
 
 People are nearly symmetric, so that the mirrored picture shows the mirrored pose: the yaw is read from the
@@ -103,7 +103,7 @@ class Guess:
             JobError: It is damaged or something else.
         """
         if not path.is_file():
-            raise MissingError(f"{path} is not there.", "python -m stylehead.mini.recipes.guess")
+            raise MissingError(f"{path} is not there.", "python -m stylehead.world guess")
         try:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}

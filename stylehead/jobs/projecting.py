@@ -56,7 +56,7 @@ _MINI_NOTE = (
 
 _STALE_NOTE = (
     "The first guess beside the generator was fitted to other encoders and is left aside: "
-    "python -m stylehead.mini.recipes.guess fits it again."
+    "python -m stylehead.world guess fits it again."
 )
 
 

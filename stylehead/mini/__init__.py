@@ -1,1 +1,1 @@
-"""The embedded world: procedural heads, the models that learned from them, and how they were trained."""
+"""The embedded models, their true pictures and their words: what `stylehead.world` wrote."""

@@ -125,7 +125,7 @@ class Saved(nn.Module):
             JobError: It is damaged or of another network.
         """
         if not Path(path).is_file():
-            raise MissingError(f"{path} is not there.", "python -m stylehead.mini.recipes encoders")
+            raise MissingError(f"{path} is not there.", "python -m stylehead.world all")
         network = cls()
         try:
             with safe_open(path, framework="pt") as file:

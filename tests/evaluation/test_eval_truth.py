@@ -62,7 +62,7 @@ def test_damage_is_told(folder) -> None:
     sheet.unlink()
     with pytest.raises(MissingError, match="missing") as caught:
         open_truth(folder).portraits("pixar")
-    assert "stylehead.mini.recipes.reference" in str(caught.value.hint)
+    assert "stylehead.world reference" in str(caught.value.hint)
     index = json.loads((folder / INDEX).read_text())
     (folder / INDEX).write_text(json.dumps({**index, "format": 99}))
     with pytest.raises(JobError, match="format 99"):
@@ -111,8 +111,8 @@ def test_overlap_keeps_the_order_of_the_first() -> None:
 def test_held_out_renders_are_packed_as_they_are(tmp_path) -> None:
     """Only people that are there in every style, and only sides that every style has."""
     from stylehead.geometry import camera_from_angles
-    from stylehead.mini.recipes.data import Views
-    from stylehead.mini.recipes.reference import pack
+    from stylehead.world.recipes.data import Views
+    from stylehead.world.recipes.reference import pack
 
     def views(seeds, styles, yaws_deg) -> Views:
         rows = [(seed, style) for seed in seeds for style in styles]
@@ -144,7 +144,7 @@ def test_held_out_renders_are_packed_as_they_are(tmp_path) -> None:
 @pytest.mark.slow
 def test_the_embedded_pictures_are_what_the_procedural_world_draws_today() -> None:
     """Fails when the heads or styles changed and the set was not made again."""
-    heads = pytest.importorskip("stylehead.mini.heads")
+    heads = pytest.importorskip("stylehead.world.heads")
     pytest.importorskip("anny")
     from stylehead.geometry import camera_from_angles
 

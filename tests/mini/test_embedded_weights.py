@@ -6,11 +6,11 @@ from safetensors import safe_open
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera, turntable
-from stylehead.mini.recipes.edits import long_prompts
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.teacher.editing import EMBEDDED, open_editor
 from stylehead.weights.presets import MINI_WEIGHTS
+from stylehead.world.recipes.edits import long_prompts
 
 LIMIT_BYTES = 80_000_000
 

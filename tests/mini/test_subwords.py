@@ -3,8 +3,8 @@ import pytest
 
 from stylehead.mini.captions import STYLES
 from stylehead.mini.phrases import corpus, draw_prompt
-from stylehead.mini.recipes.edits import long_prompts
 from stylehead.mini.subwords import WINDOW, write_subwords
+from stylehead.world.recipes.edits import long_prompts
 
 transformers = pytest.importorskip("transformers")
 

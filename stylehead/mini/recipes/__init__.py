@@ -1,1 +1,0 @@
-"""How each embedded model is trained: `python -m stylehead.mini.recipes --help`."""

@@ -1,0 +1,1 @@
+"""How each embedded model is trained: `python -m stylehead.world NAME`."""

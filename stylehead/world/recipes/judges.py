@@ -1,0 +1,175 @@
+"""How the judges are trained: on people nobody else has seen, under augmentations nobody else uses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylehead.mini.captions import STYLES
+from stylehead.perception.judges import JUDGED_SIZE, IdentityJudge, StyleJudge
+from stylehead.world.recipes.data import Views, facing, image_pm1, on_background
+from stylehead.world.recipes.embedded import copy_saved
+from stylehead.world.recipes.precision import device_of, in_bfloat16
+
+_TEMPERATURE = 0.1
+_FRONT = 0.2  # cosine of the angle to the front from which on a view shows a face
+
+
+class StyleJudgeRecipe:
+    """Cross entropy over the styles.
+
+    Args:
+        photo: Photographs of the judges' people.
+        styled: The same people in styles.
+        batch: Pictures in a step.
+    """
+
+    name = "style_judge"
+    learning_rate = 1e-3
+
+    def __init__(self, photo: Views, styled: Views, *, batch: int = 48) -> None:
+        torch.manual_seed(11)
+        self.model: nn.Module = StyleJudge()
+        self.views = {style: photo if style == "photo" else styled for style in STYLES}
+        self.rows = {
+            style: [row for row, name in enumerate(views.styles) if name == style]
+            for style, views in self.views.items()
+        }
+        self.batch = batch
+
+    def parameters(self) -> list[dict[str, object]]:
+        """All of it."""
+        return [{"params": list(self.model.parameters())}]
+
+    def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy; for the log also how many are right."""
+        target = torch.randint(len(STYLES), (self.batch,), generator=rng)
+        pictures = torch.cat([self._one(STYLES[int(number)], rng) for number in target])
+        device = device_of(self.model)
+        with in_bfloat16(device):
+            logits = self.model(disturbed(pictures, rng).to(device)).float().cpu()
+        right = (logits.argmax(dim=1) == target).float().mean()
+        return functional.cross_entropy(logits, target), {"accuracy": float(right)}
+
+    def _one(self, style: str, rng: torch.Generator) -> Tensor:
+        rows = self.rows[style]
+        row = rows[int(torch.randint(len(rows), (), generator=rng))]
+        column = int(torch.randint(self.views[style].cameras.shape[1], (), generator=rng))
+        return _pictures(self.views[style], torch.tensor([row]), torch.tensor([column]), rng)
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded network."""
+        return copy_saved(self.model, folder / "style_judge.safetensors", StyleJudge)
+
+    def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
+        """Write style_judge.safetensors."""
+        assert isinstance(averaged, StyleJudge)
+        averaged.save(folder / "style_judge.safetensors", dict(metadata))
+
+
+class IdentityJudgeRecipe:
+    """Contrastive learning: a person's photograph and the same person in any style agree.
+
+    Args:
+        photo: Photographs of the judges' people.
+        styled: The same people in styles.
+        people: People in a step; two pictures of each.
+    """
+
+    name = "identity_judge"
+    learning_rate = 1e-3
+
+    def __init__(self, photo: Views, styled: Views, *, people: int = 32) -> None:
+        torch.manual_seed(12)
+        self.model: nn.Module = IdentityJudge()
+        self.photo, self.styled = photo, styled
+        self.styled_rows: dict[int, list[int]] = {}
+        for row, seed in enumerate(styled.identities.tolist()):
+            self.styled_rows.setdefault(seed, []).append(row)
+        self.people = min(people, len(photo))
+
+    def parameters(self) -> list[dict[str, object]]:
+        """All of it."""
+        return [{"params": list(self.model.parameters())}]
+
+    def loss(self, progress: float, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy of finding each person's other picture among all in the step."""
+        rows = torch.randperm(len(self.photo), generator=rng)[: self.people]
+        first = _pictures(self.photo, rows, _faces(self.photo, rows, rng), rng)
+        second = torch.cat([self._other(int(row), rng) for row in rows])
+        device = device_of(self.model)
+        with in_bfloat16(device):
+            embedded = self.model(disturbed(torch.cat([first, second]), rng).to(device)).float().cpu()
+        one, other = embedded.chunk(2)
+        logits, target = one @ other.t() / _TEMPERATURE, torch.arange(len(rows))
+        loss = functional.cross_entropy(logits, target) + functional.cross_entropy(logits.t(), target)
+        return loss / 2, {"rank1": float((logits.argmax(dim=1) == target).float().mean())}
+
+    def _other(self, row: int, rng: torch.Generator) -> Tensor:
+        """Another picture of a person: in one of the styles, for the most part."""
+        styled = self.styled_rows.get(int(self.photo.identities[row]), [])
+        chosen = int(torch.randint(len(styled) + 1, (), generator=rng))
+        views = self.photo if chosen == len(styled) else self.styled
+        place = torch.tensor([row if chosen == len(styled) else styled[chosen]])
+        return _pictures(views, place, _faces(views, place, rng), rng)
+
+    def warm_start(self, folder: Path) -> bool:
+        """The embedded network."""
+        return copy_saved(self.model, folder / "identity_judge.safetensors", IdentityJudge)
+
+    def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
+        """Write identity_judge.safetensors."""
+        assert isinstance(averaged, IdentityJudge)
+        averaged.save(folder / "identity_judge.safetensors", dict(metadata))
+
+
+def _faces(views: Views, rows: Tensor, rng: torch.Generator) -> Tensor:
+    """A camera [N] of each row that sees a face; the one nearest to it where none does."""
+    cosine = facing(views.cameras[rows])
+    return ((cosine > _FRONT) * torch.rand(cosine.shape, generator=rng) + 0.01 * cosine).argmax(dim=1)
+
+
+def _pictures(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures [N,3,128,128] on plain colours."""
+    images, masks = image_pm1(views.images[rows, columns]), views.masks[rows, columns, None].float() / 255
+    colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
+    colours[torch.rand(len(rows), generator=rng) < 0.4] = 1.0
+    drawn = on_background(images, masks, colours)
+    return functional.interpolate(drawn, size=JUDGED_SIZE, mode="bilinear", align_corners=False)
+
+
+def disturbed(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Zoomed and shifted, coarser, brighter or paler, with a part cut out: pictures [B,3,R,R] in -1..1."""
+    count, size = len(images), images.shape[-1]
+    images = _zoomed(images, rng)
+    coarse = functional.interpolate(images, scale_factor=0.5, mode="area")
+    coarse = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+    images = torch.where(torch.rand(count, 1, 1, 1, generator=rng) < 0.5, coarse, images)
+    gain, shift = (0.2 * torch.randn(count, 1, 1, 1, generator=rng) for _ in range(2))
+    images = (images * (1 + gain) + shift).clamp(-1, 1)
+    return _cut_out(images, rng)
+
+
+def _zoomed(images: Tensor, rng: torch.Generator) -> Tensor:
+    count = len(images)
+    places = torch.zeros(count, 2, 3)
+    zoom = 0.85 + 0.3 * torch.rand(count, generator=rng)
+    mirror = torch.where(torch.rand(count, generator=rng) < 0.5, -1.0, 1.0)
+    places[:, 0, 0], places[:, 1, 1] = zoom * mirror, zoom
+    places[:, :, 2] = 0.08 * torch.randn(count, 2, generator=rng)
+    grid = functional.affine_grid(places, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _cut_out(images: Tensor, rng: torch.Generator) -> Tensor:
+    """A grey square of up to a third of the edge in half of the pictures (DeVries & Taylor, 2017)."""
+    count, size = len(images), images.shape[-1]
+    edge = torch.rand(count, 1, 1, 1, generator=rng) * size / 3
+    edge = edge * (torch.rand(count, 1, 1, 1, generator=rng) < 0.5)
+    top, left = (torch.rand(count, 1, 1, 1, generator=rng) * (size - edge) for _ in range(2))
+    line = torch.arange(size)
+    rows, columns = line.view(1, 1, -1, 1), line.view(1, 1, 1, -1)
+    inside = (rows >= top) & (rows < top + edge) & (columns >= left) & (columns < left + edge)
+    return images.masked_fill(inside, 0.0)
