@@ -151,11 +151,13 @@ def import_pictures(bank: Bank, folder: Path, prompt: str) -> tuple[Bank, Import
     return bank, Imported(len(taken), missing, len(files) - len(taken))
 
 
-def with_edits(bank: Bank, records: list[Edit]) -> Bank:
+def with_edits(bank: Bank, records: list[Edit], *, prompt: str | None = None) -> Bank:
     """Record edits, in place of older records of the same files, and write the manifest."""
     files = {record.file for record in records}
     kept = tuple(edit for edit in bank.manifest.edits if edit.file not in files)
-    manifest = dataclasses.replace(bank.manifest, edits=(*kept, *records))
+    manifest = dataclasses.replace(
+        bank.manifest, edits=(*kept, *records), prompt=bank.manifest.prompt if prompt is None else prompt
+    )
     manifest.write(bank.folder)
     return Bank(bank.folder, manifest)
 

