@@ -15,9 +15,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from stylehead.cli.config import add_config_option
 from stylehead.cli.output import Output
 from stylehead.cli.terminal import knows_unicode, to_ascii
-from stylehead.jobs.failures import Failure
+from stylehead.errors import StyleheadError
+from stylehead.jobs.failures import Failure, explain
 
 WIDEST = 100
 NAMES = 27
@@ -32,6 +34,10 @@ class Command(TyperCommand):
     """A command with this module's help."""
 
     show_all = False
+
+    def __init__(self, *args: Any, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        add_config_option(self.params)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the command; `--help-all` is `--help` with everything in it."""
@@ -64,11 +70,13 @@ class Group(TyperGroup):
         except typer.Abort:
             sys.exit(130)
         except Exception as error:
-            if not hasattr(error, "format_message"):  # the base class of usage errors is not public
+            ours = isinstance(error, StyleheadError | OSError)
+            if not ours and not hasattr(error, "format_message"):  # usage errors have no public base class
                 raise
             words = sys.argv[1:] if args is None else args
-            Output("json" if "--json" in words else "human").fail(_failure(error))
-            sys.exit(getattr(error, "exit_code", 2))
+            failure = explain(error) if ours else _failure(error)
+            Output("json" if "--json" in words else "human").fail(failure)
+            sys.exit(failure.exit_code if ours else getattr(error, "exit_code", 2))
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -23,6 +23,8 @@ EPILOG = """
 
   [cyan]stylehead info style.safetensors --json[/cyan]
 
+  [cyan]stylehead info runs/pixar-character-3f9c --as-command[/cyan]   how to make it again
+
   [cyan]stylehead info renders/seed-42/turntable.mp4[/cyan]   pictures, films and meshes remember too
 """
 
@@ -46,17 +48,32 @@ def info(
             help="A run, style, generator, latent, picture, film, mesh or model folder.", metavar="FILE"
         ),
     ],
+    as_command: Annotated[
+        bool,
+        typer.Option("--as-command", help="Print the command line that makes a run again.", metavar=""),
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say what a file or a run is, and how it was made."""
     with reporting(as_json=as_json, quiet=quiet) as output:
+        if as_command:
+            _command(path, output)
+            return
         try:
             facts = describe(path)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             # all of it comes from the file: a value of another kind is damage
             raise JobError(f"{path} is damaged: it holds values that do not fit ({error}).") from error
         _show(facts, path, output)
+
+
+def _command(path: Path, output: Output) -> None:
+    from stylehead.jobs.command_of import command_of
+
+    command = command_of(path)
+    result = Result((command,), (), {"command": command, "words": shlex.split(command)})
+    (output if output.mode == "json" else Output("quiet")).result(result)  # nothing but the words
 
 
 def describe(path: Path) -> Facts:

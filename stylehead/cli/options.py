@@ -5,7 +5,6 @@ The names, types, defaults and help texts of the latter are read from the datacl
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, get_type_hints
@@ -13,6 +12,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, get_type_hints
 import typer
 
 from stylehead.cli.help import Command
+from stylehead.config_files import read_config_file
 from stylehead.errors import StyleheadError
 from stylehead.methods.config import StylizeConfig, TeacherSettings
 from stylehead.methods.registry import BUILT_IN, DEFAULT, method_names, settings_class
@@ -210,10 +210,10 @@ def _method_in(path: Path) -> str | None:
     """The method of a run or of a file of settings, if it can be read; the job says what is wrong else."""
     file = path / "run.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_config_file(file).values
         settings = content.get("config") or content.get("stylize") or content
         return str(settings["method"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, StyleheadError, KeyError, TypeError, AttributeError):
         return None
 
 

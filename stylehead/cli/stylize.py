@@ -58,7 +58,7 @@ def stylize(  # noqa: PLR0913
     config: Annotated[
         Path | None,
         typer.Option(
-            help="Settings to start from: the config.json of a run, or JSON of your own.",
+            help="Settings to start from: the config.json of a run, or your own JSON, TOML or YAML.",
             rich_help_panel=MAKE,
             metavar="FILE",
         ),

@@ -1,10 +1,12 @@
 """A stylise job: settings in, a run directory out, and going on after a stop."""
 
-import json
+import dataclasses
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stylehead.config_files import read_config_file
 from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
@@ -14,7 +16,7 @@ from stylehead.jobs.report import Report
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
-from stylehead.methods.registry import method_class, method_for
+from stylehead.methods.registry import DEFAULT, method_class, method_for, method_names, settings_class
 from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
 from stylehead.mini.captions import known_words
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
@@ -24,6 +26,8 @@ from stylehead.weights.presets import Preset, find_preset
 from stylehead.weights.store import hash_file
 
 EXAMPLE = 'stylehead stylize --prompt "Pixar character"'
+OF_THE_RUN = ("profile", "device", "out", "overwrite", "keep_checkpoints")
+"""What a file of settings may hold beside the settings: arguments of the job."""
 
 
 def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> StylizeRun:
@@ -59,7 +63,8 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     Raises:
         UsageError: A setting is out of range or says nothing to the method, or the folder is taken.
     """
-    given = {**({} if arguments.config is None else read_settings(arguments.config)), **arguments.settings}
+    arguments = with_file(arguments)
+    given = dict(arguments.settings)
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     method = method_for(given)
@@ -82,21 +87,51 @@ def understood(config: StylizeConfig, preset: Preset, report: Report) -> Stylize
     return config.replace(prompt=known)
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read settings from the `config.json` of a run, or from a JSON object of them.
+def with_file(arguments: StylizeArguments) -> StylizeArguments:
+    """Put what the file of `--config` holds in the place of what was left at its default.
 
     Raises:
-        UsageError: There is no such file.
-        JobError: It holds something else.
+        UsageError: There is no such file, or it holds a key that nothing is called.
+        JobError: It cannot be read.
     """
-    if not path.is_file():
-        raise UsageError(f"`--config` (={path}) is not a file.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        settings = content.get("stylize", content)
-        return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-    except (ValueError, AttributeError) as error:
-        raise JobError(f"{path} is no JSON object of settings: {error}.") from error
+    if arguments.config is None:
+        return arguments
+    file = read_config_file(arguments.config)
+    held = file.values.get("stylize", file.values)
+    if not isinstance(held, dict):
+        raise JobError(f"{file.place('stylize')}: `stylize` is no object of settings.")
+    way = ("stylize",) if held is not file.values else ()
+    values = {key.replace("-", "_"): value for key, value in held.items()}
+    for key in held:
+        check_known(key, file.place(*way, key))
+    usual, of_the_run = StylizeArguments(), {name for name in OF_THE_RUN if name in values}
+    replaced: dict[str, Any] = {
+        name: Path(values[name]) if name == "out" else values[name]
+        for name in of_the_run
+        if getattr(arguments, name) == getattr(usual, name)
+    }
+    settings = {name: _plain(value) for name, value in values.items() if name not in of_the_run}
+    return dataclasses.replace(arguments, settings={**settings, **arguments.settings}, **replaced)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_known(key: str, where: str) -> None:
+    """Refuse a key that no method calls a setting; whether it says something to this one is seen later.
+
+    Raises:
+        UsageError: With the nearest setting.
+    """
+    name, known = key.replace("-", "_"), {*OF_THE_RUN, "method"}
+    for method in method_names():
+        known |= {*settings_class(method).names()}
+    if name in known or not settings_class(DEFAULT).renamed({name: None}).keys() <= {name}:
+        return
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "stylehead stylize --help-all"
+    raise UsageError(f"{where}: there is no setting `{key}`.", hint)
 
 
 def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report, *, preset: str) -> Job:
