@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.methods import PROMPTS
+from stylehead.evaluation.systems import PROMPTS
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.stills import save_image
 from stylehead.export.views import latent_from_seed

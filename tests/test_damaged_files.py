@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stylehead.bank.manifest import BankPerson, BankView, Edit, Manifest
+from stylehead.bank.manifest import BankPerson, BankView, EditRecord, Manifest
 from stylehead.errors import StyleheadError
 from stylehead.export.mesh_files import save_mesh
 from stylehead.export.recipe import read_recipe
@@ -22,7 +22,7 @@ from stylehead.export.stills import save_image
 from stylehead.export.video import write_gif, write_mp4, write_webp
 from stylehead.files import write_json
 from stylehead.generator.checkpoint import read_config, read_tensors
-from stylehead.generator.style import load_style
+from stylehead.generator.style_file import load_style
 from stylehead.inversion.camera_files import read_camera_file
 from stylehead.inversion.latent_files import read_heads
 from stylehead.inversion.latents import save_latent
@@ -55,7 +55,7 @@ def make_run(path: Path) -> None:
 
 def make_bank(path: Path) -> None:
     view = BankView("0000_0", 0, 10.0, 0.0, (0.5,) * 25, "ab" * 32)
-    edit = Edit("edited/0000_0.png", "0000_0", "cd" * 32, "editor", "terms", "joker", "make it", 3)
+    edit = EditRecord("edited/0000_0.png", "0000_0", "cd" * 32, "editor", "terms", "joker", "make it", 3)
     person = BankPerson("0000", 1, None, "ef" * 32)
     Manifest("f" * 64, "mini", 1.0, 128, (person,), (view,), "joker", (edit,)).write(path.parent)
 

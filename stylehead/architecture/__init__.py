@@ -3,7 +3,7 @@
 No network is built here and torch is not imported, so that files can be checked before anything else is done.
 """
 
-from stylehead.architecture.config import (
+from stylehead.architecture.generator_config import (
     DECODER_FEATURES,
     DECODER_HIDDEN,
     DecoderActivation,

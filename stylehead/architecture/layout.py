@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from stylehead.architecture.config import DECODER_FEATURES, DECODER_HIDDEN, GeneratorConfig
+from stylehead.architecture.generator_config import DECODER_FEATURES, DECODER_HIDDEN, GeneratorConfig
 
 GENERATOR_FORMAT = "generator-1"
 FORMAT_KEY = "stylehead.format"

@@ -10,11 +10,11 @@
 Other programs can fill `edited/`: the name says of what a picture is an edit. What is missing is left out.
 """
 
-from stylehead.bank.bank import Bank
 from stylehead.bank.create import Sitter, create_bank
+from stylehead.bank.dataset import Bank
 from stylehead.bank.fill import Filling, fill_bank, import_pictures
 from stylehead.bank.gate import Verdict
-from stylehead.bank.manifest import MANIFEST, BankView, Edit
+from stylehead.bank.manifest import MANIFEST, BankView, EditRecord
 from stylehead.bank.review import CheckedBank, check_bank
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Bank",
     "BankView",
     "CheckedBank",
-    "Edit",
+    "EditRecord",
     "Filling",
     "Sitter",
     "Verdict",

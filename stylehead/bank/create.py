@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.bank.bank import Bank, sha256_of
+from stylehead.bank.dataset import Bank, sha256_of
 from stylehead.bank.manifest import MANIFEST, BankPerson, BankView, Manifest
 from stylehead.errors import UsageError
 from stylehead.export.views import latent_from_seed

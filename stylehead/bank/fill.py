@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stylehead.bank.bank import Bank, edits_view
-from stylehead.bank.manifest import BankView, Edit
+from stylehead.bank.dataset import Bank, edits_view
+from stylehead.bank.manifest import BankView, EditRecord
 from stylehead.bank.pictures import Pixels, read_pixels
 from stylehead.errors import JobError, UsageError
 from stylehead.files import atomic_write
@@ -95,7 +95,7 @@ def _edit_person(bank: Bank, editor: Editor, filling: Filling, person: int) -> B
         file = f"edited/{view.name}.png"
         pictures[file] = _png(pixels)
         records.append(
-            Edit(
+            EditRecord(
                 file=file,
                 view=view.name,
                 sha256=hashlib.sha256(pictures[file]).hexdigest(),
@@ -151,7 +151,7 @@ def import_pictures(bank: Bank, folder: Path, prompt: str) -> tuple[Bank, Import
     return bank, Imported(len(taken), missing, len(files) - len(taken))
 
 
-def with_edits(bank: Bank, records: list[Edit], *, prompt: str | None = None) -> Bank:
+def with_edits(bank: Bank, records: list[EditRecord], *, prompt: str | None = None) -> Bank:
     """Record edits, in place of older records of the same files, and write the manifest."""
     files = {record.file for record in records}
     kept = tuple(edit for edit in bank.manifest.edits if edit.file not in files)

@@ -7,7 +7,7 @@ import torch
 from stylehead.bank.pictures import Outline, Pixels
 from stylehead.bank.review import CheckedBank
 from stylehead.generator import PanoHead
-from stylehead.methods.edits import EditedViews
+from stylehead.methods.edited_views import EditedViews
 
 
 def edited_views(checked: CheckedBank, generator: PanoHead) -> EditedViews:

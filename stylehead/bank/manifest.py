@@ -44,7 +44,7 @@ class BankPerson:
 
 
 @dataclass(frozen=True)
-class Edit:
+class EditRecord:
     """An edited picture that a filling wrote; pictures without such a record are the user's own."""
 
     file: str
@@ -83,7 +83,7 @@ class Manifest:
     people: tuple[BankPerson, ...]
     views: tuple[BankView, ...]
     prompt: str | None = None
-    edits: tuple[Edit, ...] = field(default=())
+    edits: tuple[EditRecord, ...] = field(default=())
 
     @property
     def views_each(self) -> int:
@@ -129,7 +129,7 @@ class Manifest:
             people=tuple(_record(BankPerson, entry) for entry in content["people"]),
             views=tuple(_record(BankView, entry) for entry in content["views"]),
             prompt=None if prompt is None else str(prompt),
-            edits=tuple(_record(Edit, entry) for entry in content.get("edits", ())),
+            edits=tuple(_record(EditRecord, entry) for entry in content.get("edits", ())),
         )
 
 
@@ -194,7 +194,7 @@ def _check_names(names: Sequence[str]) -> None:
         raise ValueError("a name occurs twice")
 
 
-def _check_edit(edit: Edit, known: Set[str]) -> None:
+def _check_edit(edit: EditRecord, known: Set[str]) -> None:
     parts = PurePosixPath(edit.file).parts
     if len(parts) != 2 or parts[0] != "edited" or "\\" in edit.file or edit.view not in known:
         raise ValueError(f"{edit.file!r} is no edit of a view")

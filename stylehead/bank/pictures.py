@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylehead.errors import JobError
-from stylehead.inversion.pictures import read_photo
+from stylehead.inversion.photographs import read_photo
 
 Pixels = NDArray[np.uint8]
 """[S, S, 3], 0..255."""

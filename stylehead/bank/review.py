@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylehead.bank.bank import Bank
+from stylehead.bank.dataset import Bank
 from stylehead.bank.gate import Verdict, judge, moved_outline, moved_picture
 from stylehead.bank.pictures import Outline, Pixels, find_outline, read_pixels
 from stylehead.errors import JobError, UsageError

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from stylehead.cli.config import add_config_option
+from stylehead.cli.config_file import add_config_option
 from stylehead.cli.output import Output
 from stylehead.cli.terminal import knows_unicode, to_ascii
 from stylehead.errors import StyleheadError

@@ -17,7 +17,7 @@ from stylehead.weights.prefixes import find_prefix, without_prefix
 from stylehead.weights.recognise import Kind, recognise
 from stylehead.weights.snapshot import (
     LICENCE_KEY,
-    Imported,
+    ImportedSnapshot,
     import_snapshot,
     inherited_licence,
     map_file,
@@ -111,7 +111,7 @@ def _say_licence(output: Output) -> None:
     output.note(f"Licence: {inherited_licence()}")
 
 
-def _report_generator(imported: Imported | None, path: Path, output: Output) -> None:
+def _report_generator(imported: ImportedSnapshot | None, path: Path, output: Output) -> None:
     rows: list[tuple[str, Path | str]] = [("generator", path)]
     data: dict[str, object] = {"kind": "generator", "path": path, "licence": inherited_licence()}
     if imported is not None:

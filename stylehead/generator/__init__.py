@@ -14,7 +14,7 @@ from stylehead.generator.renderer import (
     march,
     render_rays,
 )
-from stylehead.generator.style import Style, StyleMix, load_style, mix_styles, remove_styles, save_style
+from stylehead.generator.style_file import Style, StyleMix, load_style, mix_styles, remove_styles, save_style
 from stylehead.generator.trained import mapper_parameters, trainable_parameters
 from stylehead.generator.trigrid import TriGrid, sample_trigrid
 

@@ -9,14 +9,14 @@ save_latent(Path("latent.npz"), found.ws, found.camera_label)
 from stylehead.inversion.align import AlignedFace, Square, align_face, crop, whole_square
 from stylehead.inversion.faces import Face, FaceChoice, FaceFinder, choose_face, load_face_finder
 from stylehead.inversion.guess import Guess
+from stylehead.inversion.inversion_config import InversionConfig
 from stylehead.inversion.inverter import Camera, Inverter, Prepared
 from stylehead.inversion.latents import LatentSpace, read_camera, save_latent
-from stylehead.inversion.pictures import Photo, read_photo
+from stylehead.inversion.photographs import Photo, read_photo
 from stylehead.inversion.pivotal import PivotalConfig, tune
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.quality import Quality, assess, with_face
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
-from stylehead.inversion.settings import InversionConfig
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 
 __all__ = [

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stylehead.geometry import DEFAULT_RADIUS, camera_label, fov_to_intrinsics
 from stylehead.inversion.faces import Face, Points
-from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import label_of_pose, pose_of_label
 
 _LEFT_EYE, _RIGHT_EYE, _MOUTH = slice(36, 42), slice(42, 48), [48, 54]

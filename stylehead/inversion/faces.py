@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylehead.errors import JobError, MissingError, UsageError
-from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.photographs import Bytes
 from stylehead.weights import catalogue
 
 MODELS = "insightface-buffalo_l"

@@ -12,13 +12,13 @@ from torch import Tensor
 from stylehead.generator import PanoHead
 from stylehead.images import bytes_to_pm1, resize
 from stylehead.inversion.guess import Guess, features_fingerprint
+from stylehead.inversion.inversion_config import InversionConfig
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.masks import MaskSource, head_mask
-from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import pose, pose_of_label
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
-from stylehead.inversion.settings import InversionConfig
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 
 GRID_TRUST_DEG = 8.0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stylehead.errors import JobError, UsageError
-from stylehead.weights.pickle_machine import Budget, Refused
+from stylehead.weights.pickle_machine import PickleBudget, Refused
 from stylehead.weights.snapshot import map_file
 from stylehead.weights.torch_files import Array, StoredTensor, read_torch_tensors
 
@@ -107,7 +107,7 @@ def _numpy_arrays(path: Path) -> Mapping[str, Any]:
 
 def _torch_arrays(path: Path) -> Mapping[str, Any]:
     try:
-        return read_torch_tensors(map_file(path), Budget())
+        return read_torch_tensors(map_file(path), PickleBudget())
     except Refused as refusal:
         message = f"{path} is not a latent file, and nothing in it was run: {refusal}."
         raise JobError(message, "np.savez(FILE, w=...) writes one that every program reads") from refusal

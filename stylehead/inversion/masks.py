@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.photographs import Bytes
 
 MaskSource = Literal["alpha", "plain background", "cut out"]
 Share = NDArray[np.float32]

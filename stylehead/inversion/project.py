@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from stylehead.errors import JobError
 from stylehead.generator import PanoHead, RenderOptions
+from stylehead.inversion.inversion_config import InversionConfig, noise_scale, ramp
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import label_of_pose
 from stylehead.inversion.search import Start
-from stylehead.inversion.settings import InversionConfig, noise_scale, ramp
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage, pixel_distance
 
 Stage = Literal["starts", "raw", "whole"]

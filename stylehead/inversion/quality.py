@@ -11,7 +11,7 @@ from torch import Tensor
 from stylehead.generator import PanoHead
 from stylehead.images import outline_iou
 from stylehead.inversion.faces import FaceFinder, Points
-from stylehead.inversion.pictures import Bytes
+from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import label_of_pose, pose_of_label
 from stylehead.inversion.project import ProjectedHead
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage

@@ -27,7 +27,7 @@ from stylehead.generator import PanoHead
 from stylehead.images import Pixels
 from stylehead.jobs import environment
 from stylehead.jobs.banking import instruct, open_job_editor
-from stylehead.jobs.heads import latent_heads
+from stylehead.jobs.named_heads import latent_heads
 from stylehead.jobs.report import Report, Result
 from stylehead.methods.edit import EditSettings
 from stylehead.weights.presets import find_preset

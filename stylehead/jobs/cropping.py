@@ -14,7 +14,7 @@ from stylehead.inversion.align import Square, align_face, crop, whole_square
 from stylehead.inversion.camera_files import SUFFIXES, read_camera_file
 from stylehead.inversion.faces import FaceFinder, Points, choose_face, load_face_finder
 from stylehead.inversion.inverter import Camera
-from stylehead.inversion.pictures import Bytes, Photo
+from stylehead.inversion.photographs import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_file

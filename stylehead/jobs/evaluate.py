@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
-from stylehead.evaluation.folders import open_folder
-from stylehead.evaluation.methods import find_prompts, method_order, row_of
 from stylehead.evaluation.numbers import Number
+from stylehead.evaluation.picture_folders import open_folder
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_page import report_page
+from stylehead.evaluation.systems import find_prompts, method_order, row_of
 from stylehead.evaluation.table import (
     Line,
     Table,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from stylehead.errors import StyleheadError, UsageError, quoted
-from stylehead.evaluation.editing import why_no_editor
-from stylehead.evaluation.methods import (
+from stylehead.evaluation.baselines import why_no_editor
+from stylehead.evaluation.systems import (
     System,
     ablation_config,
     find_methods,

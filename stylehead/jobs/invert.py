@@ -15,7 +15,7 @@ from stylehead.inversion import (
     PivotalConfig,
 )
 from stylehead.inversion.faces import MODELS as FACE_MODELS
-from stylehead.inversion.pictures import read_photo
+from stylehead.inversion.photographs import read_photo
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_invert

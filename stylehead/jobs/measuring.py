@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from stylehead.errors import MissingError, StyleheadError, UsageError
+from stylehead.evaluation.baselines import edit_portraits, open_editor
 from stylehead.evaluation.columns import all_columns, measure_row
 from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Reference, Target
-from stylehead.evaluation.editing import edit_portraits, open_editor
-from stylehead.evaluation.folders import PictureFolder, read_folder, read_set
-from stylehead.evaluation.methods import TRUE, UNTOUCHED, method_title, row_of
 from stylehead.evaluation.numbers import NotMeasured
+from stylehead.evaluation.picture_folders import PictureFolder, read_folder, read_set
 from stylehead.evaluation.portraits import Portraits, render_portraits
+from stylehead.evaluation.systems import TRUE, UNTOUCHED, method_title, row_of
 from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet, open_truth
 from stylehead.export.views import latent_from_seed

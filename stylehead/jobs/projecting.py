@@ -36,8 +36,8 @@ from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.cropping import HeadCrop
 from stylehead.jobs.failures import StoppedError
-from stylehead.jobs.heads import latent_head
 from stylehead.jobs.job import followed, named, style_header
+from stylehead.jobs.named_heads import latent_head
 from stylehead.jobs.report import ProgressView, Report
 from stylehead.jobs.signals import StopRequest
 from stylehead.runs import RunDirectory

@@ -26,7 +26,7 @@ from stylehead.images import Pixels
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import RenderArguments
 from stylehead.jobs.checks import check_mesh, check_render, chosen_seeds, latent_files, parse_formats
-from stylehead.jobs.heads import NamedHead, StyleChoice, latent_heads, load_styles, seed_heads
+from stylehead.jobs.named_heads import NamedHead, StyleChoice, latent_heads, load_styles, seed_heads
 from stylehead.jobs.report import ProgressView, Report
 from stylehead.runs import slugify
 from stylehead.weights.presets import resolve_preset

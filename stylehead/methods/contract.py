@@ -42,7 +42,7 @@ from stylehead.images import FeatureMaps
 from stylehead.methods.config import ImageTextSettings, StylizeConfig, TeacherSettings
 from stylehead.methods.draws import Sampling
 from stylehead.methods.registry import Variant, declare
-from stylehead.methods.views import Groups, Scene
+from stylehead.methods.scene import Groups, Scene
 from stylehead.perception.roles import ImageText
 from stylehead.teacher import WITHOUT, Teacher
 

@@ -23,7 +23,7 @@ from stylehead.methods.render_distillation import (
     RenderPrediction,
     distilled,
 )
-from stylehead.methods.views import Groups, Scene
+from stylehead.methods.scene import Groups, Scene
 from stylehead.settings import Weight
 
 

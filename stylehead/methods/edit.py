@@ -29,9 +29,9 @@ from stylehead.images import resize
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import Cast, Method, Needs, Networks, Terms
 from stylehead.methods.critic import CriticInTraining
-from stylehead.methods.edits import EditedViews, Picked
+from stylehead.methods.edited_views import EditedViews, Picked
 from stylehead.methods.losses import detail_loss, perceptual_loss
-from stylehead.methods.views import Groups, Scene, Views
+from stylehead.methods.scene import Groups, Scene, Views
 from stylehead.settings import Count, Natural, Positive, Share, Weight, between, refuse
 
 _TRAINED = ("backbone.synthesis.", "superresolution.", "decoder.", "torgb.")

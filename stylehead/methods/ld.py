@@ -32,9 +32,9 @@ from stylehead.methods.draws import Sampling
 from stylehead.methods.rank import rank_weigh
 from stylehead.methods.registry import Variant
 from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
+from stylehead.methods.scene import Groups, Scene
 from stylehead.methods.scores import Score, latent_gradient
 from stylehead.methods.stages import Stage, grid_stage, single_stage
-from stylehead.methods.views import Groups, Scene
 from stylehead.settings import Positive, Share, Weight, between, refuse
 from stylehead.teacher import EpsPair, NoisyLatents
 

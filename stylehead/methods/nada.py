@@ -18,7 +18,7 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, random_cameras
 from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
-from stylehead.methods.views import Groups, Scene
+from stylehead.methods.scene import Groups, Scene
 from stylehead.perception.roles import ImageText
 from stylehead.settings import Count, Rate, Share, refuse
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.losses import relative_distance_loss
-from stylehead.methods.views import Scene
+from stylehead.methods.scene import Scene
 from stylehead.settings import Share, Weight
 
 

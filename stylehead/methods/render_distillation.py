@@ -10,7 +10,7 @@ from stylehead.images import resize
 from stylehead.methods.ask import Distillation
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Terms
-from stylehead.methods.views import Scene
+from stylehead.methods.scene import Scene
 from stylehead.settings import Natural, Positive, Rate, Share, Weight
 
 PUBLISHED_LATENTS = 4 * 64 * 64

@@ -11,7 +11,7 @@ from stylehead.images import resize
 from stylehead.methods.contract import DepthFunction
 from stylehead.methods.grid import merge, tile_final, tile_raw
 from stylehead.methods.mirror import flip, flip_tiles
-from stylehead.methods.views import Scene
+from stylehead.methods.scene import Scene
 from stylehead.teacher import (
     ControlCondition,
     Teacher,

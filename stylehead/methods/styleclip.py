@@ -17,7 +17,7 @@ from torch.nn import functional
 from stylehead.generator import LatentMapper, PanoHead, mapper_parameters
 from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
-from stylehead.methods.views import Groups, Scene
+from stylehead.methods.scene import Groups, Scene
 from stylehead.settings import Positive, Share, Weight
 
 

@@ -21,7 +21,7 @@ from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import DepthFunction, Method, Networks, Perception, Terms
 from stylehead.methods.draws import Draw, draw_inputs
 from stylehead.methods.records import Clock, Measured, Progress, RunSummary, StepRecord
-from stylehead.methods.views import Scene, render_groups
+from stylehead.methods.scene import Scene, render_groups
 from stylehead.settings import flag
 from stylehead.teacher import Teacher
 

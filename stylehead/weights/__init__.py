@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from stylehead.weights.presets import Preset, PresetName, Resolved, WeightFile, resolve_preset
 
 if TYPE_CHECKING:
-    from stylehead.weights.snapshot import Imported, import_snapshot
+    from stylehead.weights.snapshot import ImportedSnapshot, import_snapshot
 
 __all__ = [
-    "Imported",
+    "ImportedSnapshot",
     "Preset",
     "PresetName",
     "Resolved",
@@ -20,7 +20,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load what needs numpy only when it is asked for: `stylehead --help` does not wait for it."""
-    if name in ("Imported", "import_snapshot"):
+    if name in ("ImportedSnapshot", "import_snapshot"):
         from stylehead.weights import snapshot
 
         return getattr(snapshot, name)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stylehead.weights.pickle_machine import MAPPINGS, SET, Budget, Made, PickleMachine, Refused, shown
+from stylehead.weights.pickle_machine import MAPPINGS, SET, Made, PickleBudget, PickleMachine, Refused, shown
 from stylehead.weights.torch_files import STORAGE_GLOBALS, TENSOR_GLOBALS
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
@@ -46,7 +46,7 @@ class Module:
     tensors: Mapping[str, Any]
 
 
-def read_network(data: memoryview, budget: Budget) -> dict[str, Module]:
+def read_network(data: memoryview, budget: PickleBudget) -> dict[str, Module]:
     """Read the averaged generator (`G_ema`) of a snapshot.
 
     Args:

@@ -58,7 +58,7 @@ class Persistent(NamedTuple):
 
 
 @dataclass
-class Budget:
+class PickleBudget:
     """How much work pickles may still ask for; shared by all pickles of one file."""
 
     instructions: int = 300_000  # a snapshot of the full network has about 100,000
@@ -84,7 +84,7 @@ class PickleMachine:
 
     data: memoryview
     allowed: frozenset[str]
-    budget: Budget = field(default_factory=Budget)
+    budget: PickleBudget = field(default_factory=PickleBudget)
     position: int = 0
     _stack: list[Any] = field(default_factory=list, init=False)
     _marks: list[list[Any]] = field(default_factory=list, init=False)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from stylehead.errors import UsageError
 from stylehead.files import atomic_path
 from stylehead.weights import catalogue, store
-from stylehead.weights.snapshot import Imported, import_snapshot, map_file, read_generator
+from stylehead.weights.snapshot import ImportedSnapshot, import_snapshot, map_file, read_generator
 from stylehead.weights.store import Record
 
 GENERATOR = "panohead"
@@ -24,7 +24,7 @@ class Registered(NamedTuple):
     """
 
     record: Record
-    imported: Imported | None
+    imported: ImportedSnapshot | None
     replaced: bool = False
 
 

@@ -15,8 +15,8 @@ from stylehead.errors import JobError, UsageError
 from stylehead.files import check_parents, save_arrays
 from stylehead.weights import catalogue, store
 from stylehead.weights.modules import Module, read_network, tensors_by_name
-from stylehead.weights.options import read_options
-from stylehead.weights.pickle_machine import Budget, Refused, shown
+from stylehead.weights.pickle_machine import PickleBudget, Refused, shown
+from stylehead.weights.snapshot_config import read_options
 from stylehead.weights.state_dicts import detect, read_arrays, read_state_dict
 from stylehead.weights.torch_files import Array, stored_tensor
 
@@ -26,7 +26,7 @@ _WEIGHTS = (".pkl", ".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
 _PLANE_AXES = np.eye(3)[[[0, 1, 2], [0, 2, 1], [1, 2, 0]]]
 
 
-class Imported(NamedTuple):
+class ImportedSnapshot(NamedTuple):
     """What an import made."""
 
     path: Path
@@ -37,7 +37,7 @@ class Imported(NamedTuple):
     numbers: int
 
 
-def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> Imported:
+def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> ImportedSnapshot:
     """Turn a published training snapshot (`.pkl`) into a generator file (`.safetensors`).
 
     Nothing in the snapshot is executed, its embedded source texts included. The averaged generator `G_ema` is
@@ -59,7 +59,7 @@ def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) ->
     read = read_generator(source)
     save_arrays(target, read.arrays, _header(read, source))
     numbers = sum(array.size for array in read.arrays.values())
-    return Imported(target, read.config, read.notes, len(read.arrays), numbers)
+    return ImportedSnapshot(target, read.config, read.notes, len(read.arrays), numbers)
 
 
 class Network(NamedTuple):
@@ -94,7 +94,7 @@ def read_generator(path: Path) -> Network:
 
 
 def _read_snapshot(data: memoryview) -> Network:
-    budget = Budget()
+    budget = PickleBudget()
     modules = read_network(data, budget)
     if modules[""].kind == "TriPlaneGenerator" and "t_mapping" not in modules:
         raise Refused("it is an EG3D network (tri-plane); only PanoHead's (tri-grid) are read")
@@ -114,7 +114,7 @@ def _read_generator_file(path: Path, data: memoryview) -> Network:
     return Network(read_arrays(state.tensors, config, size=len(data)), config, (), licence)
 
 
-def _check_axes(modules: Mapping[str, Module], budget: Budget) -> None:
+def _check_axes(modules: Mapping[str, Module], budget: PickleBudget) -> None:
     """Check that the three planes lie as ours do: the renderer keeps a table of their axes."""
     table = modules["renderer"].attributes.get("plane_axes") if "renderer" in modules else None
     if table is None:

@@ -16,7 +16,7 @@ from stylehead.architecture import (
     state_shapes,
 )
 from stylehead.errors import StyleheadError
-from stylehead.weights.pickle_machine import Budget, Refused, shown
+from stylehead.weights.pickle_machine import PickleBudget, Refused, shown
 from stylehead.weights.torch_files import Array, is_torch_legacy, read_torch_legacy, read_torch_zip
 
 Format = Literal["snapshot", "torch zip", "torch legacy", "safetensors"]
@@ -107,7 +107,7 @@ def read_state_dict(path: Path, data: memoryview) -> StateDict:
     if kind == "snapshot":
         raise Refused("it is no state dict")
     read = read_torch_zip if kind == "torch zip" else read_torch_legacy
-    return StateDict(read(data, Budget()), {})
+    return StateDict(read(data, PickleBudget()), {})
 
 
 def read_arrays(

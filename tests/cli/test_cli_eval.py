@@ -12,7 +12,7 @@ import pytest
 from cli_helpers import FAST, Outcome, Run
 from PIL import Image
 
-from stylehead.evaluation.methods import ladder, systems
+from stylehead.evaluation.systems import ladder, systems
 from stylehead.jobs.signals import StopRequest
 from stylehead.methods.config import StylizeConfig
 from stylehead.runs import RunDirectory

@@ -20,7 +20,7 @@ from stylehead.methods import Perception, Stylizer, Terms, registry
 from stylehead.methods.ask import Distillation
 from stylehead.methods.config import StylizeConfig, TeacherSettings, profile
 from stylehead.methods.registry import BUILT_IN, method_class
-from stylehead.methods.views import Scene
+from stylehead.methods.scene import Scene
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.perception.image_text import EmbeddedImageText
 from stylehead.teacher import TeacherPaths

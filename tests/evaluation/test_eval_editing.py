@@ -9,7 +9,7 @@ from tiny_teacher import write_tiny_editors, write_tiny_teacher
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.editing import PortraitEditor, edit_portraits, open_editor, why_no_editor
+from stylehead.evaluation.baselines import PortraitEditor, edit_portraits, open_editor, why_no_editor
 from stylehead.evaluation.portraits import Portraits
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.weights.presets import Preset

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stylehead.errors import JobError, MissingError, UsageError
-from stylehead.evaluation.folders import open_folder, read_folder, read_set
+from stylehead.evaluation.picture_folders import open_folder, read_folder, read_set
 from stylehead.export.stills import save_image
 
 SIDECAR = {"prompt": "Pixar character", "method": "ip2p"}

@@ -12,7 +12,9 @@ from eval_helpers import random_case, random_encoders
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.columns import all_columns, measure_row
-from stylehead.evaluation.methods import (
+from stylehead.evaluation.numbers import NotMeasured, Number
+from stylehead.evaluation.report_page import report_page
+from stylehead.evaluation.systems import (
     PAPER_PROMPTS,
     ablation_config,
     find_methods,
@@ -24,8 +26,6 @@ from stylehead.evaluation.methods import (
     row_of,
     systems,
 )
-from stylehead.evaluation.numbers import NotMeasured, Number
-from stylehead.evaluation.report_page import report_page
 from stylehead.evaluation.table import (
     Row,
     Table,

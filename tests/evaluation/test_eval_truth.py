@@ -111,15 +111,15 @@ def test_overlap_keeps_the_order_of_the_first() -> None:
 def test_held_out_renders_are_packed_as_they_are(tmp_path) -> None:
     """Only people that are there in every style, and only sides that every style has."""
     from stylehead.geometry import camera_from_angles
-    from stylehead.world.recipes.data import Views
+    from stylehead.world.recipes.data import Renders
     from stylehead.world.recipes.reference import pack
 
-    def views(seeds, styles, yaws_deg) -> Views:
+    def views(seeds, styles, yaws_deg) -> Renders:
         rows = [(seed, style) for seed in seeds for style in styles]
         count, sides = len(rows), len(yaws_deg)
         cameras = torch.cat([camera_from_angles(torch.deg2rad(torch.tensor(yaw))) for yaw in yaws_deg])
         shade = torch.tensor([[seed * 10 + yaw / 10 for yaw in yaws_deg] for seed, _ in rows])
-        return Views(
+        return Renders(
             images=(shade + 100).round().to(torch.uint8)[:, :, None, None, None].expand(-1, -1, 3, 16, 16),
             masks=torch.full((count, sides, 16, 16), 255, dtype=torch.uint8),
             depths=torch.zeros(count, sides, 16, 16),

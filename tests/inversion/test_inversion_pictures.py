@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from stylehead.errors import JobError, UsageError
-from stylehead.inversion.pictures import Photo, read_photo
+from stylehead.inversion.photographs import Photo, read_photo
 
 SIZE = (48, 64)  # width, height
 

@@ -34,10 +34,10 @@ from stylehead.inversion import (
     with_face,
 )
 from stylehead.inversion.guess import features_fingerprint, mirror_features
+from stylehead.inversion.inversion_config import noise_scale, ramp
 from stylehead.inversion.pose import label_of_pose, pose, rotation_between_deg
 from stylehead.inversion.project import Initialisation
 from stylehead.inversion.search import PoseGrid
-from stylehead.inversion.settings import noise_scale, ramp
 from stylehead.inversion.similarity import pixel_distance
 
 FEW = InversionConfig(steps=10, starts=2, coarse_steps=3)

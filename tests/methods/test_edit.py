@@ -18,7 +18,7 @@ from stylehead.images import to_pixels
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.edit import Edit, EditSettings, learn_positions, view_weights
-from stylehead.methods.edits import EditedViews
+from stylehead.methods.edited_views import EditedViews
 from stylehead.methods.losses import detail_loss
 
 YAWS = (0.0, 0.6, math.pi)

@@ -10,7 +10,7 @@ from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, Sty
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.teacher.editing import EMBEDDED, open_editor
 from stylehead.weights.presets import MINI_WEIGHTS
-from stylehead.world.recipes.edits import long_prompts
+from stylehead.world.recipes.editor_figures import long_prompts
 
 LIMIT_BYTES = 80_000_000
 

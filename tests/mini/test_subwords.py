@@ -4,7 +4,7 @@ import pytest
 from stylehead.mini.captions import STYLES
 from stylehead.mini.phrases import corpus, draw_prompt
 from stylehead.mini.subwords import WINDOW, write_subwords
-from stylehead.world.recipes.edits import long_prompts
+from stylehead.world.recipes.editor_figures import long_prompts
 
 transformers = pytest.importorskip("transformers")
 

@@ -14,7 +14,7 @@ from tiny_teacher import write_tiny_editors, write_tiny_teacher
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.editing.pipeline import build_pipeline
+from stylehead.evaluation.baselines.embedded_pipeline import build_pipeline
 from stylehead.teacher.editing import (
     EMBEDDED,
     PUBLISHED,

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from stylehead.files import save_tensors
-from stylehead.world.recipes.face_adapter import adapter_state, add_adapter
+from stylehead.world.recipes.train_face_adapter import adapter_state, add_adapter
 
 HIDDEN = 8
 VOCABULARY = 16

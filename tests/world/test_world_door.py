@@ -3,7 +3,7 @@
 import pytest
 
 from stylehead.world.__main__ import TOOLS, main
-from stylehead.world.recipes.registry import RECIPES
+from stylehead.world.recipes.assembly import RECIPES
 
 
 def test_help_names_every_recipe_and_every_tool(capsys) -> None:

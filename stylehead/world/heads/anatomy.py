@@ -9,9 +9,9 @@ import numpy as np
 
 from stylehead.world.heads.curves import curve, smoothstep
 from stylehead.world.heads.hair_grid import axis_depth
-from stylehead.world.heads.mesh import Region, Topology
 from stylehead.world.heads.source import HeadSource
 from stylehead.world.heads.traits import Beard
+from stylehead.world.heads.triangles import Region, Topology
 
 _LANDMARKS = {
     "nose_bridge": (0, 0.004, 0.104),

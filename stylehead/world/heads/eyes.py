@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stylehead.world.heads.anatomy import Anatomy
-from stylehead.world.heads.mesh import Part, Surface, grid_triangles, make_part, unit
+from stylehead.world.heads.triangles import Part, Surface, grid_triangles, make_part, unit
 
 _ROWS, _COLUMNS = 18, 28
 

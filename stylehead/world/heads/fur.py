@@ -8,7 +8,7 @@ import numpy as np
 from stylehead.world.heads.anatomy import Anatomy, Shell
 from stylehead.world.heads.curves import smoothstep
 from stylehead.world.heads.identity import Identity
-from stylehead.world.heads.mesh import Part, Surface, Topology, grid_triangles, make_part, unit
+from stylehead.world.heads.triangles import Part, Surface, Topology, grid_triangles, make_part, unit
 
 _FUR_LAYERS = (0.45, 1.0)  # shares of the fur's length
 

@@ -13,8 +13,8 @@ from stylehead.world.heads.curves import bump, curve, smoothstep
 from stylehead.world.heads.hair_grid import CAP_ROWS, COLUMNS, ROWS
 from stylehead.world.heads.haircuts import HAIRCUTS, Fall, Haircut
 from stylehead.world.heads.identity import Identity
-from stylehead.world.heads.mesh import Part, Topology, grid_triangles, make_part, unit
 from stylehead.world.heads.source import HeadSource
+from stylehead.world.heads.triangles import Part, Topology, grid_triangles, make_part, unit
 
 Points = Sequence[tuple[float, float]]
 

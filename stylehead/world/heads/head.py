@@ -12,10 +12,10 @@ from stylehead.world.heads.eyes import Eyes, eye_parts, find_eyes
 from stylehead.world.heads.fur import beard_part, fur_parts, wolf_ear
 from stylehead.world.heads.hair import HairGrower, haircut_of, hairline
 from stylehead.world.heads.identity import Identity
-from stylehead.world.heads.mesh import Part, Surface, make_part
 from stylehead.world.heads.source import load_source
 from stylehead.world.heads.styles import STYLE_SHAPES, StyleName, StyleShape
 from stylehead.world.heads.tied_hair import bun, ponytail
+from stylehead.world.heads.triangles import Part, Surface, make_part
 from stylehead.world.heads.wear import glasses_parts, shirt_part
 
 _EYES_AT = np.array([0.0, 0.005, 0.075])  # where the point between the eyes is put, metres

@@ -20,11 +20,11 @@ from stylehead.errors import JobError, MissingError
 from stylehead.files import atomic_path
 from stylehead.world.heads import hair_grid
 from stylehead.world.heads.makehuman import BaseMesh, MorphLibrary, data_folder
-from stylehead.world.heads.mesh import Topology, split_quads
 from stylehead.world.heads.phenotype import ancestry_weights, body_weights
 from stylehead.world.heads.styles import STYLE_SHAPES
 from stylehead.world.heads.subdivision import catmull_clark
 from stylehead.world.heads.traits import ASYMMETRY_DIALS, EXPRESSION_DIALS, FACE_DIALS
+from stylehead.world.heads.triangles import Topology, split_quads
 
 CARRIED = "STYLEHEAD_CUT_HEAD"
 """Environment variable with the path of a cut-out head that was carried here."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from stylehead.world.heads.anatomy import Anatomy
 from stylehead.world.heads.eyes import Eyes
-from stylehead.world.heads.mesh import Part, Surface, join, make_part, tube, unit
 from stylehead.world.heads.traits import Glasses, Shirt
+from stylehead.world.heads.triangles import Part, Surface, join, make_part, tube, unit
 
 
 @dataclass(frozen=True)

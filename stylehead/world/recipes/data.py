@@ -18,7 +18,7 @@ from stylehead.errors import MissingError
 
 
 @dataclass(frozen=True)
-class Views:
+class Renders:
     """Renders of N identity-style pairs from V cameras each.
 
     Attributes:
@@ -47,28 +47,28 @@ class Views:
     def __len__(self) -> int:
         return self.images.shape[0]
 
-    def rows(self, rows: Tensor) -> "Views":
+    def rows(self, rows: Tensor) -> "Renders":
         """Some of the pairs, [N'], with all of their views."""
         names = (field.name for field in dataclasses.fields(self) if field.name != "styles")
         tensors = {name: getattr(self, name) for name in names}
         picked: dict[str, Any] = {
             name: None if tensor is None else tensor[rows] for name, tensor in tensors.items()
         }
-        return Views(styles=tuple(self.styles[row] for row in rows.tolist()), **picked)
+        return Renders(styles=tuple(self.styles[row] for row in rows.tolist()), **picked)
 
-    def to(self, device: torch.device) -> "Views":
+    def to(self, device: torch.device) -> "Renders":
         """The same on a device."""
         tensors: dict[str, Any] = {n: v.to(device) for n, v in vars(self).items() if isinstance(v, Tensor)}
         return dataclasses.replace(self, **tensors)
 
-    def columns(self, columns: Tensor) -> "Views":
+    def columns(self, columns: Tensor) -> "Renders":
         """Some of the views of each pair, [N,V']."""
         pick = (torch.arange(len(self), device=columns.device)[:, None], columns)
         names = ("images", "masks", "depths", "cameras")
         return dataclasses.replace(self, **{name: getattr(self, name)[pick] for name in names})
 
 
-def load_views(folder: Path, *, limit: int | None = None) -> Views:
+def load_renders(folder: Path, *, limit: int | None = None) -> Renders:
     """Read every shard of a folder.
 
     Args:
@@ -81,17 +81,17 @@ def load_views(folder: Path, *, limit: int | None = None) -> Views:
     shards = list(_shards(folder, limit))
     if not shards:
         raise MissingError(f"{folder} holds no renders.", "python -m stylehead.world data")
-    return joined_views(shards)
+    return joined_renders(shards)
 
 
-def joined_views(shards: Sequence[Mapping[str, np.ndarray]]) -> Views:
+def joined_renders(shards: Sequence[Mapping[str, np.ndarray]]) -> Renders:
     """Make one of arrays by their names in shards, `psi` among them or not."""
 
     def joined(name: str) -> Tensor:
         return torch.from_numpy(np.concatenate([shard[name] for shard in shards]))
 
     images = torch.cat([torch.from_numpy(shard["images"]).permute(0, 1, 4, 2, 3) for shard in shards])
-    return Views(
+    return Renders(
         images=images,
         masks=joined("mask"),
         depths=joined("depth"),
@@ -120,23 +120,7 @@ def facing(cameras: Tensor) -> Tensor:
     return cameras[..., 11] / cameras[..., 3:12:4].norm(dim=-1)
 
 
-def image_pm1(images: Tensor) -> Tensor:
-    """uint8 [...] to float32 -1..1."""
-    return images.float() / 127.5 - 1
-
-
-def on_background(images: Tensor, masks: Tensor, colours: Tensor) -> Tensor:
-    """Put heads that were drawn on white onto plain colours.
-
-    Args:
-        images: -1..1, [B,3,R,R] on white.
-        masks: 0..1, [B,1,R,R].
-        colours: -1..1, [B,3].
-    """
-    return images + (1 - masks) * (colours[:, :, None, None] - 1)
-
-
-def ray_depths(views: Views, resolution: int) -> tuple[Tensor, Tensor]:
+def ray_depths(views: Renders, resolution: int) -> tuple[Tensor, Tensor]:
     """Masks and distances along rays at the raw resolution.
 
     Returns:

@@ -19,9 +19,9 @@ from typing import TypedDict
 
 from stylehead.errors import JobError, StyleheadError
 from stylehead.files import write_json
-from stylehead.world.recipes import registry
+from stylehead.world.recipes import assembly
+from stylehead.world.recipes.assembly import Place
 from stylehead.world.recipes.loop import Budget
-from stylehead.world.recipes.registry import Place
 
 SHARES: Mapping[str, float] = {
     "vae": 0.17, "text": 0.02, "instruction": 0.23, "generator": 0.22, "mapping": 0.02, "finish": 0.03,
@@ -70,7 +70,7 @@ def train_everything(
                 continue
             left = minutes - (time.monotonic() - started) / 60
             try:
-                figures = registry.run(name, _budget(at, name, left, done, seed), at, report=report)
+                figures = assembly.run(name, _budget(at, name, left, done, seed), at, report=report)
             except StyleheadError as error:
                 failed[name] = error
                 report(f"{name}: {error.message}")
@@ -92,10 +92,10 @@ def train_everything(
 
 def _fit_guess(at: Place) -> str:
     """Fit the first guess of `invert` to the new generator and encoders; returns its figures."""
-    from stylehead.world.recipes import guess
+    from stylehead.world.recipes import fit_guess
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        guess.main(["--data", str(at.data), "--weights", str(at.export)])
+        fit_guess.main(["--data", str(at.data), "--weights", str(at.export)])
     return printed.getvalue().strip()
 
 
@@ -147,7 +147,7 @@ def _finished(work: Path) -> dict[str, Reached]:
 
 def _draw(at: Place, minutes: float, *, people: int, report: Callable[[str], None]) -> list[BaseProcess]:
     """Draw the first people here, and start the processes that draw the others."""
-    from stylehead.world.recipes.render import draw_data
+    from stylehead.world.recipes.drawing import draw_data
 
     if at.rehearsal:
         draw_data(at.data, people=people, minutes=10.0, report=report, tests=2)
@@ -163,6 +163,6 @@ def _draw(at: Place, minutes: float, *, people: int, report: Callable[[str], Non
 
 def _draw_part(data: Path, people: int, minutes: float, number: int, workers: int) -> None:
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software renderer, which takes all cores otherwise
-    from stylehead.world.recipes.render import draw_data
+    from stylehead.world.recipes.drawing import draw_data
 
     draw_data(data, people=people, minutes=minutes, report=lambda _line: None, part=(number, workers))

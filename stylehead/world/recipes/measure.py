@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.methods import PROMPTS
 from stylehead.evaluation.metrics.id_rank1 import rank1
 from stylehead.evaluation.metrics.style import style_share
+from stylehead.evaluation.systems import PROMPTS
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
-from stylehead.images import outline_iou, perceptual_distance
+from stylehead.images import bytes_to_pm1, outline_iou, perceptual_distance
 from stylehead.methods.grid import TILES, merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
@@ -30,15 +30,15 @@ from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, Sty
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.cache import DATA
-from stylehead.world.recipes import table
-from stylehead.world.recipes.data import Views, image_pm1, load_views
+from stylehead.world.recipes import held_out_table
+from stylehead.world.recipes.data import Renders, load_renders
+from stylehead.world.recipes.held_out_table import HeldOut
 from stylehead.world.recipes.precision import device_named
-from stylehead.world.recipes.table import HeldOut
 
 _NAMES = ("generator", "truncated", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
 
 
-def generators_figures(weights: Path, views: Views, device: torch.device) -> dict[str, float]:
+def generators_figures(weights: Path, views: Renders, device: torch.device) -> dict[str, float]:
     """Of the generator in a folder of weights."""
     return generator_figures(
         PanoHead.load(weights / "generator.safetensors", device),
@@ -48,7 +48,7 @@ def generators_figures(weights: Path, views: Views, device: torch.device) -> dic
 
 
 def generator_figures(
-    generator: PanoHead, looks: ImageTextEncoder, photo: Views, *, people: int = 64
+    generator: PanoHead, looks: ImageTextEncoder, photo: Renders, *, people: int = 64
 ) -> dict[str, float]:
     """How near heads are to the truth, means over identities and cameras.
 
@@ -64,7 +64,7 @@ def generator_figures(
         with torch.no_grad():
             ws = generator.mapping(person.z, label, truncation_psi=psi)
             out = generator.synthesis(ws, person.cameras[0], background="white")
-        truth, image = image_pm1(person.images[0]), out.image.clamp(-1, 1)
+        truth, image = bytes_to_pm1(person.images[0]), out.image.clamp(-1, 1)
         psnr.append(-10 * torch.log10((image - truth).square().mean(dim=(1, 2, 3)) / 4))
         iou.append(outline_iou(out.mask, person.masks[0].float()[:, None] / 255))
         perceptual.append(perceptual_distance(*(looks.trunk.maps(x) for x in (image, truth))))
@@ -81,7 +81,7 @@ def classifier_figures(
     for style in STYLES:
         views = held_out.photo if style == "photo" else held_out.styled
         rows = [row for row, name in enumerate(views.styles) if name == style]
-        images = image_pm1(views.images[rows].flatten(0, 1))
+        images = bytes_to_pm1(views.images[rows].flatten(0, 1))
         through = torch.cat([teacher.decode(teacher.encode(some)).clamp(-1, 1) for some in images.split(64)])
         figures["true"][style] = style_share(classifier, images, style)
         figures["autoencoded"][style] = style_share(classifier, through, style)
@@ -111,7 +111,7 @@ def identity_figures(encoder: IdentityEncoder, held_out: HeldOut) -> dict[str, f
 
 @torch.no_grad()
 def _embed(encoder: IdentityEncoder, images: Tensor) -> Tensor:
-    return encoder(image_pm1(images))
+    return encoder(bytes_to_pm1(images))
 
 
 @torch.no_grad()
@@ -119,14 +119,14 @@ def autoencoder_figures(teacher: Teacher, held_out: HeldOut) -> dict[str, float]
     """PSNR in dB of encoding and decoding pictures of unseen people, photographs and styled ones."""
     figures = {}
     for name, views in (("photo", held_out.photo), ("styled", held_out.styled)):
-        images = image_pm1(views.images[:64, 0])
+        images = bytes_to_pm1(views.images[:64, 0])
         mse = (teacher.decode(teacher.encode(images)).clamp(-1, 1) - images).square().mean(dim=(1, 2, 3))
         figures[name] = float((-10 * torch.log10(mse / 4)).mean())
     return figures
 
 
 def teacher_figures(
-    teacher: Teacher, classifier: StyleClassifier, photo: Views, *, people: int, steps: int = 50
+    teacher: Teacher, classifier: StyleClassifier, photo: Renders, *, people: int, steps: int = 50
 ) -> dict[str, dict[str, float]]:
     """Part of the teacher's samples that the classifier calls by the prompted style, per ControlNet.
 
@@ -138,7 +138,7 @@ def teacher_figures(
     }
     rows = torch.arange(people) % len(photo)
     columns = torch.arange(people) % photo.images.shape[1]
-    image = image_pm1(photo.images[rows, columns])
+    image = bytes_to_pm1(photo.images[rows, columns])
     depth = photo.depths[rows, columns].float()[:, None]
     mask = photo.masks[rows, columns].float()[:, None] / 255
     figures: dict[str, dict[str, float]] = {}
@@ -153,7 +153,7 @@ def teacher_figures(
 
 
 def grid_figures(
-    teacher: Teacher, classifier: StyleClassifier, photo: Views, *, people: int, steps: int = 50
+    teacher: Teacher, classifier: StyleClassifier, photo: Renders, *, people: int, steps: int = 50
 ) -> dict[str, float]:
     """Part of the views in sampled 2x2 grids that the classifier calls by the prompted style.
 
@@ -173,7 +173,7 @@ def grid_figures(
 
 
 def wording_figures(
-    teacher: Teacher, classifier: StyleClassifier, photo: Views, *, steps: int = 50
+    teacher: Teacher, classifier: StyleClassifier, photo: Renders, *, steps: int = 50
 ) -> dict[str, float]:
     """Part of the teacher's samples that are in the style asked for in words it was not trained on.
 
@@ -183,7 +183,7 @@ def wording_figures(
     for style, wordings in HELD_OUT_WORDINGS.items():
         rows = torch.arange(len(wordings)) % len(photo)
         columns = torch.arange(len(wordings)) % photo.images.shape[1]
-        edges = canny_condition(image_pm1(photo.images[rows, columns]))
+        edges = canny_condition(bytes_to_pm1(photo.images[rows, columns]))
         samples = teacher.sample(
             wordings,
             condition=ControlCondition("canny", edges),
@@ -210,7 +210,7 @@ def main(arguments: list[str]) -> None:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the generator is measured"
     )
     options = parser.parse_args(arguments)
-    held_out = HeldOut(load_views(options.data / "test"), load_views(options.data / "teststyled"))
+    held_out = HeldOut(load_renders(options.data / "test"), load_renders(options.data / "teststyled"))
     if options.only is None:
         _print_table(options, held_out)
         return
@@ -221,7 +221,7 @@ def main(arguments: list[str]) -> None:
     measures: dict[str, Callable[[], object]] = {
         "generator": lambda: generators_figures(options.weights, held_out.photo, device),
         "truncated": lambda: generators_figures(
-            options.weights, load_views(options.data / "truncated"), device
+            options.weights, load_renders(options.data / "truncated"), device
         ),
         "classifier": lambda: classifier_figures(
             classifier(), Teacher.load(options.weights / "teacher"), held_out
@@ -246,11 +246,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _print_table(options: argparse.Namespace, held_out: HeldOut) -> None:
-    weights, sheets, count = options.weights, table.Sheets(options.sheets), options.pictures
+    weights, sheets, count = options.weights, held_out_table.Sheets(options.sheets), options.pictures
     rows = [
-        *table.autoencoder_rows(weights, held_out, sheets, pictures=count),
-        *table.editor_rows(weights, held_out, sheets, pictures=count),
-        *table.generator_rows(weights, held_out, sheets, people=count),
-        *table.size_rows(weights),
+        *held_out_table.autoencoder_rows(weights, held_out, sheets, pictures=count),
+        *held_out_table.editor_rows(weights, held_out, sheets, pictures=count),
+        *held_out_table.generator_rows(weights, held_out, sheets, people=count),
+        *held_out_table.size_rows(weights),
     ]
-    sys.stdout.write(f"{table.printed(rows)}\n")
+    sys.stdout.write(f"{held_out_table.printed(rows)}\n")

@@ -24,16 +24,16 @@ from PIL import Image
 from stylehead.bank import Bank, create_bank
 from stylehead.bank.create import sitters_from_seeds
 from stylehead.bank.fill import locked, with_edits
-from stylehead.bank.manifest import Edit
+from stylehead.bank.manifest import EditRecord
 from stylehead.errors import UsageError
-from stylehead.evaluation.methods import PROMPTS
+from stylehead.evaluation.systems import PROMPTS
 from stylehead.files import atomic_write
 from stylehead.generator import PanoHead
 from stylehead.weights.presets import MINI_WEIGHTS
+from stylehead.world.heads.head_renderer import HeadRenderer
 from stylehead.world.heads.identity import LATENT_SIZE, identity_from_z
 from stylehead.world.heads.styles import STYLES, StyleName
 from stylehead.world.heads.truncation import truncated
-from stylehead.world.heads.world import HeadRenderer
 
 EDITOR, LICENCE = "the procedural heads", "MIT"
 
@@ -75,7 +75,9 @@ def fill_with_truth(
                 content = _png(pixels)
                 file = f"edited/{view.name}.png"
                 digest = hashlib.sha256(content).hexdigest()
-                records.append(Edit(file, view.name, digest, EDITOR, LICENCE, prompt, style, person.seed))
+                records.append(
+                    EditRecord(file, view.name, digest, EDITOR, LICENCE, prompt, style, person.seed)
+                )
                 atomic_write(bank.folder / file, content)
             done(index + 1)
         return with_edits(bank, records, prompt=prompt)

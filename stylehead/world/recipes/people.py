@@ -16,12 +16,12 @@ from torch import Tensor
 
 from stylehead.errors import JobError, StyleheadError
 from stylehead.world.heads import VECTOR_FIELDS
-from stylehead.world.recipes.data import Views, facing, joined_views
+from stylehead.world.recipes.data import Renders, facing, joined_renders
 
 if TYPE_CHECKING:
     from stylehead.world.heads import HeadRenderer
 
-Row = dict[str, np.ndarray]
+PersonArrays = dict[str, np.ndarray]
 """One person's arrays, named as in a shard."""
 
 WHOLE_PART, LEAST_PSI = 0.5, 0.5
@@ -42,7 +42,7 @@ class People(Protocol):
         """Identities in numbers [N,128] of people like those that are drawn."""
         ...
 
-    def draw(self, count: int, rng: torch.Generator) -> Views:
+    def draw(self, count: int, rng: torch.Generator) -> Renders:
         """Some people from all of their cameras."""
         ...
 
@@ -54,7 +54,7 @@ class KeptPeople:
         views: Renders, styles and all.
     """
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Renders) -> None:
         self.views = views
 
     @property
@@ -62,7 +62,7 @@ class KeptPeople:
         """Of all of them."""
         return self.views.numbers
 
-    def draw(self, count: int, rng: torch.Generator) -> Views:
+    def draw(self, count: int, rng: torch.Generator) -> Renders:
         """Draw with repetition."""
         return self.views.rows(torch.randint(len(self.views), (count,), generator=rng))
 
@@ -84,7 +84,7 @@ class PeopleStream:
     ) -> None:
         self.workers = workers or max(1, (os.cpu_count() or 2) - 1)
         self.views, self.size, self.least = views, size, least
-        self.kept: list[Row] = []
+        self.kept: list[PersonArrays] = []
         self.oldest = 0
         self._arriving: Any = None
         self._processes: list[BaseProcess] = []
@@ -92,12 +92,12 @@ class PeopleStream:
     @property
     def numbers(self) -> Tensor:
         """Of a thousand random people."""
-        from stylehead.world.recipes.mapping import numbers_from_z
+        from stylehead.world.recipes.train_mapping import numbers_from_z
 
         z = np.random.RandomState(9).randn(1024, 64)
         return torch.from_numpy(numbers_from_z(z)).float()
 
-    def draw(self, count: int, rng: torch.Generator) -> Views:
+    def draw(self, count: int, rng: torch.Generator) -> Renders:
         """Take in up to a quarter as many new people, and draw from all that are kept.
 
         Raises:
@@ -112,7 +112,7 @@ class PeopleStream:
                 self._keep(self._received())
         rows = torch.randint(len(self.kept), (count,), generator=rng).tolist()
         chosen = [self.kept[row] for row in rows]
-        return joined_views([{name: array[None] for name, array in row.items()} for row in chosen])
+        return joined_renders([{name: array[None] for name, array in row.items()} for row in chosen])
 
     def start(self, first: int) -> None:
         """Start drawing the people of all seeds from ``first`` on."""
@@ -131,17 +131,17 @@ class PeopleStream:
             process.join()
         self._processes = []
 
-    def _keep(self, row: Row) -> None:
+    def _keep(self, row: PersonArrays) -> None:
         if len(self.kept) < self.size:
             self.kept.append(row)
         else:
             self.kept[self.oldest] = row
             self.oldest = (self.oldest + 1) % self.size
 
-    def _received(self) -> Row:
+    def _received(self) -> PersonArrays:
         while True:
             try:
-                found: Row | StyleheadError = self._arriving.get(timeout=_PATIENCE)
+                found: PersonArrays | StyleheadError = self._arriving.get(timeout=_PATIENCE)
             except queue.Empty:
                 self._check()
                 continue
@@ -170,10 +170,10 @@ def _draw_people(arriving: Any, first: int, step: int, views: int) -> None:
         _put(arriving, error)
 
 
-def draw_person(renderer: "HeadRenderer", seed: int, views: int) -> Row:
+def draw_person(renderer: "HeadRenderer", seed: int, views: int) -> PersonArrays:
     """Draw the training person of a seed (0 to 2^31), whole or truncated, from cameras of its own."""
     from stylehead.world.heads import STYLES, TRAINING_SEED_BASE
-    from stylehead.world.recipes.render import RenderSet, cameras_of, drawn_person
+    from stylehead.world.recipes.drawing import RenderSet, cameras_of, drawn_person
 
     seed = TRAINING_SEED_BASE + seed % _SEEDS
     cameras = cameras_of(RenderSet("", seed, 1, views, STYLES[:1], 1), seed)
@@ -186,7 +186,7 @@ def training_psi(seed: int) -> float:
     return 1.0 if rng.rand() < WHOLE_PART else float(rng.uniform(LEAST_PSI, 1.0))
 
 
-def _put(arriving: Any, what: Row | StyleheadError) -> bool:
+def _put(arriving: Any, what: PersonArrays | StyleheadError) -> bool:
     """Wait for a place in the queue; False when nobody is there any more who would take it."""
     parent = multiprocessing.parent_process()
     while parent is None or parent.is_alive():

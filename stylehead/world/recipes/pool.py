@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.teacher.conditions import canny_condition, depth_condition
-from stylehead.world.recipes.pictures import Pictures, PictureSource, half, tile_2x2
 from stylehead.world.recipes.precision import device_of
+from stylehead.world.recipes.training_pictures import Pictures, PictureSource, half, tile_2x2
 
 Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
 """What is kept of pictures beside latents and captions: tensors [B,...] by name."""

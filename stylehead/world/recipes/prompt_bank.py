@@ -9,7 +9,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.mini.captions import STYLES, VIEW_WORDS
 from stylehead.mini.phrases import draw_prompt
-from stylehead.world.recipes.text import tokenized
+from stylehead.world.recipes.train_text import tokenized
 
 _CHUNK = 32
 

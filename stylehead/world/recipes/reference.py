@@ -17,10 +17,10 @@ from stylehead.evaluation.truth import MINI_REFERENCE, TruthSet, write_truth
 from stylehead.geometry import split_label
 from stylehead.mini.captions import STYLES
 from stylehead.world.cache import DATA
-from stylehead.world.recipes.data import Views, load_views
+from stylehead.world.recipes.data import Renders, load_renders
 
 
-def pack(photo: Views, styled: Views, folder: Path, *, people: int) -> TruthSet:
+def pack(photo: Renders, styled: Renders, folder: Path, *, people: int) -> TruthSet:
     """Write the pictures of the first people that are there in every style.
 
     Args:
@@ -38,7 +38,7 @@ def pack(photo: Views, styled: Views, folder: Path, *, people: int) -> TruthSet:
     return write_truth(folder, sets, {"made_with": f"stylehead {__version__}"})
 
 
-def yaws_of(views: Views) -> tuple[float, ...]:
+def yaws_of(views: Renders) -> tuple[float, ...]:
     """Yaw of every camera in whole degrees; all people were seen by the same cameras."""
     cam2world, _ = split_label(views.cameras[0])
     origin = cam2world[:, :3, 3]
@@ -46,7 +46,7 @@ def yaws_of(views: Views) -> tuple[float, ...]:
     return tuple(wrap_yaw(round(yaw)) for yaw in yaws_deg)
 
 
-def _portraits(views: Views, style: str) -> Portraits:
+def _portraits(views: Renders, style: str) -> Portraits:
     rows = [row for row, name in enumerate(views.styles) if name == style]
     masks = views.masks[rows].float()[:, :, None] / 255
     seeds = tuple(int(seed) for seed in views.identities[rows])
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=MINI_REFERENCE, help="where the set goes")
     parser.add_argument("--people", type=int, default=40, help="people to embed")
     options = parser.parse_args(arguments)
-    photo, styled = load_views(options.data / "test"), load_views(options.data / "teststyled")
+    photo, styled = load_renders(options.data / "test"), load_renders(options.data / "teststyled")
     truth = pack(photo, styled, options.out, people=options.people)
     total = sum(path.stat().st_size for path in options.out.iterdir())
     sys.stdout.write(f"{options.out}: {len(truth.seeds)} people, {total / 1e6:.1f} MB\n")

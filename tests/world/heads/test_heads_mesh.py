@@ -6,7 +6,8 @@ from stylehead.world.heads.phenotype import ancestry_weights, body_weights
 
 pytest.importorskip("scipy", reason="needs the extra `mini`")
 
-from stylehead.world.heads.mesh import (
+from stylehead.world.heads.subdivision import catmull_clark
+from stylehead.world.heads.triangles import (
     Region,
     Surface,
     Topology,
@@ -17,7 +18,6 @@ from stylehead.world.heads.mesh import (
     tube,
     unit,
 )
-from stylehead.world.heads.subdivision import catmull_clark
 
 CUBE_CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 CUBE_QUADS = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])

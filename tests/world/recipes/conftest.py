@@ -5,9 +5,9 @@ import torch
 
 from stylehead.geometry import camera_from_angles
 from stylehead.mini.subwords import write_subwords
-from stylehead.world.recipes.data import Views
+from stylehead.world.recipes.data import Renders
 from stylehead.world.recipes.networks import new_text_encoder
-from stylehead.world.recipes.vae import new_vae
+from stylehead.world.recipes.train_vae import new_vae
 
 
 def make_views(styles, identities, *, views=4, size=32, seed=0):
@@ -19,7 +19,7 @@ def make_views(styles, identities, *, views=4, size=32, seed=0):
     colours = torch.randint(0, 200, (count, views, 3, 1, 1), generator=rng)
     images = torch.where(disc[:, :, None], colours, torch.tensor(255)).byte()
     labels = torch.cat([camera_from_angles(2 * math.pi * i / views, 0.1) for i in range(views)])
-    return Views(
+    return Renders(
         images=images,
         masks=(disc * 255).byte(),
         depths=torch.where(disc, 2.7, 0.0).half(),

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from stylehead.errors import JobError, MissingError
-from stylehead.world.recipes import everything, registry
+from stylehead.world.recipes import assembly, everything
+from stylehead.world.recipes.assembly import RECIPES, Place
+from stylehead.world.recipes.drawing import render_sets
 from stylehead.world.recipes.everything import SHARES, stage_minutes, summary, too_large, train_everything
-from stylehead.world.recipes.pictures import PictureSource
-from stylehead.world.recipes.registry import RECIPES, Place
-from stylehead.world.recipes.render import render_sets
+from stylehead.world.recipes.training_pictures import PictureSource
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def stages(monkeypatch):
         run.append((name, budget))
         return {"loss": 0.5}
 
-    monkeypatch.setattr(registry, "run", trained)
+    monkeypatch.setattr(assembly, "run", trained)
     monkeypatch.setattr(everything, "_draw", lambda *args, **options: [])
     monkeypatch.setattr(everything, "_fit_guess", lambda at: "fitted")
     return run
@@ -85,14 +85,14 @@ def test_what_is_finished_is_not_trained_again(at, stages):
 
 
 def test_a_stage_that_fails_is_named_and_the_others_run(at, stages, monkeypatch):
-    trained = registry.run
+    trained = assembly.run
 
     def failing(name, budget, at, *, report):
         if name == "vae":
             raise MissingError("There are no pictures.", "draw some")
         return trained(name, budget, at, report=report)
 
-    monkeypatch.setattr(registry, "run", failing)
+    monkeypatch.setattr(assembly, "run", failing)
     lines = []
     with pytest.raises(JobError, match="vae could not be trained"):
         go(at, lines)
@@ -101,10 +101,10 @@ def test_a_stage_that_fails_is_named_and_the_others_run(at, stages, monkeypatch)
 
 
 def test_the_encoder_learns_where_the_editor_is_trained_after_it(at, monkeypatch, photo, styled):
-    monkeypatch.setattr(registry, "_pictures", lambda at, **options: PictureSource(photo, styled))
+    monkeypatch.setattr(assembly, "_pictures", lambda at, **options: PictureSource(photo, styled))
     (at.editor / "unet").mkdir(parents=True)
-    assert registry._vae(at).fixed_encoder
-    assert not registry._vae(replace(at, everything=True)).fixed_encoder
+    assert assembly._vae(at).fixed_encoder
+    assert not assembly._vae(replace(at, everything=True)).fixed_encoder
 
 
 def test_files_that_are_too_large_are_named(tmp_path):

@@ -13,7 +13,7 @@ from stylehead.inversion.guess import MirrorFeatures, mirror_features
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
 from stylehead.perception.embedded import Trunk
-from stylehead.world.recipes.guess import COMPONENTS, Examples, examples_of, figures, fit
+from stylehead.world.recipes.fit_guess import COMPONENTS, Examples, examples_of, figures, fit
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,16 @@ import torch
 
 from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.perception.judges import StyleJudge
-from stylehead.world.recipes import edits
-from stylehead.world.recipes.edits import colour_shift, edited, long_prompts, psnr, true_pairs
-from stylehead.world.recipes.table import HeldOut, Row, Sheets, autoencoder_rows, editor_rows, printed
+from stylehead.world.recipes import editor_figures
+from stylehead.world.recipes.editor_figures import colour_shift, edited, long_prompts, psnr, true_pairs
+from stylehead.world.recipes.held_out_table import (
+    Figure,
+    HeldOut,
+    Sheets,
+    autoencoder_rows,
+    editor_rows,
+    printed,
+)
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def test_pairs_show_one_person_from_one_camera_of_the_front_half(held_out):
 
 def test_edits_are_compared_with_the_truth(held_out):
     pairs = true_pairs(held_out.photo, held_out.styled, "joker", count=5)
-    same = edits.Pairs(pairs.truth, pairs.truth)
+    same = editor_figures.Pairs(pairs.truth, pairs.truth)
     editor = Truthful(shade=0.1)
     found = edited(editor, same, "as a joker")
     assert [views for _, _, views in editor.asked] == [4, 1]
@@ -64,7 +71,7 @@ def test_long_prompts_have_sixty_words_around_the_style_at_any_place():
 
 
 def test_rows_of_autoencoder_and_editor(held_out, editor_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("stylehead.world.recipes.table.embedded_editor", lambda weights: Truthful())
+    monkeypatch.setattr("stylehead.world.recipes.held_out_table.embedded_editor", lambda weights: Truthful())
     StyleJudge().save(tmp_path / "style_judge.safetensors", {})
     sheets = Sheets(tmp_path / "sheets")
     rows = autoencoder_rows(tmp_path, held_out, sheets, pictures=7)
@@ -83,4 +90,8 @@ def test_rows_of_autoencoder_and_editor(held_out, editor_folder, tmp_path, monke
 
 
 def test_the_table_is_markdown():
-    assert printed([Row("a", "1 dB")]).splitlines() == ["| figure | measured |", "|---|---|", "| a | 1 dB |"]
+    assert printed([Figure("a", "1 dB")]).splitlines() == [
+        "| figure | measured |",
+        "|---|---|",
+        "| a | 1 dB |",
+    ]

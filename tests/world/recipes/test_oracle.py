@@ -12,9 +12,9 @@ from stylehead.bank import Sitter, check_bank, create_bank
 from stylehead.bank.create import sitters_from_seeds
 from stylehead.errors import UsageError
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.world.heads.head_renderer import HeadRenderer, HeadViews
 from stylehead.world.heads.identity import identity_from_z
 from stylehead.world.heads.truncation import truncated
-from stylehead.world.heads.world import HeadRenderer, HeadViews
 from stylehead.world.recipes.oracle import fill_with_truth
 
 anny = pytest.mark.skipif(importlib.util.find_spec("anny") is None, reason="needs the extra `mini`")

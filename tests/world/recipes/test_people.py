@@ -18,8 +18,8 @@ from stylehead.world.heads import (
     truncated,
 )
 from stylehead.world.recipes import people
-from stylehead.world.recipes.mapping import numbers_from_z
 from stylehead.world.recipes.people import LEAST_PSI, KeptPeople, PeopleStream, draw_person, training_psi
+from stylehead.world.recipes.train_mapping import numbers_from_z
 
 
 def rng(seed=0):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from stylehead.teacher import Teacher
-from stylehead.world.recipes.denoiser import KINDS, DenoiserRecipe, condition_parts, steering
 from stylehead.world.recipes.networks import NoisyBatch, new_controlnet
-from stylehead.world.recipes.pictures import PictureSource
+from stylehead.world.recipes.train_denoiser import KINDS, DenoiserRecipe, condition_parts, steering
+from stylehead.world.recipes.training_pictures import PictureSource
 
 
 @pytest.fixture

@@ -6,10 +6,16 @@ import torch
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.teacher.editing import open_editor
 from stylehead.teacher.schedule import Schedule
-from stylehead.world.recipes.denoiser import DenoiserRecipe
-from stylehead.world.recipes.face_adapter import FaceAdapterRecipe, adapter_state
-from stylehead.world.recipes.instruction import InstructionRecipe, Noised, dropped, error_with_tint, noise
-from stylehead.world.recipes.pictures import PictureSource
+from stylehead.world.recipes.train_denoiser import DenoiserRecipe
+from stylehead.world.recipes.train_face_adapter import FaceAdapterRecipe, adapter_state
+from stylehead.world.recipes.train_instruction import (
+    InstructionRecipe,
+    Noised,
+    dropped,
+    error_with_tint,
+    noise,
+)
+from stylehead.world.recipes.training_pictures import PictureSource
 
 
 @pytest.fixture

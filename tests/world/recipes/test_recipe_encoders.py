@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylehead.geometry import camera_from_angles
-from stylehead.world.recipes.encoders import (
+from stylehead.world.recipes.train_encoders import (
     IdentityRecipe,
     autoencoded,
     degraded,
@@ -16,7 +16,7 @@ from stylehead.world.recipes.encoders import (
     reshaped,
     surface_normals,
 )
-from stylehead.world.recipes.pictures import tile_2x2
+from stylehead.world.recipes.training_pictures import tile_2x2
 
 
 def rng(seed=0):

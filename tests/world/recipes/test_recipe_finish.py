@@ -6,9 +6,9 @@ import torch
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.geometry import conditioning_camera
+from stylehead.images import bytes_to_pm1
 from stylehead.methods import critic as critics
-from stylehead.world.recipes import finish
-from stylehead.world.recipes.data import image_pm1
+from stylehead.world.recipes import train_finish
 from stylehead.world.recipes.people import KeptPeople
 
 
@@ -23,7 +23,7 @@ def tiny():
 @pytest.fixture
 def recipe(tiny, photo):
     photo = dataclasses.replace(photo, images=photo.images.repeat_interleave(2, -1).repeat_interleave(2, -2))
-    return finish.FinishRecipe(KeptPeople(photo), tiny, batch=3, warmup=2, bank=5)
+    return train_finish.FinishRecipe(KeptPeople(photo), tiny, batch=3, warmup=2, bank=5)
 
 
 def rng(seed=0):
@@ -49,7 +49,7 @@ def test_the_critic_learns_from_its_lesson_alone(recipe, monkeypatch):
     painted = torch.randn(2, 3, 64, 64, generator=rng()).requires_grad_()
     truth = torch.randn(2, 3, 64, 64, generator=rng(1))
     critic = recipe.model.critic
-    finish._losses(critic, painted, truth, rng())[0].backward()
+    train_finish._losses(critic, painted, truth, rng())[0].backward()
     lesson = {name: parameter.grad.clone() for name, parameter in critic.named_parameters()}
     critic.zero_grad()
     true, false = (critic(x.detach())[0] for x in (truth, painted))
@@ -72,7 +72,7 @@ def test_what_is_kept_belongs_together(recipe, tiny):
 
 
 def test_the_edge_of_a_picture_counts_more():
-    weights = finish._edge_weights(torch.zeros(1, 3, 16, 16))
+    weights = train_finish._edge_weights(torch.zeros(1, 3, 16, 16))
     assert weights[0].min() == weights[:, -1].min() > weights[2:-2, 2:-2].max() == 1
 
 
@@ -80,7 +80,7 @@ def test_super_resolution_is_shown_what_the_renderer_gives_it(recipe, tiny):
     recipe._render(rng(5))
     features, raw, w, truth = (torch.stack(kept) for kept in dataclasses.astuple(recipe.seen)[1:])
     picture = tiny.superresolution.upscale(raw, features.float(), w[:, None])
-    assert picture.shape == image_pm1(truth).shape
+    assert picture.shape == bytes_to_pm1(truth).shape
     views = recipe.people.views
     rows = [i for i, z in enumerate(views.z) if _draws(tiny, z, views.cameras[i], picture[0])]
     assert len(rows) == 1

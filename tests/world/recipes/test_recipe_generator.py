@@ -9,7 +9,7 @@ from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.ops import upsample2d
 from stylehead.generator.renderer import DepthDraws
 from stylehead.geometry import turntable
-from stylehead.world.recipes import generator as recipe
+from stylehead.world.recipes import train_generator as recipe
 from stylehead.world.recipes.crops import Crops
 from stylehead.world.recipes.data import facing, ray_depths
 from stylehead.world.recipes.people import KeptPeople, mostly_facing_columns

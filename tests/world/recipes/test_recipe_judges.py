@@ -11,7 +11,7 @@ import stylehead
 from stylehead.mini.captions import STYLES
 from stylehead.perception.embedded import Residual
 from stylehead.perception.judges import IdentityJudge, StyleJudge, judged_share
-from stylehead.world.recipes.judges import IdentityJudgeRecipe, StyleJudgeRecipe, disturbed
+from stylehead.world.recipes.train_judges import IdentityJudgeRecipe, StyleJudgeRecipe, disturbed
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ def test_judges_share_no_layers_with_what_takes_part():
 def test_nothing_that_trains_or_edits_knows_the_judges():
     root = Path(stylehead.__file__).parent
     allowed = {
-        root / "world" / "recipes" / name for name in ("judges.py", "measure.py", "registry.py", "table.py")
+        root / "world" / "recipes" / name
+        for name in ("train_judges.py", "measure.py", "assembly.py", "held_out_table.py")
     }
     asking = {
         path

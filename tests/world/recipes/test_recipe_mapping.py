@@ -7,8 +7,8 @@ import torch
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
 from stylehead.weights.presets import MINI_WEIGHTS
-from stylehead.world.recipes.generator import GeneratorModel, save_halved
-from stylehead.world.recipes.mapping import MappingRecipe, style_metric
+from stylehead.world.recipes.train_generator import GeneratorModel, save_halved
+from stylehead.world.recipes.train_mapping import MappingRecipe, style_metric
 
 
 @pytest.fixture

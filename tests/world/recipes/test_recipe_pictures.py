@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from stylehead.geometry import camera_from_angles, turntable
+from stylehead.images import on_colour
 from stylehead.mini.captions import place_prompt
-from stylehead.world.recipes.data import on_background
-from stylehead.world.recipes.pictures import PictureSource, drawn_columns, half, tile_2x2, view_name
 from stylehead.world.recipes.pool import softened
+from stylehead.world.recipes.training_pictures import PictureSource, drawn_columns, half, tile_2x2, view_name
 
 
 def draw(photo, styled, count=24, **options):
@@ -98,7 +98,7 @@ def test_background_shows_where_the_mask_is_empty():
     white = torch.ones(1, 3, 2, 2)
     mask = torch.tensor([[[[0.0, 1.0], [0.5, 0.0]]]])
     colour = torch.tensor([[-1.0, 0.0, 1.0]])
-    result = on_background(white, mask, colour)
+    result = on_colour(white, mask, colour[..., None, None])
     assert result[0, :, 0, 0].tolist() == [-1, 0, 1]
     assert result[0, :, 0, 1].tolist() == [1, 1, 1]
     assert result[0, :, 1, 0].tolist() == [0, 0.5, 1]

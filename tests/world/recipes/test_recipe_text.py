@@ -9,7 +9,7 @@ from stylehead.mini.phrases import Prompt, draw_prompt
 from stylehead.mini.subwords import WINDOW
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.recipes.prompt_bank import PromptBank
-from stylehead.world.recipes.text import TextRecipe, aspect_of, draw_request, tokenized
+from stylehead.world.recipes.train_text import TextRecipe, aspect_of, draw_request, tokenized
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from stylehead.world.recipes.networks import latent_size
-from stylehead.world.recipes.pictures import PictureSource
-from stylehead.world.recipes.vae import VaeRecipe, latent_scale, new_vae
+from stylehead.world.recipes.train_vae import VaeRecipe, latent_scale, new_vae
+from stylehead.world.recipes.training_pictures import PictureSource
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from stylehead.world.recipes.people import PeopleStream
-    from stylehead.world.recipes.pictures import PictureSource
+    from stylehead.world.recipes.training_pictures import PictureSource
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ Build = Callable[[Place], Recipe]
 
 
 def _generator(at: Place) -> Recipe:
-    from stylehead.world.recipes.generator import GeneratorRecipe, config_in
+    from stylehead.world.recipes.train_generator import GeneratorRecipe, config_in
 
     sizes = {"identities": 2, "views_each": 2} if at.rehearsal else {}
     return GeneratorRecipe(_people(at), config_in(at.export), **sizes)
 
 
 def _mapping(at: Place) -> Recipe:
-    from stylehead.world.recipes.generator import config_in
-    from stylehead.world.recipes.mapping import MappingRecipe, load_generator_model, numbers_from_z
+    from stylehead.world.recipes.train_generator import config_in
+    from stylehead.world.recipes.train_mapping import MappingRecipe, load_generator_model, numbers_from_z
 
     sizes = {"bank": 4096} if at.rehearsal else {}
     return MappingRecipe(load_generator_model(at.work, config_in(at.export)), numbers_from_z, **sizes)
@@ -69,26 +69,26 @@ def _mapping(at: Place) -> Recipe:
 
 def _finish(at: Place) -> Recipe:
     from stylehead.generator import PanoHead
-    from stylehead.world.recipes.finish import FinishRecipe
+    from stylehead.world.recipes.train_finish import FinishRecipe
 
     return FinishRecipe(_people(at), PanoHead.load(at.export / "generator.safetensors"))
 
 
 def _vae(at: Place) -> Recipe:
-    from stylehead.world.recipes.vae import VaeRecipe
+    from stylehead.world.recipes.train_vae import VaeRecipe
 
     fixed = not at.everything and (at.editor / "unet").is_dir()  # which sees latents of this encoder
     return VaeRecipe(_pictures(at, grid_part=0.15), fixed_encoder=fixed, **at.batch(6))
 
 
 def _text(at: Place) -> Recipe:
-    from stylehead.world.recipes.text import TextRecipe
+    from stylehead.world.recipes.train_text import TextRecipe
 
     return TextRecipe(at.export / "teacher", at.work, **at.batch(32))
 
 
 def _instruction(at: Place) -> Recipe:
-    from stylehead.world.recipes.instruction import InstructionRecipe
+    from stylehead.world.recipes.train_instruction import InstructionRecipe
 
     sizes = {"prompts": 4} if at.rehearsal else {}
     source = _pictures(at, grid_part=0.0)
@@ -96,8 +96,8 @@ def _instruction(at: Place) -> Recipe:
 
 
 def _denoiser(at: Place) -> Recipe:
-    from stylehead.world.recipes.denoiser import DenoiserRecipe
-    from stylehead.world.recipes.pictures import any_wording
+    from stylehead.world.recipes.train_denoiser import DenoiserRecipe
+    from stylehead.world.recipes.training_pictures import any_wording
 
     source = _pictures(at, describe=any_wording)
     return DenoiserRecipe(source, at.editor, device=at.device, **at.batch(24))
@@ -105,7 +105,7 @@ def _denoiser(at: Place) -> Recipe:
 
 def _face_adapter(at: Place) -> Recipe:
     from stylehead.perception.embedded import IdentityEncoder
-    from stylehead.world.recipes.face_adapter import FaceAdapterRecipe
+    from stylehead.world.recipes.train_face_adapter import FaceAdapterRecipe
 
     faces = IdentityEncoder.load(at.export / "identity.safetensors")
     source = _pictures(at, grid_part=0.0)
@@ -113,42 +113,42 @@ def _face_adapter(at: Place) -> Recipe:
 
 
 def _identity(at: Place) -> Recipe:
-    from stylehead.world.recipes.data import load_views
-    from stylehead.world.recipes.encoders import IdentityRecipe
+    from stylehead.world.recipes.data import load_renders
+    from stylehead.world.recipes.train_encoders import IdentityRecipe
 
     sizes = {"people": 4} if at.rehearsal else {}
-    return IdentityRecipe(load_views(at.data / "photo"), load_views(at.data / "styled"), **sizes)
+    return IdentityRecipe(load_renders(at.data / "photo"), load_renders(at.data / "styled"), **sizes)
 
 
 def _style(at: Place) -> Recipe:
     from diffusers import AutoencoderKL
 
-    from stylehead.world.recipes.encoders import StyleRecipe
     from stylehead.world.recipes.networks import trained
+    from stylehead.world.recipes.train_encoders import StyleRecipe
 
     vae = trained(AutoencoderKL, at.editor / "vae", at.device)
     return StyleRecipe(_pictures(at), vae, **at.batch(48))
 
 
 def _image_text(at: Place) -> Recipe:
-    from stylehead.world.recipes.encoders import ImageTextRecipe
+    from stylehead.world.recipes.train_encoders import ImageTextRecipe
 
     return ImageTextRecipe(_pictures(at, grid_part=0.0), at.work, **at.batch(48))
 
 
 def _style_judge(at: Place) -> Recipe:
-    from stylehead.world.recipes.data import load_views
-    from stylehead.world.recipes.judges import StyleJudgeRecipe
+    from stylehead.world.recipes.data import load_renders
+    from stylehead.world.recipes.train_judges import StyleJudgeRecipe
 
-    judged, styled = load_views(at.data / "judged"), load_views(at.data / "judgedstyled")
+    judged, styled = load_renders(at.data / "judged"), load_renders(at.data / "judgedstyled")
     return StyleJudgeRecipe(judged, styled, **at.batch(48))
 
 
 def _identity_judge(at: Place) -> Recipe:
-    from stylehead.world.recipes.data import load_views
-    from stylehead.world.recipes.judges import IdentityJudgeRecipe
+    from stylehead.world.recipes.data import load_renders
+    from stylehead.world.recipes.train_judges import IdentityJudgeRecipe
 
-    return IdentityJudgeRecipe(load_views(at.data / "judged"), load_views(at.data / "judgedstyled"))
+    return IdentityJudgeRecipe(load_renders(at.data / "judged"), load_renders(at.data / "judgedstyled"))
 
 
 _BUILD: dict[str, Build] = {
@@ -196,9 +196,9 @@ def _people(at: Place) -> "PeopleStream":
 
 
 def _pictures(at: Place, **options: Any) -> "PictureSource":
-    from stylehead.world.recipes.data import load_views
-    from stylehead.world.recipes.pictures import PictureSource
+    from stylehead.world.recipes.data import load_renders
+    from stylehead.world.recipes.training_pictures import PictureSource
 
-    styled = load_views(at.data / "styled")
-    photo = load_views(at.data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
+    styled = load_renders(at.data / "styled")
+    photo = load_renders(at.data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
     return PictureSource(photo, styled, **options)

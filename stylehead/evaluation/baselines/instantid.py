@@ -13,7 +13,7 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, UNet2D
 from torch import Tensor
 
 from stylehead.errors import JobError
-from stylehead.evaluation.editing.pipeline import build_pipeline
+from stylehead.evaluation.baselines.embedded_pipeline import build_pipeline
 from stylehead.evaluation.portraits import Portraits
 from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import IdentityEncoder

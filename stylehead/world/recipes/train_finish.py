@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from stylehead.generator import PanoHead
 from stylehead.generator.superresolution import SuperResolution
 from stylehead.geometry import conditioning_camera
+from stylehead.images import bytes_to_pm1
 from stylehead.methods.critic import PatchCritic, criticise
 from stylehead.methods.losses import detail_loss
-from stylehead.world.recipes.data import Views, image_pm1
-from stylehead.world.recipes.generator import device_of, save_halved
+from stylehead.world.recipes.data import Renders
 from stylehead.world.recipes.people import People, mostly_facing_columns
+from stylehead.world.recipes.train_generator import device_of, save_halved
 
 _EDGE, _EDGE_WEIGHT = 2, 10.0  # the outermost pixels lack neighbours and are few: they need a voice
 _ADVERSARIAL, _MATCHING = 0.005, 0.5
@@ -82,7 +83,7 @@ class FinishRecipe:
         batch: Pictures in a step.
         fresh: Identities rendered anew in a step, from two sides each.
         warmup: Steps' worth of views that are rendered before the first step.
-        bank: Views kept.
+        bank: Renders kept.
         part: How far the exported weights are from those before (0) to those after (1): halfway is crisper
             than the one and lacks the halos of the other (network interpolation: Wang et al., ESRGAN, 2018).
     """
@@ -122,7 +123,7 @@ class FinishRecipe:
             self._render(rng)
         self._render(rng)
         features, raw, w, truth = self.seen.draw(self.batch, rng)
-        truth = image_pm1(truth)
+        truth = bytes_to_pm1(truth)
         painted = self.model.superresolution.upscale(raw, features, w[:, None])
         return _losses(self.model.critic, painted, truth, rng)
 
@@ -148,7 +149,7 @@ class FinishRecipe:
         raw = self.generator.render_raw(self.generator.planes(ws), ws, cameras, background="white")
         self.seen.add(raw.features, raw.image_raw, ws[:, -1].repeat_interleave(2, dim=0), truth)
 
-    def _ws(self, people: Views) -> Tensor:
+    def _ws(self, people: Renders) -> Tensor:
         """Style vectors [K,num_ws,w_dim], of truncated people truncated alike."""
         ws = self.generator.mapping(people.z, conditioning_camera().to(people.z.device))
         if people.psi is None:

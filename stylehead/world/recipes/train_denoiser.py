@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.teacher.schedule import Schedule
-from stylehead.world.recipes.embedded import copy_pretrained
 from stylehead.world.recipes.networks import (
     NoisyBatch,
     encode_captions,
@@ -28,9 +27,10 @@ from stylehead.world.recipes.networks import (
     noisy_batch,
     trained,
 )
-from stylehead.world.recipes.pictures import PictureSource
 from stylehead.world.recipes.pool import LatentPool, PoolItems, photo_conditions
 from stylehead.world.recipes.precision import in_bfloat16
+from stylehead.world.recipes.training_pictures import PictureSource
+from stylehead.world.recipes.warm_start import copy_pretrained
 
 KINDS = ("canny", "depth")
 _UNSTEERED_PART = 1 / 6

@@ -33,9 +33,10 @@ from stylehead.generator.renderer import (
     camera_rays,
     render_rays,
 )
+from stylehead.images import bytes_to_pm1
 from stylehead.methods.losses import detail_loss
 from stylehead.world.recipes.crops import Crops
-from stylehead.world.recipes.data import Views, image_pm1, ray_depths
+from stylehead.world.recipes.data import Renders, ray_depths
 from stylehead.world.recipes.people import People, mostly_facing_columns, undecided
 from stylehead.world.recipes.precision import in_bfloat16
 
@@ -119,7 +120,7 @@ def learn_noise(generator: PanoHead) -> None:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Prediction:
     """One training render: image [B,3,R,R], image_raw [B,3,r,r], weight_sum and depth [B,1,r,r]."""
 
     image: Tensor
@@ -127,10 +128,10 @@ class Rendered:
     weight_sum: Tensor
     depth: Tensor
 
-    def within(self, border: int) -> "Rendered":
+    def within(self, border: int) -> "Prediction":
         """Without the outermost `border` raw pixels."""
         raw = (_inner(x, border) for x in (self.image_raw, self.weight_sum, self.depth))
-        return Rendered(_inner(self.image, border * _scale(self.image, self.depth)), *raw)
+        return Prediction(_inner(self.image, border * _scale(self.image, self.depth)), *raw)
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class GeneratorRecipe:
         people: Whom to draw.
         config: Of the generator; the embedded one's by default.
         identities: Identities in a step; by default 4 on a CPU, and up to 64 on a graphics card.
-        views_each: Views of each identity in a step.
+        views_each: Renders of each identity in a step.
         crop: Edge of what a step draws of a view, as a part of the picture's.
         whole: Part of the steps that draw whole pictures instead, of a quarter of the identities: what is
             near to the sides is in no crop, for the edges of a crop lack neighbours.
@@ -221,19 +222,19 @@ class GeneratorRecipe:
         border = 0 if whole else _BORDER
         return _loss(rendered.within(border), truth.cropped(crops).within(border))
 
-    def _ws(self, batch: Views, rng: torch.Generator) -> Tensor:
+    def _ws(self, batch: Renders, rng: torch.Generator) -> Tensor:
         """Style vectors [K,num_ws,w_dim] of people, as truncated as drawn, some not quite decided."""
         self.crowd = self.crowd.to(batch.numbers.device)
         numbers = undecided(batch.numbers, self.crowd, rng)
         return self.model.ws(numbers, None if batch.psi is None else (batch.psi, self.crowd))
 
-    def _draw(self, identities: int, rng: torch.Generator) -> tuple[Views, Truth]:
+    def _draw(self, identities: int, rng: torch.Generator) -> tuple[Renders, Truth]:
         batch = self.people.draw(identities, rng)
         batch = batch.columns(mostly_facing_columns(batch.cameras, self.views_each, rng))
         batch = batch.to(device_of(self.model))
         raw = ray_depths(batch, self.model.generator.config.neural_rendering_resolution)
         mask, depth = (x.flatten(0, 1)[:, None] for x in raw)
-        return batch, Truth(image_pm1(batch.images).flatten(0, 1), mask, depth)
+        return batch, Truth(bytes_to_pm1(batch.images).flatten(0, 1), mask, depth)
 
     def warm_start(self, folder: Path) -> bool:
         """Both networks, from the embedded files."""
@@ -314,7 +315,7 @@ def device_of(module: nn.Module) -> torch.device:
 
 def render_crops(
     generator: PanoHead, ws: Tensor, cameras: Tensor, crops: Crops, rng: torch.Generator
-) -> Rendered:
+) -> Prediction:
     """Render one square of each picture, on white.
 
     Args:
@@ -338,7 +339,7 @@ def render_crops(
     image_raw = generator.torgb(features, ws[:, -1])
     image_raw = image_raw * weight_sum + (1 - weight_sum)
     image = generator.superresolution.upscale(image_raw, features, ws)
-    return Rendered(image, image_raw, weight_sum, depth)
+    return Prediction(image, image_raw, weight_sum, depth)
 
 
 def _decoded(decoder: Decoder, sampled: Tensor) -> tuple[Tensor, Tensor]:
@@ -348,7 +349,7 @@ def _decoded(decoder: Decoder, sampled: Tensor) -> tuple[Tensor, Tensor]:
     return density.float(), features.float()
 
 
-def _loss(rendered: Rendered, truth: Truth) -> tuple[Tensor, dict[str, float]]:
+def _loss(rendered: Prediction, truth: Truth) -> tuple[Tensor, dict[str, float]]:
     error = rendered.image - truth.image
     mse = error.square().mean()
     wanted = functional.interpolate(truth.image, size=rendered.image_raw.shape[-1], mode="area")

@@ -59,7 +59,7 @@ class HeadRenderer:
                 raise UsageError(f"`{name}` (={value}) must be at least 1.")
         _require_extra()
         from stylehead.world.heads.head import HeadModel
-        from stylehead.world.heads.renderer import Rasterizer
+        from stylehead.world.heads.opengl import Rasterizer
 
         self._model = HeadModel(cache_folder)
         self._rasterizer = Rasterizer(resolution, supersample)

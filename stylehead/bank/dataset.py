@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylehead.bank.manifest import BankView, Edit, Manifest
+from stylehead.bank.manifest import BankView, EditRecord, Manifest
 from stylehead.bank.pictures import read_grey, read_pixels
 from stylehead.errors import JobError, MissingError
 from stylehead.generator import PanoHead
@@ -123,7 +123,7 @@ class Bank:
         found = folder.iterdir() if folder.is_dir() else []
         return sorted(path for path in found if edits_view(path, view.name))
 
-    def record_of(self, path: Path) -> Edit | None:
+    def record_of(self, path: Path) -> EditRecord | None:
         """Return the record of the filling that wrote a picture; None for a user's own, or a changed one."""
         name = f"edited/{path.name}"
         record = next((edit for edit in self.manifest.edits if edit.file == name), None)

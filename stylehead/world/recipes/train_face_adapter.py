@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.files import save_tensors
+from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import EMBEDDING, IdentityEncoder
 from stylehead.teacher.schedule import Schedule
-from stylehead.world.recipes.data import Views, facing, image_pm1
-from stylehead.world.recipes.embedded import copy_tensors
+from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.networks import encode_captions, importance, noisy_batch, trained
-from stylehead.world.recipes.pictures import Pictures, PictureSource
 from stylehead.world.recipes.pool import LatentPool, photo_depth_condition
+from stylehead.world.recipes.training_pictures import Pictures, PictureSource
+from stylehead.world.recipes.warm_start import copy_tensors
 
 TOKENS = 4
 """Of a face; what diffusers expects of an adapter with a linear projection."""
@@ -108,11 +109,11 @@ class FaceAdapterRecipe:
 
 
 @torch.no_grad()
-def face_embeddings(photo: Views, faces: IdentityEncoder) -> Tensor:
+def face_embeddings(photo: Renders, faces: IdentityEncoder) -> Tensor:
     """Embed everybody's face [N,D] from the picture that is nearest to the front."""
     columns = facing(photo.cameras).argmax(dim=1)
     fronts = photo.images[torch.arange(len(photo)), columns]
-    return torch.cat([faces(image_pm1(some)) for some in fronts.split(64)])
+    return torch.cat([faces(bytes_to_pm1(some)) for some in fronts.split(64)])
 
 
 def add_adapter(unet: UNet2DConditionModel) -> nn.ModuleList:

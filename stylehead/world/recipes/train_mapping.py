@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
-from stylehead.world.recipes.generator import GeneratorModel, device_of, save_halved
 from stylehead.world.recipes.rules import NumbersOf, write_mapping
+from stylehead.world.recipes.train_generator import GeneratorModel, device_of, save_halved
 
 
 class MappingRecipe:

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, turntable
-from stylehead.images import outline_iou
+from stylehead.images import bytes_to_pm1, outline_iou
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.perception.embedded import StyleClassifier
 from stylehead.perception.judges import StyleJudge
-from stylehead.world.recipes.data import Views, image_pm1
-from stylehead.world.recipes.edits import (
+from stylehead.world.recipes.data import Renders
+from stylehead.world.recipes.editor_figures import (
     Edited,
     edited_by_long_prompts,
     edited_in_style,
@@ -37,7 +37,7 @@ _COLUMNS = 12
 _TRUNCATED_SEEDS = range(32)
 
 
-class Row(NamedTuple):
+class Figure(NamedTuple):
     """A line of the table: what was measured, and how it came out."""
 
     name: str
@@ -48,8 +48,8 @@ class Row(NamedTuple):
 class HeldOut:
     """What the figures are measured on: photographs (12 yaws) and pictures in every style (4 yaws)."""
 
-    photo: Views
-    styled: Views
+    photo: Renders
+    styled: Renders
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Sheets:
 
 
 @torch.no_grad()
-def autoencoder_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictures: int) -> list[Row]:
+def autoencoder_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictures: int) -> list[Figure]:
     """PSNR of encoding and decoding, by the editor's autoencoder where it has one of its own."""
     own = weights / "ip2p" / "vae"
     vae = trained(AutoencoderKL, own if own.is_dir() else weights / "teacher" / "vae")
@@ -79,13 +79,13 @@ def autoencoder_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictur
         ("styled", _styled(held_out, pictures)),
     ):
         back = torch.cat([vae.decode(vae.encode(some).latent_dist.mean).sample for some in images.split(8)])
-        rows.append(Row(f"autoencoder, {name}", f"{float(psnr(back, images).mean()):.2f} dB"))
+        rows.append(Figure(f"autoencoder, {name}", f"{float(psnr(back, images).mean()):.2f} dB"))
         shown = torch.linspace(0, len(images) - 1, min(_COLUMNS, len(images))).long()
         sheets.show(f"autoencoder_{name}", [images[shown], back[shown]])
     return rows
 
 
-def editor_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictures: int) -> list[Row]:
+def editor_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictures: int) -> list[Figure]:
     """How near edits come to the truth, and whether sixty words around the style's name change that."""
     editor = embedded_editor(weights)
     called = style_caller(weights)
@@ -103,17 +103,17 @@ def editor_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictures: i
         sheets.show(f"editor_long_prompt_{style}", _beside(long[style]))
     by_style = ", ".join(f"{style} {one.psnr:.1f}" for style, one in found.items())
     return [
-        Row("editor, mean of the styles", f"{_mean(one.psnr for one in found.values()):.2f} dB"),
-        Row("editor, by style", f"{by_style} dB"),
-        Row("editor, mean colour off by", f"{_mean(one.colour_shift for one in found.values()):.3f}"),
-        Row("editor, named by the judge", _shares(called, found)),
-        Row("editor, 60 words around the style", f"{_mean(one.psnr for one in long.values()):.2f} dB"),
-        Row("editor, 60 words, named by the judge", _shares(called, long)),
+        Figure("editor, mean of the styles", f"{_mean(one.psnr for one in found.values()):.2f} dB"),
+        Figure("editor, by style", f"{by_style} dB"),
+        Figure("editor, mean colour off by", f"{_mean(one.colour_shift for one in found.values()):.3f}"),
+        Figure("editor, named by the judge", _shares(called, found)),
+        Figure("editor, 60 words around the style", f"{_mean(one.psnr for one in long.values()):.2f} dB"),
+        Figure("editor, 60 words, named by the judge", _shares(called, long)),
     ]
 
 
 @torch.no_grad()
-def generator_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, people: int) -> list[Row]:
+def generator_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, people: int) -> list[Figure]:
     """PSNR and outline IoU over people and twelve sides; a sheet of seeds 0 to 31 at psi 0.75."""
     generator = PanoHead.load(weights / "generator.safetensors")
     label, photo = conditioning_camera(), held_out.photo
@@ -121,7 +121,7 @@ def generator_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, people: 
     for row in range(min(people, len(photo))):
         ws = generator.mapping(photo.z[row : row + 1], label)
         out = generator.synthesis(ws, photo.cameras[row], background="white")
-        truth = image_pm1(photo.images[row])
+        truth = bytes_to_pm1(photo.images[row])
         decibels.append(psnr(out.image, truth))
         overlaps.append(outline_iou(out.mask, photo.masks[row].float()[:, None] / 255))
         shown += [truth, out.image] if row < _SHOWN else []
@@ -129,15 +129,15 @@ def generator_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, people: 
     if sheets.folder is not None:
         sheets.show("generator_psi_075", _truncated(generator, label))
     return [
-        Row("generator, unseen people", f"{float(torch.cat(decibels).mean()):.2f} dB"),
-        Row("generator, outlines", f"IoU {float(torch.cat(overlaps).mean()):.4f}"),
+        Figure("generator, unseen people", f"{float(torch.cat(decibels).mean()):.2f} dB"),
+        Figure("generator, outlines", f"IoU {float(torch.cat(overlaps).mean()):.4f}"),
     ]
 
 
-def size_rows(weights: Path) -> list[Row]:
+def size_rows(weights: Path) -> list[Figure]:
     """Bytes of all weights."""
     size = sum(path.stat().st_size for path in weights.rglob("*") if path.is_file())
-    return [Row("all weights", f"{size / 1e6:.1f} MB")]
+    return [Figure("all weights", f"{size / 1e6:.1f} MB")]
 
 
 def style_caller(weights: Path) -> Callable[[Tensor], Tensor]:
@@ -151,7 +151,7 @@ def style_caller(weights: Path) -> Callable[[Tensor], Tensor]:
     return lambda images: network(images).argmax(dim=1)
 
 
-def printed(rows: Iterable[Row]) -> str:
+def printed(rows: Iterable[Figure]) -> str:
     """The table as Markdown."""
     return "\n".join(
         ["| figure | measured |", "|---|---|", *(f"| {row.name} | {row.value} |" for row in rows)]
@@ -188,7 +188,7 @@ def _beside(one: Edited) -> list[Tensor]:
 
 def _photos(held_out: HeldOut, count: int) -> Tensor:
     images = held_out.photo.images.flatten(0, 1)
-    return image_pm1(images[torch.linspace(0, len(images) - 1, count).long()])
+    return bytes_to_pm1(images[torch.linspace(0, len(images) - 1, count).long()])
 
 
 def _styled(held_out: HeldOut, count: int) -> Tensor:

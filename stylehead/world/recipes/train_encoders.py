@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
+from stylehead.images import on_colour
 from stylehead.mini.captions import STYLES
 from stylehead.mini.tokens import MAX_TOKENS, write_tokenizer
 from stylehead.perception.embedded import (
@@ -18,10 +19,10 @@ from stylehead.perception.embedded import (
     StyleClassifier,
     blurred,
 )
-from stylehead.world.recipes.data import Views, facing, on_background
-from stylehead.world.recipes.embedded import copy_saved
-from stylehead.world.recipes.pictures import PictureSource
+from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.precision import device_of, in_bfloat16
+from stylehead.world.recipes.training_pictures import PictureSource
+from stylehead.world.recipes.warm_start import copy_saved
 
 _TEMPERATURE = 0.07
 _PIXEL = 0.237  # width of the picture at unit distance: 1 / focal length
@@ -47,7 +48,7 @@ class IdentityRecipe:
     name = "identity"
     learning_rate = 1e-3
 
-    def __init__(self, views: Views, styled: Views, *, people: int = 48) -> None:
+    def __init__(self, views: Renders, styled: Renders, *, people: int = 48) -> None:
         torch.manual_seed(0)
         self.model = _channels_last(IdentityEncoder())
         self.views = views
@@ -343,7 +344,7 @@ def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
     return functional.grid_sample(images, places, padding_mode="border", align_corners=False)
 
 
-def _augmented(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
+def _augmented(views: Renders, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
     images, masks = (
         functional.interpolate(x / 255.0, size=IDENTITY_SIZE, mode="bilinear", antialias=True)
         for x in (views.images[rows, columns], views.masks[rows, columns, None])
@@ -353,7 +354,7 @@ def _augmented(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator
     heads = images.lerp(changed, _chance(_CHANGED, len(rows), rng)) * 2 - 1
     colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
     colours[torch.rand(len(rows), generator=rng) < 0.3] = 1.0
-    return degraded(reshaped(on_background(masks * heads + 1 - masks, masks, colours), rng), rng)
+    return degraded(reshaped(on_colour(masks * heads + 1 - masks, masks, colours[..., None, None]), rng), rng)
 
 
 def _surroundings(images: Tensor, factor: int) -> Tensor:

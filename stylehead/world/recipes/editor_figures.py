@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylehead.evaluation.methods import PROMPTS
+from stylehead.evaluation.systems import PROMPTS
+from stylehead.images import bytes_to_pm1
 from stylehead.mini.phrases import filler
 from stylehead.teacher.editing import EMBEDDED, Editor, InstructPix2Pix
-from stylehead.world.recipes.data import Views, facing, image_pm1
+from stylehead.world.recipes.data import Renders, facing
 
 LONG = 60
 """Words around the style in a long prompt."""
@@ -50,7 +51,7 @@ def embedded_editor(weights: Path) -> Editor:
     return InstructPix2Pix.load(folder, unet=own / "unet", guidance=EMBEDDED)
 
 
-def true_pairs(photo: Views, styled: Views, style: str, *, count: int) -> Pairs:
+def true_pairs(photo: Renders, styled: Renders, style: str, *, count: int) -> Pairs:
     """So many pairs of one style, on white, from cameras that see the front half of a head in turn.
 
     Args:
@@ -69,7 +70,7 @@ def true_pairs(photo: Views, styled: Views, style: str, *, count: int) -> Pairs:
         other = (photo.cameras[mine] - styled.cameras[row, column]).abs().sum(dim=1).argmin()
         photos.append(photo.images[mine, other])
     truth = torch.stack([styled.images[row, column] for row, column in places])
-    return Pairs(image_pm1(torch.stack(photos)), image_pm1(truth))
+    return Pairs(bytes_to_pm1(torch.stack(photos)), bytes_to_pm1(truth))
 
 
 def edited(editor: Editor, pairs: Pairs, prompt: str) -> Edited:
@@ -81,12 +82,14 @@ def edited(editor: Editor, pairs: Pairs, prompt: str) -> Edited:
     return Edited(torch.cat(parts) * 2 - 1, pairs)
 
 
-def edited_in_style(editor: Editor, photo: Views, styled: Views, style: str, *, count: int) -> Edited:
+def edited_in_style(editor: Editor, photo: Renders, styled: Renders, style: str, *, count: int) -> Edited:
     """Edit so many photographs by the prompt of a style."""
     return edited(editor, true_pairs(photo, styled, style, count=count), PROMPTS[style])
 
 
-def edited_by_long_prompts(editor: Editor, photo: Views, styled: Views, style: str, *, count: int) -> Edited:
+def edited_by_long_prompts(
+    editor: Editor, photo: Renders, styled: Renders, style: str, *, count: int
+) -> Edited:
     """Edit so many photographs, each by a prompt of sixty words around the name of a style."""
     pairs = true_pairs(photo, styled, style, count=count)
     images = [

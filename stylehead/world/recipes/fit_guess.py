@@ -20,20 +20,21 @@ from torch import Tensor
 from stylehead.errors import MissingError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
+from stylehead.images import bytes_to_pm1
 from stylehead.inversion.guess import FILE, Guess, MirrorFeatures, features_fingerprint, mirror_features
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import pose_of_label
 from stylehead.inversion.similarity import ImageSimilarity
 from stylehead.perception.embedded import Trunk
 from stylehead.world.cache import DATA
-from stylehead.world.recipes.data import image_pm1, load_views
+from stylehead.world.recipes.data import load_renders
 
 COMPONENTS = 48
 """Principal coordinates of w that are predicted."""
 RIDGE_YAW, RIDGE_REST = 0.03, 0.1
 """Weights of the penalties, relative to the mean square of standardised features."""
 MOST_YAW_DEG = 90.0
-"""Views from behind are left out: nobody aligns them."""
+"""Renders from behind are left out: nobody aligns them."""
 PICTURES = 4500
 """Pictures that are used, spread over all people: the systems have so many unknowns."""
 
@@ -113,7 +114,7 @@ def _examples_of_shard(
     if len(rows) > count:
         rows = rows[torch.linspace(0, len(rows) - 1, count).long()]
     flat = images.flatten(0, 1)[rows].permute(0, 3, 1, 2)
-    parts = [mirror_features(trunks, image_pm1(part)) for part in flat.split(64)]
+    parts = [mirror_features(trunks, bytes_to_pm1(part)) for part in flat.split(64)]
     features = MirrorFeatures(*(torch.cat(half) for half in zip(*parts, strict=True)))
     w = generator.mapping(z.repeat_interleave(views, dim=0)[rows], conditioning_camera())[:, 0]
     return Examples(features, angles[rows], space.coords(w)[:, :COMPONENTS])
@@ -146,8 +147,8 @@ def main(arguments: list[str]) -> None:
     examples = examples_of(options.data / "photo", trunks, generator, space, pictures=options.pictures)
     guess = fit(examples, space, generator=generator.fingerprint(), features=features_fingerprint(trunks))
     guess.save(options.out or options.weights / FILE, {"pictures": str(len(examples.angles))})
-    held_out = load_views(options.data / "test")
+    held_out = load_renders(options.data / "test")
     front = [column for column in range(held_out.images.shape[1]) if column in (4, 5, 6, 7, 8)]
-    pairs = ((image_pm1(held_out.images[:, c]), held_out.cameras[:, c]) for c in front)
+    pairs = ((bytes_to_pm1(held_out.images[:, c]), held_out.cameras[:, c]) for c in front)
     found = {"pictures": len(examples.angles), **figures(guess, trunks, pairs)}
     sys.stdout.write(json.dumps(found) + "\n")

@@ -9,10 +9,10 @@ from stylehead.errors import MissingError
 from stylehead.world.heads.haircuts import HAIRCUTS
 from stylehead.world.heads.head import Head
 from stylehead.world.heads.identity import Identity
-from stylehead.world.heads.mesh import Part
 from stylehead.world.heads.shader_source import UniformBlock, fragment_shader, vertex_shader
 from stylehead.world.heads.styles import STYLE_SHAPES, StyleName
 from stylehead.world.heads.traits import SHIRTS
+from stylehead.world.heads.triangles import Part
 
 _VERTEX_FORMAT = "3f 3f 3f 4f 4f"
 _VERTEX_FIELDS = tuple(

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.geometry import split_label
+from stylehead.images import bytes_to_pm1, on_colour
 from stylehead.mini.captions import PHOTO, View, caption
 from stylehead.mini.phrases import draw_prompt
-from stylehead.world.recipes.data import Views, facing, image_pm1, on_background
+from stylehead.world.recipes.data import Renders, facing
 
 
 class Describe(Protocol):
@@ -81,8 +82,8 @@ class PictureSource:
 
     def __init__(
         self,
-        photo: Views,
-        styled: Views,
+        photo: Renders,
+        styled: Renders,
         *,
         grid_part: float = 0.35,
         white_part: float = 0.2,
@@ -113,14 +114,15 @@ class PictureSource:
         items = [self._one(style, bool(grid), rng, words) for style, grid in zip(chosen, grids, strict=True)]
         colours = torch.rand(count, 3, generator=rng) * 2 - 1
         colours[torch.rand(count, generator=rng) < self.white_part] = 1.0
+        colours = colours[..., None, None]
         photo_masks = torch.stack([item.photo_mask for item in items])
         return Pictures(
-            images=on_background(
+            images=on_colour(
                 torch.stack([item.image for item in items]),
                 torch.stack([item.mask for item in items]),
                 colours,
             ),
-            photos=on_background(torch.stack([item.photo for item in items]), photo_masks, colours),
+            photos=on_colour(torch.stack([item.photo for item in items]), photo_masks, colours),
             photo_masks=photo_masks,
             photo_depths=torch.stack([item.photo_depth for item in items]),
             captions=[item.caption for item in items],
@@ -138,9 +140,9 @@ class PictureSource:
         photo_row = row if style == PHOTO else self.photo_row[int(views.identities[row])]
         columns = drawn_columns(views.cameras[row], rng, grid=grid)
         parts = [
-            image_pm1(views.images[row, columns]),
+            bytes_to_pm1(views.images[row, columns]),
             views.masks[row, columns].float()[:, None] / 255,
-            image_pm1(self.photo.images[photo_row, columns]),
+            bytes_to_pm1(self.photo.images[photo_row, columns]),
             self.photo.masks[photo_row, columns].float()[:, None] / 255,
             self.photo.depths[photo_row, columns].float()[:, None],
         ]

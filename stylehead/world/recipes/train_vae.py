@@ -10,9 +10,9 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.world.recipes.embedded import copy_pretrained
-from stylehead.world.recipes.pictures import PictureSource
 from stylehead.world.recipes.precision import device_of, in_bfloat16
+from stylehead.world.recipes.training_pictures import PictureSource
+from stylehead.world.recipes.warm_start import copy_pretrained
 
 _KL_WEIGHT = 1e-6
 _ANCHOR_WEIGHT = 0.5

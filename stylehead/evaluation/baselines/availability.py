@@ -1,7 +1,7 @@
 """Which editors there are with which weights."""
 
 from stylehead.errors import MissingError
-from stylehead.evaluation.editing.editor import InstructedEditor, PortraitEditor
+from stylehead.evaluation.baselines.portrait_editor import InstructedEditor, PortraitEditor
 from stylehead.weights.presets import Preset
 from stylehead.weights.pretrained import quiet_libraries
 
@@ -56,7 +56,7 @@ def _open_ip2p(weights: Preset, device: str) -> PortraitEditor:
 
 
 def _open_instantid(weights: Preset, device: str) -> PortraitEditor:
-    from stylehead.evaluation.editing.instantid import InstantID
+    from stylehead.evaluation.baselines.instantid import InstantID
 
     own = weights.companions
     return InstantID.embedded(weights.require_teacher(), own["instantid"], own["faces"], device=device)

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stylehead.images import bytes_to_pm1, on_colour
 from stylehead.mini.captions import STYLES
 from stylehead.perception.judges import JUDGED_SIZE, IdentityJudge, StyleJudge
-from stylehead.world.recipes.data import Views, facing, image_pm1, on_background
-from stylehead.world.recipes.embedded import copy_saved
+from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.precision import device_of, in_bfloat16
+from stylehead.world.recipes.warm_start import copy_saved
 
 _TEMPERATURE = 0.1
 _FRONT = 0.2  # cosine of the angle to the front from which on a view shows a face
@@ -29,7 +30,7 @@ class StyleJudgeRecipe:
     name = "style_judge"
     learning_rate = 1e-3
 
-    def __init__(self, photo: Views, styled: Views, *, batch: int = 48) -> None:
+    def __init__(self, photo: Renders, styled: Renders, *, batch: int = 48) -> None:
         torch.manual_seed(11)
         self.model: nn.Module = StyleJudge()
         self.views = {style: photo if style == "photo" else styled for style in STYLES}
@@ -81,7 +82,7 @@ class IdentityJudgeRecipe:
     name = "identity_judge"
     learning_rate = 1e-3
 
-    def __init__(self, photo: Views, styled: Views, *, people: int = 32) -> None:
+    def __init__(self, photo: Renders, styled: Renders, *, people: int = 32) -> None:
         torch.manual_seed(12)
         self.model: nn.Module = IdentityJudge()
         self.photo, self.styled = photo, styled
@@ -125,18 +126,18 @@ class IdentityJudgeRecipe:
         averaged.save(folder / "identity_judge.safetensors", dict(metadata))
 
 
-def _faces(views: Views, rows: Tensor, rng: torch.Generator) -> Tensor:
+def _faces(views: Renders, rows: Tensor, rng: torch.Generator) -> Tensor:
     """A camera [N] of each row that sees a face; the one nearest to it where none does."""
     cosine = facing(views.cameras[rows])
     return ((cosine > _FRONT) * torch.rand(cosine.shape, generator=rng) + 0.01 * cosine).argmax(dim=1)
 
 
-def _pictures(views: Views, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
+def _pictures(views: Renders, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
     """Pictures [N,3,128,128] on plain colours."""
-    images, masks = image_pm1(views.images[rows, columns]), views.masks[rows, columns, None].float() / 255
+    images, masks = bytes_to_pm1(views.images[rows, columns]), views.masks[rows, columns, None].float() / 255
     colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
     colours[torch.rand(len(rows), generator=rng) < 0.4] = 1.0
-    drawn = on_background(images, masks, colours)
+    drawn = on_colour(images, masks, colours[..., None, None])
     return functional.interpolate(drawn, size=JUDGED_SIZE, mode="bilinear", align_corners=False)
 
 
