@@ -13,6 +13,8 @@ from stylehead.geometry import LABEL_SIZE
 
 MANIFEST = "bank.json"
 BANK_FORMAT = 1
+TRUE_EDITOR = "the procedural heads"
+"""The editor of true pictures of the embedded world: what others have to guess."""
 _HEX = frozenset("0123456789abcdef")
 
 

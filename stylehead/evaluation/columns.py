@@ -42,9 +42,9 @@ GROUPS: dict[Group, str] = {
 
 BUILT_IN = (
     "fid", "fd_mini", "clip_img", "clip_score", "id", "dd_mono", "dd_geo",
-    "style", "clip_text", "kid", "kd_mini", "cmmd",
-    "id_rank1", "diversity", "diversity_id",
-    "mv_reproj", "gt_perceptual", "gt_psnr", "gt_iou",
+    "style", "style_judged", "clip_text", "kid", "kd_mini", "cmmd",
+    "id_rank1", "id_rank1_judged", "diversity", "diversity_id",
+    "mv_reproj", "gt_perceptual", "gt_psnr", "gt_iou", "gain", "gain_psnr",
 )  # fmt: skip
 """The metrics of this package in the order of their columns, those of the paper's table first."""
 ENTRY_POINTS = "stylehead.metrics"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,15 @@ class EncodedPortraits:
     @cached_property
     def faces(self) -> FaceEmbeddings:
         """Faces in the near-front views: unit vectors [N, F, D], and where one was found [N, F]."""
-        network, images = self.encoders.require("faces"), self.near_front.images
+        return self._faces("faces")
+
+    @cached_property
+    def judged_faces(self) -> FaceEmbeddings:
+        """The same by the second identity encoder."""
+        return self._faces("identity_judge")
+
+    def _faces(self, role: Literal["faces", "identity_judge"]) -> FaceEmbeddings:
+        network, images = self.encoders.require(role), self.near_front.images
         with torch.no_grad():
             parts = [network.faces(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
         joined = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
@@ -62,6 +70,17 @@ class EncodedPortraits:
     def styles(self) -> Tensor:
         """Indices of the styles that the classifier predicts, [N, V]."""
         return self._all(self.encoders.require("recogniser").styles)
+
+    @cached_property
+    def judged_styles(self) -> Tensor:
+        """The same by the second recogniser."""
+        return self._all(self.encoders.require("style_judge").styles)
+
+    @cached_property
+    def judged_looks(self) -> Tensor:
+        """Vectors [N, V, F] whose squared distances are the second recogniser's distances of looks."""
+        network = self.encoders.require("style_judge")
+        return self._all(lambda images: perceptual_vectors(network.maps(images)))
 
     @cached_property
     def nearness(self) -> Tensor:
@@ -107,7 +126,9 @@ class Target:
     reference: Reference | None = None
     """Pictures in the style, if there are any."""
     why: dict[str, MissingError] = field(default_factory=dict)
-    """Why truth or reference is not there."""
+    """Why truth, reference or oracle is not there."""
+    oracle: EncodedPortraits | None = None
+    """Heads trained on true pictures of other people: the best that edited ones can teach."""
 
     def need_truth(self) -> EncodedPortraits:
         """Return the true pictures.
@@ -118,6 +139,17 @@ class Target:
         if self.truth is None:
             raise self.why.get("truth", MissingError("The true stylised pictures are not known."))
         return self.truth
+
+    def need_oracle(self) -> EncodedPortraits:
+        """Return the oracle's heads.
+
+        Raises:
+            MissingError: There are none.
+        """
+        if self.oracle is None:
+            how = "stylehead eval RUN ORACLE_RUN, trained on `python -m stylehead.world bank`"
+            raise self.why.get("oracle", MissingError("No run on true pictures is among these.", how))
+        return self.oracle
 
     def need_reference(self) -> Reference:
         """Return the reference pictures.

@@ -26,6 +26,8 @@ PROMPTS = {**PAPER_PROMPTS, "zombie": "Portrait of a zombie"}
 
 UNTOUCHED = "untouched"
 TRUE = "true pictures"
+ORACLE = "oracle"
+"""A run that learned from true pictures instead of edits; what others gain is measured by it."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def row_of(config: StylizeConfig) -> str:
 
 def method_title(name: str) -> str:
     """Return what the table prints for a method."""
+    if name == ORACLE:
+        return "oracle: true pictures of others"
     return next((system.title for system in systems() if system.name == name), name)
 
 

@@ -1,6 +1,7 @@
 """From runs and folders of pictures to rows of the table: heads are rendered and measured, style by style."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from stylehead.bank.manifest import TRUE_EDITOR
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.baselines import edit_portraits, open_editor
 from stylehead.evaluation.columns import all_columns, measure_row
@@ -15,7 +17,7 @@ from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Refere
 from stylehead.evaluation.numbers import NotMeasured
 from stylehead.evaluation.picture_folders import PictureFolder, read_folder, read_set
 from stylehead.evaluation.portraits import Portraits, render_portraits
-from stylehead.evaluation.systems import TRUE, UNTOUCHED, method_title, row_of
+from stylehead.evaluation.systems import ORACLE, TRUE, UNTOUCHED, method_title, row_of
 from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet, open_truth
 from stylehead.export.views import latent_from_seed
@@ -59,7 +61,9 @@ class RowSource:
             "iterations": run.manifest.get("steps"),
             "seconds": run.manifest.get("seconds"),
         }
-        return cls(label, row_of(run.config), run.config.prompt, run=run.path, facts=facts)
+        true = TRUE_EDITOR in str(run.manifest.get("licence"))  # the editors of its bank are among the terms
+        method = ORACLE if true else row_of(run.config)
+        return cls(label, method, run.config.prompt, run=run.path, facts=facts)
 
     @classmethod
     def of_wanted(cls, wanted: Wanted) -> "RowSource":
@@ -219,20 +223,32 @@ class _Builder:
         self._add(
             "untouched", _source(UNTOUCHED, prompt), style, Comparison(untouched, untouched, target, force)
         )
-        for source in group:
-            self._add_source(source, style, untouched, target)
+        drawn: dict[int, EncodedPortraits] = {}
+        for number, source in enumerate(group):
+            if source.method == ORACLE and source.problem is None and target.oracle is None:
+                drawn[number] = setting.encoded(self._portraits(source, untouched.portraits))
+                target = dataclasses.replace(target, oracle=drawn[number])
+        for number, source in enumerate(group):
+            self._add_source(source, style, untouched, target, drawn.get(number))
         if setting.truth is not None and target.truth is not None and style != PHOTO:
             photo = setting.encoded(_true_portraits(setting, setting.truth, PHOTO))
             alone = Target(prompt, style, why={"truth": _THE_TRUTH, "reference": _THE_TRUTH})
             self._add("true", _source(TRUE, prompt), style, Comparison(target.truth, photo, alone, force))
 
-    def _add_source(self, source: RowSource, style: str, untouched: EncodedPortraits, target: Target) -> None:
+    def _add_source(
+        self,
+        source: RowSource,
+        style: str,
+        untouched: EncodedPortraits,
+        target: Target,
+        drawn: EncodedPortraits | None = None,
+    ) -> None:
         heads = self._heads
         try:
             if source.problem is not None:
                 raise source.problem
-            stylised = self.setting.encoded(self._portraits(source, untouched.portraits))
-            own = Target(source.prompt, style, target.truth, target.reference, target.why)
+            stylised = drawn or self.setting.encoded(self._portraits(source, untouched.portraits))
+            own = dataclasses.replace(target, prompt=source.prompt)
             force = self.setting.arguments.force_fid
             self._add("method", source, style, Comparison(stylised, untouched, own, force))
         except StyleheadError as error:

@@ -78,6 +78,10 @@ class StyleJudge(Saved):
         logits: Tensor = self.head(self.trunk(image_pm1).mean(dim=(2, 3)))
         return logits
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What it goes by: feature maps [B, 128, 8, 8], for distances of looks."""
+        return [self.trunk(as_pm1(images.to(self.device)))]
+
     def styles(self, images: Tensor) -> Tensor:
         """Indices [B] of the most likely styles, in the order of `STYLES`."""
         return self(as_pm1(images.to(self.device))).argmax(dim=1)

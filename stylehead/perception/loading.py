@@ -18,6 +18,8 @@ ENTRIES: dict[Role, str] = {
 _ONLY_EMBEDDED: dict[Role, str] = {
     "recogniser": "a classifier of its styles",
     "features": "a feature network for perceptual distances",
+    "style_judge": "a second classifier of its styles",
+    "identity_judge": "a second identity encoder",
 }
 
 
@@ -77,6 +79,7 @@ def _embedded(preset: Preset, role: Role, device: str) -> Any:
     """Open the network of a role that belongs to the embedded generator."""
     from stylehead.perception.embedded import IdentityEncoder, StyleClassifier
     from stylehead.perception.image_text import EmbeddedImageText
+    from stylehead.perception.judges import IdentityJudge, StyleJudge
 
     if role == "inception":
         raise _no_inception()
@@ -90,7 +93,8 @@ def _embedded(preset: Preset, role: Role, device: str) -> Any:
         raise _NotHereError(reason.message, reason.hint)
     if role == "image_text":
         return EmbeddedImageText.load(path, preset.teacher / "tokenizer", device)
-    return (IdentityEncoder if role == "faces" else StyleClassifier).load(path).to(device)
+    kinds = {"faces": IdentityEncoder, "style_judge": StyleJudge, "identity_judge": IdentityJudge}
+    return kinds.get(role, StyleClassifier).load(path).to(device)
 
 
 def _catalogued(role: Role) -> Path:

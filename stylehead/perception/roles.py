@@ -15,7 +15,9 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 
-Role = Literal["faces", "image_text", "features", "recogniser", "depth", "inception"]
+Role = Literal[
+    "faces", "image_text", "features", "recogniser", "depth", "inception", "style_judge", "identity_judge"
+]
 
 
 class FaceEmbeddings(NamedTuple):
@@ -70,6 +72,10 @@ class Recogniser(Protocol):
         """Indices [B] of the most likely styles, in the order of `STYLES`."""
 
 
+class RecogniserWithMaps(Recogniser, Features, Protocol):
+    """Classifies pictures by style, and shows what it goes by."""
+
+
 class Depth(Protocol):
     """Estimates depth from one picture."""
 
@@ -98,6 +104,8 @@ class Encoders:
     recogniser: Recogniser | None = None
     depth: Depth | None = None
     inception: PooledFeatures | None = None
+    style_judge: RecogniserWithMaps | None = None
+    identity_judge: Faces | None = None
     why: dict[str, MissingError] = field(default_factory=dict)
 
     def require(self, role: Role) -> Any:

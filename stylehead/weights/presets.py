@@ -19,6 +19,8 @@ _COMPANIONS = {
     "image_text": "image_text.safetensors",
     "faces": "identity.safetensors",
     "recogniser": "style_classifier.safetensors",
+    "style_judge": "style_judge.safetensors",
+    "identity_judge": "identity_judge.safetensors",
     "guess": "guess.safetensors",
     "ip2p": "ip2p",
     "instantid": "instantid",

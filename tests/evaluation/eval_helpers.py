@@ -1,6 +1,8 @@
 """What the evaluation tests share: small random encoders and portraits."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from stylehead.evaluation.metrics.cmmd import SCALE, gaussian_kernels
 from stylehead.evaluation.metrics.kid import cubic_kernels
 from stylehead.evaluation.mmd import unbiased_mmd2
 from stylehead.evaluation.portraits import Portraits
-from stylehead.perception.roles import Encoders, FaceEmbeddings
+from stylehead.perception.roles import Encoders, FaceEmbeddings, Role
 
 YAWS = (-30.0, 0.0, 30.0, 180.0)
 
@@ -58,7 +60,7 @@ class RandomNetwork:
 
 def random_encoders(*, clip: bool = False) -> Encoders:
     network = RandomNetwork(clip=clip)
-    return Encoders(network, network, network, network, network, network)
+    return Encoders(**dict.fromkeys(get_args(Role), network))
 
 
 def random_portraits(
@@ -81,7 +83,10 @@ def random_case(encoders: Encoders, *, batch: int = 16, people: int = 5, force: 
     stylised, untouched, truth = (
         EncodedPortraits(random_portraits(seed, people=people), encoders, batch=batch) for seed in (1, 2, 3)
     )
-    target = Target("Pixar character", "pixar", truth, Reference(truth, True, "the true pictures"))
+    nearly = dataclasses.replace(truth.portraits, images=truth.portraits.images // 8 * 8)
+    oracle = EncodedPortraits(nearly, encoders, batch=batch)
+    reference = Reference(truth, True, "the true pictures")
+    target = Target("Pixar character", "pixar", truth, reference, oracle=oracle)
     return Comparison(stylised, untouched, target, force)
 
 

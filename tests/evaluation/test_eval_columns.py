@@ -19,6 +19,7 @@ from stylehead.errors import MissingError, UsageError
 from stylehead.evaluation import columns as columns_module
 from stylehead.evaluation.columns import all_columns, find_column, measure_row
 from stylehead.evaluation.comparison import DEPTH_SIZE, Comparison, EncodedPortraits, Reference, Target
+from stylehead.evaluation.metrics.gain import share_of_gain
 from stylehead.evaluation.numbers import NotMeasured, Number
 from stylehead.images import resize
 from stylehead.perception.roles import Encoders
@@ -46,7 +47,7 @@ def test_every_number_says_how_it_was_measured(rows) -> None:
             assert cell.identities == 5
             assert cell.pictures == cell.identities * len(cell.yaws_deg)
             assert set(cell.yaws_deg) <= set(YAWS)
-    without = {"dd_geo", "mv_reproj", "gt_psnr", "gt_iou"}
+    without = {"dd_geo", "mv_reproj", "gt_psnr", "gt_iou", "gain_psnr"}
     assert {
         name for name, cell in rows[False].items() if isinstance(cell, Number) and not cell.encoder
     } == without
@@ -72,7 +73,17 @@ def test_distributions_are_over_the_pictures_that_both_have(rows) -> None:
 
 
 def test_numbers_per_person_have_the_table_s_value_as_their_mean(rows) -> None:
-    for name in ("id", "id_rank1", "style", "clip_text", "dd_geo", "gt_psnr", "mv_reproj"):
+    for name in (
+        "id",
+        "id_rank1",
+        "style",
+        "clip_text",
+        "dd_geo",
+        "gt_psnr",
+        "mv_reproj",
+        "gain",
+        "gain_psnr",
+    ):
         cell = rows[False][name]
         assert np.nanmean(cell.per_identity) == pytest.approx(cell.value), name
 
@@ -93,6 +104,43 @@ def test_the_untouched_row_is_the_floor_and_the_ceiling() -> None:
     assert row["id"].value == pytest.approx(1, abs=1e-6)
     assert row["id_rank1"].value == 1
     assert row["dd_geo"].value == row["dd_mono"].value == 0
+
+
+def test_gains_are_shares_of_the_oracle_s() -> None:
+    case = random_case(random_encoders())
+    oracle = case.target.need_oracle()
+    for name in ("gain", "gain_psnr"):
+        column = find_column(name)
+        assert column.measure(dataclasses.replace(case, stylised=oracle)).value == pytest.approx(1)
+        assert column.measure(dataclasses.replace(case, stylised=case.untouched)).value == pytest.approx(0)
+    half = share_of_gain(torch.tensor([[4.0, 6.0]]), torch.tensor([[3.0, 5.0]]), torch.tensor([[2.0, 4.0]]))
+    assert half.mean() == pytest.approx(0.5)
+
+
+def test_an_oracle_that_gains_nothing_measures_nothing() -> None:
+    case = random_case(random_encoders())
+    lost = dataclasses.replace(case.target, oracle=case.untouched)
+    row = measure_row(dataclasses.replace(case, target=lost), COLUMNS)
+    assert (
+        row["gain"].why
+        == row["gain_psnr"].why
+        == "The oracle is no nearer to the truth than the untouched heads."
+    )
+    none = dataclasses.replace(case.target, oracle=None)
+    row = measure_row(dataclasses.replace(case, target=none), COLUMNS)
+    assert row["gain"].why == "No run on true pictures is among these."
+
+
+def test_judges_measure_what_the_others_do_by_networks_of_their_own() -> None:
+    networks = random_encoders()
+    blind = dataclasses.replace(networks, style_judge=None, identity_judge=None)
+    row = measure_row(random_case(blind), COLUMNS)
+    assert {name for name, cell in row.items() if isinstance(cell, NotMeasured)} == {
+        "cmmd", "style_judged", "id_rank1_judged", "gain",
+    }  # fmt: skip
+    whole = measure_row(random_case(networks), COLUMNS)  # the stand-ins are one and the same
+    assert whole["style_judged"].value == whole["style"].value
+    assert whole["id_rank1_judged"].value == whole["id_rank1"].value
 
 
 def test_a_collapse_shows() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylehead.evaluation.columns import Column
 from stylehead.evaluation.comparison import Comparison
-from stylehead.evaluation.face_pairs import face_pairs
+from stylehead.evaluation.face_pairs import FacePairs, face_pairs
 from stylehead.evaluation.numbers import Number, mean_over_people
 
 
@@ -31,7 +31,11 @@ def rank1_hits(queries: Tensor, gallery: Tensor, people: Tensor | None = None) -
 
 def measure_id_rank1(comparison: Comparison) -> Number:
     """Share of stylised faces that are nearest to their own untouched face, view by view."""
-    pairs = face_pairs(comparison)
+    return rank1_of(face_pairs(comparison))
+
+
+def rank1_of(pairs: FacePairs) -> Number:
+    """Share of faces that are nearest to their own untouched face, view by view."""
     views = range(pairs.after.shape[1])
     hits = torch.stack([rank1_hits(pairs.after[:, v], pairs.before[:, v]) for v in views], dim=1)
     present = pairs.found.double()

@@ -24,7 +24,7 @@ from PIL import Image
 from stylehead.bank import Bank, create_bank
 from stylehead.bank.create import sitters_from_seeds
 from stylehead.bank.fill import locked, with_edits
-from stylehead.bank.manifest import EditRecord
+from stylehead.bank.manifest import TRUE_EDITOR, EditRecord
 from stylehead.errors import UsageError
 from stylehead.evaluation.systems import PROMPTS
 from stylehead.files import atomic_write
@@ -35,7 +35,7 @@ from stylehead.world.heads.identity import LATENT_SIZE, identity_from_z
 from stylehead.world.heads.styles import STYLES, StyleName
 from stylehead.world.heads.truncation import truncated
 
-EDITOR, LICENCE = "the procedural heads", "MIT"
+LICENCE = "MIT"
 
 
 def fill_with_truth(
@@ -76,7 +76,7 @@ def fill_with_truth(
                 file = f"edited/{view.name}.png"
                 digest = hashlib.sha256(content).hexdigest()
                 records.append(
-                    EditRecord(file, view.name, digest, EDITOR, LICENCE, prompt, style, person.seed)
+                    EditRecord(file, view.name, digest, TRUE_EDITOR, LICENCE, prompt, style, person.seed)
                 )
                 atomic_write(bank.folder / file, content)
             done(index + 1)
