@@ -65,7 +65,7 @@ def test_every_finished_run_and_why_others_are_not_measured(
 
 def test_every_number_carries_its_sample_and_encoder(measure: Run, finished: Path) -> None:
     table = document(measure("eval", "--runs", finished, *FEW, "--json"))
-    assert (table["identities"], table["psi"], table["yaws_deg"]) == (2, 1.0, [0.0, 30.0])
+    assert (table["identities"], table["psi"], table["yaws_deg"]) == (2, 0.75, [0.0, 30.0])
     cell = table["rows"][1]["cells"]["id"]
     assert cell["low"] <= cell["value"] <= cell["high"]
     assert (cell["identities"], cell["pictures"], cell["yaws_deg"]) == (2, 4, [0.0, 30.0])
@@ -92,7 +92,7 @@ def test_people_read_numbers_with_intervals(measure: Run, finished: Path) -> Non
 def test_a_preset_s_truncation_other_than_the_truth_s(measure: Run, finished: Path) -> None:
     table = document(measure("eval", *FEW, "--psi", "0.5", "--json"))
     assert [row["kind"] for row in table["rows"]] == ["untouched", "method"]
-    assert table["rows"][1]["cells"]["gt_psnr"]["why"] == "The true pictures show heads with --psi 1."
+    assert table["rows"][1]["cells"]["gt_psnr"]["why"] == "The true pictures show heads with --psi 0.75."
     assert value(table["rows"][1], "id") is not None
 
 
@@ -289,7 +289,7 @@ def test_frames_that_render_drew_are_pictures_too(measure: Run, finished: Path) 
     style = finished / "style.safetensors"
     drawn = measure(
         "render", "--seeds", "0-1", "--style", style, "--yaw-steps", "2", "--format", "frames",
-        "--psi", "1", "--out", "drawn",
+        "--psi", "0.75", "--out", "drawn",
     )  # fmt: skip
     assert drawn.code == 0, drawn
     few = ("--identities", "2", "--yaws", "0,180", "--json")

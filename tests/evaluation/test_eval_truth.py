@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -108,37 +109,26 @@ def test_overlap_keeps_the_order_of_the_first() -> None:
     assert torch.equal(both.first(one.images), one.images[[1, 4]])
 
 
-def test_held_out_renders_are_packed_as_they_are(tmp_path) -> None:
-    """Only people that are there in every style, and only sides that every style has."""
-    from stylehead.geometry import camera_from_angles
-    from stylehead.world.recipes.data import Renders
-    from stylehead.world.recipes.reference import pack
+def test_the_set_shows_people_as_truncated_as_it_says(tmp_path) -> None:
+    """In every style, from four sides."""
+    from stylehead.world.heads.head_renderer import HeadViews
+    from stylehead.world.recipes.reference import YAWS_DEG, draw_truth
 
-    def views(seeds, styles, yaws_deg) -> Renders:
-        rows = [(seed, style) for seed in seeds for style in styles]
-        count, sides = len(rows), len(yaws_deg)
-        cameras = torch.cat([camera_from_angles(torch.deg2rad(torch.tensor(yaw))) for yaw in yaws_deg])
-        shade = torch.tensor([[seed * 10 + yaw / 10 for yaw in yaws_deg] for seed, _ in rows])
-        return Renders(
-            images=(shade + 100).round().to(torch.uint8)[:, :, None, None, None].expand(-1, -1, 3, 16, 16),
-            masks=torch.full((count, sides, 16, 16), 255, dtype=torch.uint8),
-            depths=torch.zeros(count, sides, 16, 16),
-            cameras=cameras.expand(count, -1, -1),
-            z=torch.zeros(count, 4),
-            numbers=torch.zeros(count, 4),
-            styles=tuple(style for _, style in rows),
-            identities=torch.tensor([seed for seed, _ in rows]),
-        )
+    class Shades:
+        """Draws a person's redness in one channel, and the style in another."""
 
-    photo = views((0, 1, 2, 3), STYLES[:1], (-180.0, -90.0, -30.0, 0.0))
-    styled = views((1, 3, 2), STYLES[1:], (-180.0, -90.0, 0.0))
-    truth = pack(photo, styled, tmp_path, people=2)
-    assert truth.seeds == (1, 2)
-    assert truth.yaws_deg == (0.0, -90.0, 180.0)
-    for style in STYLES:
-        shown = truth.portraits(style).images[:, :, 0, 8, 8].float()
-        expected = torch.tensor([[110.0, 101.0, 92.0], [120.0, 111.0, 102.0]])
-        torch.testing.assert_close(shown, expected, atol=3, rtol=0)
+        def render(self, identity, style, cameras) -> HeadViews:
+            picture = np.zeros((len(cameras), 16, 16, 3), np.uint8)
+            picture[..., 0] = round(255 * float(identity.age))
+            picture[..., 1] = 30 * STYLES.index(style)
+            return HeadViews(picture, np.full(picture.shape[:3], 255, np.uint8), np.zeros(picture.shape[:3]))
+
+    whole, half = (draw_truth(tmp_path / str(psi), Shades(), (4, 9, 11), psi=psi) for psi in (1.0, 0.5))
+    assert (half.seeds, half.psi, half.yaws_deg) == ((4, 9, 11), 0.5, YAWS_DEG)
+    ages = [truth.portraits("joker").images[:, 0, 0, 8, 8].float() for truth in (whole, half)]
+    assert ages[1].max() - ages[1].min() < 0.7 * (ages[0].max() - ages[0].min())
+    shades = [int(half.portraits(style).images[0, 3, 1, 8, 8]) for style in STYLES]
+    assert np.abs(np.array(shades) - 30 * np.arange(len(STYLES))).max() <= 3
 
 
 @pytest.mark.slow
@@ -147,11 +137,12 @@ def test_the_embedded_pictures_are_what_the_procedural_world_draws_today() -> No
     heads = pytest.importorskip("stylehead.world.heads")
     pytest.importorskip("anny")
     from stylehead.geometry import camera_from_angles
+    from stylehead.world.heads.truncation import truncated
 
     truth = open_truth()
     seed = truth.seeds[3]
     with heads.HeadRenderer(resolution=128, supersample=2) as renderer:
-        identity = heads.identity_from_z(heads.latent_from_seed(seed))
+        identity = truncated(heads.identity_from_z(heads.latent_from_seed(seed)), truth.psi)
         for style in ("photo", "werewolf"):
             drawn = renderer.render(identity, style, camera_from_angles(0.0))
             stored = truth.portraits(style, seeds=[seed], yaws_deg=[0.0]).images[0]
