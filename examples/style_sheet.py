@@ -67,6 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         generator = PanoHead.load(base)
         load_style(run / "style.safetensors").apply(generator)
         title = json.loads((run / "run.json").read_text())["prompt"]
+        if title in columns:  # two runs of one prompt are told apart by their folders
+            title = run.resolve().name
         columns[title] = portraits(generator, options.seeds, options.psi)
     sheet(columns).save(options.out, quality=92)
     print(options.out)

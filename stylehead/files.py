@@ -12,10 +12,11 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stylehead.errors import JobError, UsageError
 
@@ -69,13 +70,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OSError: As the file system says (no space, no permission), naming `path`, which is then as it was.
     """
-    part, lock = _part(path), new_lock(_lock_of(path))
-    with _naming(path):
+    part, lock = _part(path), new_lock(lock_of(path))
+    with naming(path):
         lock.acquire()
         try:
             part.unlink(missing_ok=True)  # a killed writer may have left it
             yield part
-            _flush_to_disk(part)
+            flush_file(part)
             os.replace(part, path)
         except BaseException:
             part.unlink(missing_ok=True)
@@ -88,9 +89,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_write(path: Path, data: bytes | str) -> None:
     """Write a whole file or nothing: after a crash `path` holds either the old content or the new one.
 
-    Args:
-        path: Final name; its folder must exist.
-        data: Content; text is written as UTF-8.
+    Text is written as UTF-8; the folder must exist.
     """
     raw = data.encode() if isinstance(data, str) else data
     with atomic_path(path) as part, part.open("wb") as file:
@@ -98,40 +97,62 @@ def atomic_write(path: Path, data: bytes | str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Clear away the parts of files in a folder whose writers are gone, as their locks show."""
-    for found in list(folder.glob(".*.lock")):
-        if (match := _LOCK.fullmatch(found.name)) is None:
-            continue
-        lock = new_lock(found)
+    """Finish or clear away what killed writers left in a folder; locks show who is still at it."""
+    left = (_LEFT.fullmatch(path.name) for path in list(folder.glob(".????????.*")))
+    for tag in sorted({match[1] for match in left if match}):
+        lock = new_lock(folder / f".{tag}.lock")
         if take(lock):
-            for part in folder.glob(f".{match[1]}.part*"):
-                part.unlink(missing_ok=True)
+            settle(folder, tag)
             let_go(lock)
 
 
-_LOCK = re.compile(r"\.([0-9a-f]{8})\.lock")
+def settle(folder: Path, tag: str) -> None:
+    """Finish what was committed together under a tag, and remove what was not; the caller has the lock."""
+    for part in folder.glob(f".{tag}.part*"):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+    whole = folder / f".{tag}.whole"
+    if whole.is_dir():
+        gone = whole / GONE
+        for file in sorted(
+            {*whole.iterdir()} - {gone}, key=lambda file: tag_of(file) == tag
+        ):  # the main one last
+            os.replace(file, folder / file.name)
+        for name in gone.read_text(encoding="utf-8").splitlines() if gone.exists() else ():
+            (folder / name).unlink(missing_ok=True)
+        gone.unlink(missing_ok=True)
+        whole.rmdir()
+        flush_folder(folder)
+
+
+GONE = ".gone"
+"""Names of files that make way for those that are committed together."""
+_LEFT = re.compile(r"\.([0-9a-f]{8})\.(lock|whole)")
 
 
 def is_part(path: Path) -> bool:
     """Whether a name is one of those that writing uses on the way."""
-    return re.fullmatch(r"\.[0-9a-f]{8}\.(lock|part(\..*)?)", path.name) is not None
+    return re.fullmatch(r"\.[0-9a-f]{8}\.(lock|whole|part(\..*)?)", path.name) is not None
 
 
-def _tag(path: Path) -> str:
+def tag_of(path: Path) -> str:
     """Eight digits for a name: a longer one might be too long for the disk where the name itself is not."""
     return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
 
 
+def lock_of(path: Path) -> Path:
+    """The file that is locked while a file is written."""
+    return path.parent / f".{tag_of(path)}.lock"
+
+
 def _part(path: Path) -> Path:
-    return path.parent / f".{_tag(path)}.part{path.suffix}"
-
-
-def _lock_of(path: Path) -> Path:
-    return path.parent / f".{_tag(path)}.lock"
+    return path.parent / f".{tag_of(path)}.part{path.suffix}"
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Make errors of the system name the file that was to be written, not the one beside it."""
     try:
         yield
@@ -143,8 +164,20 @@ def _naming(path: Path) -> Iterator[None]:
 
 def append_line(path: Path, line: str) -> None:
     """Add a line to a text file, which is made when it is not there."""
-    with _naming(path), path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def open_download(part: Path, *, go_on: bool) -> BinaryIO:
+    """Open a file that comes in pieces, at its end or anew; a download that broke is gone on with."""
+    return part.open("ab" if go_on else "wb")
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a file that is whole its final name, in the same folder."""
+    flush_file(part)
+    os.replace(part, path)
+    flush_folder(path.parent)
 
 
 # --------------------------------------------------------------------------------------- before any work
@@ -176,11 +209,7 @@ def user_path(path: Path) -> Path:
 
 
 def check_current_folder() -> None:
-    """Say no where the current folder was removed: nothing can be found from there.
-
-    Raises:
-        UsageError: It was.
-    """
+    """Raise UsageError where the current folder was removed: nothing can be found from there."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -188,11 +217,7 @@ def check_current_folder() -> None:
 
 
 def check_folder_writable(folder: Path) -> None:
-    """Say no when nothing can be written to a folder that is there; see `check_parents` for one that is not.
-
-    Raises:
-        OSError: It may not be written to.
-    """
+    """Raise OSError when nothing can be written to a folder, or to those above one that is not there yet."""
     if folder.is_dir():
         _check_writable(folder)
     else:
@@ -259,7 +284,6 @@ def read_json(path: Path, hint: str | None = None) -> dict[str, Any]:
 
     Raises:
         JobError: It holds something else; the sentence names the file.
-        OSError: It cannot be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -312,7 +336,6 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
 
     Raises:
         JobError: It is damaged; the sentence names it.
-        OSError: It cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -356,10 +379,8 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(size))
 
 
-# ---------------------------------------------------------------------------------------------------- disk
-
-
-def _flush_to_disk(path: Path) -> None:
+def flush_file(path: Path) -> None:
+    """Make the content of a file survive a power cut."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)

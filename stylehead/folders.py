@@ -10,6 +10,7 @@ manifest lists is never touched. Whoever takes the folder next finishes or undoe
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -17,14 +18,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stylehead.errors import JobError
+from stylehead.errors import JobError, UsageError
 from stylehead.files import (
+    GONE,
+    atomic_write,
+    flush_file,
     flush_folder,
     is_part,
     let_go,
+    lock_of,
+    naming,
     new_lock,
     read_json,
+    settle,
     sweep,
+    tag_of,
     take,
     write_json,
 )
@@ -123,6 +131,43 @@ def replaced(folder: Path, manifest: str, old: Iterable[str] = ()) -> Iterator[P
         recover(folder)
 
 
+@contextlib.contextmanager
+def together(path: Path, instead_of: Iterable[str] = ()) -> Iterator[Path]:
+    """Give a folder to write several files to; they take their places beside `path`, all or none of them.
+
+    The rename of the folder is the commit. A process that is killed after it leaves the moving to the next
+    that writes there, see `sweep`.
+
+    Args:
+        path: The main file, in an existing folder; it comes last.
+        instead_of: Names of files beside it that go when they are not written again.
+
+    Raises:
+        OSError: As the file system says; the files are then as they were before, or as they shall be.
+    """
+    tag, lock = tag_of(path), new_lock(lock_of(path))
+    part, whole = path.parent / f".{tag}.part", path.parent / f".{tag}.whole"
+    with naming(path):
+        lock.acquire()
+        try:
+            settle(path.parent, tag)
+            part.mkdir()
+            yield part
+            names = {file.name for file in part.iterdir()}
+            for name in names:
+                flush_file(part / name)
+                if (path.parent / name).is_dir():
+                    code = errno.EISDIR
+                    raise IsADirectoryError(code, os.strerror(code), str(path.parent / name))
+            atomic_write(part / GONE, "\n".join(sorted({*instead_of} - names)))
+            os.replace(part, whole)
+        finally:
+            try:
+                settle(path.parent, tag)
+            finally:
+                let_go(lock)
+
+
 def recover(folder: Path) -> None:
     """Finish or undo what a killed process left; the caller holds the folder."""
     part = folder / PART
@@ -187,5 +232,8 @@ def _make(folder: Path) -> list[Path]:
         if path.exists():
             break
         missing.append(path)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # the system says so of places that it makes itself, such as /proc
+        raise UsageError(f"{folder} cannot be made there.", "choose another place") from error
     return missing

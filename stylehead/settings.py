@@ -32,37 +32,59 @@ class Rule(NamedTuple):
 
 def at_least(low: float) -> Rule:
     """Return the rule low <= x."""
-    return Rule(f"at least {low:g}", lambda value: value >= low)
+    return Rule(f"at least {low:.12g}", lambda value: value >= low)
 
 
 def above(low: float) -> Rule:
     """Return the rule low < x."""
-    return Rule(f"above {low:g}", lambda value: value > low)
+    return Rule(f"above {low:.12g}", lambda value: value > low)
 
 
 def at_most(high: float) -> Rule:
     """Return the rule x <= high."""
-    return Rule(f"at most {high:g}", lambda value: value <= high)
+    return Rule(f"at most {high:.12g}", lambda value: value <= high)
 
 
 def between(low: float, high: float) -> Rule:
     """Return the rule low <= x <= high."""
-    return Rule(f"between {low:g} and {high:g}", lambda value: low <= value <= high)
+    return Rule(f"between {low:.12g} and {high:.12g}", lambda value: low <= value <= high)
 
 
-Count = Annotated[int, at_least(1)]
+class Usual(NamedTuple):
+    """A range that a number is in as a rule; outside it is taken, and said to be unusual.
+
+    Attributes:
+        words: What follows "it is".
+        holds: Whether a number keeps to it.
+    """
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+def usually(low: float, high: float) -> Usual:
+    """Return the habit low <= x <= high."""
+    return Usual(f"from {low:.12g} to {high:.12g} as a rule", lambda value: low <= value <= high)
+
+
+# Every number of every command has a sense: the largest are far above what anybody needs, and finite.
+Count = Annotated[int, at_least(1), at_most(10_000_000)]
 """A whole number from 1 on."""
-Natural = Annotated[int, at_least(0)]
+Natural = Annotated[int, at_least(0), at_most(10_000_000)]
 """A whole number from 0 on."""
-Weight = Annotated[float, at_least(0)]
+Few = Annotated[int, at_least(1), at_most(4096), usually(1, 64)]
+"""How many are worked on at once."""
+Seed = Annotated[int, between(0, 2**32 - 1)]
+"""Of one head, or of noise."""
+Weight = Annotated[float, at_least(0), at_most(1e6), usually(0, 1000)]
 """Factor on a term; 0 switches it off."""
-Positive = Annotated[float, above(0)]
+Positive = Annotated[float, above(0), at_most(1e6)]
 """A number above 0."""
 Share = Annotated[float, between(0, 1)]
 """A fraction."""
-
-
-Rate = Annotated[float, above(0), at_most(0.1)]
+Guidance = Annotated[float, at_least(0), at_most(1000), usually(0, 200)]
+"""How far a prediction goes beyond the one without words."""
+Rate = Annotated[float, above(0), at_most(0.1), usually(1e-6, 0.02)]
 """A learning rate: with a larger one Adam only makes noise."""
 
 
@@ -87,11 +109,39 @@ def check(settings: Any) -> None:
         value = getattr(settings, name)
         if not fits(value, hint):
             refuse(name, value, _describe(hint))
+    check_ranges(settings)
+
+
+def check_ranges(settings: Any) -> None:
+    """Check the numbers of a dataclass against the ranges in its annotations; NaN is in none.
+
+    Raises:
+        UsageError: One is out of its range; the message names the flag and the rule.
+    """
+    for name, value, rule in _ruled(settings, Rule):
+        if not isinstance(value, int | float) or not rule.holds(value):
+            refuse(name, _shown(value), rule.words)
+
+
+def unusual(settings: Any) -> list[str]:
+    """Return a sentence for every number of a dataclass that is allowed, and hardly meant."""
+    return [
+        f"`{flag(name)}` (={_shown(value)}) is unusual: it is {habit.words}."
+        for name, value, habit in _ruled(settings, Usual)
+        if not habit.holds(value)
+    ]
+
+
+def _ruled(settings: Any, sort: type[Rule] | type[Usual]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name and value of every field with each of its rules of a sort."""
+    kind: Any = type(settings)  # mypy takes a dataclass for unhashable
     for name, rules in _rules(kind).items():
         value = getattr(settings, name)
-        for rule in rules:
-            if value is not None and not rule.holds(value):
-                refuse(name, value, rule.words)
+        yield from ((name, value, rule) for rule in rules if isinstance(rule, sort) and value is not None)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @functools.cache
@@ -101,14 +151,14 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def _rules(kind: Any) -> dict[str, list[Rule]]:
+def _rules(kind: Any) -> dict[str, list[Rule | Usual]]:
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: list(_rules_in(hints[field.name])) for field in dataclasses.fields(kind)}
 
 
-def _rules_in(hint: Any) -> Iterator[Rule]:
+def _rules_in(hint: Any) -> Iterator[Rule | Usual]:
     """Yield the rules in an annotation, also those of a part of a union."""
-    yield from (extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Rule))
+    yield from (extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Rule | Usual))
     if get_origin(hint) in (Union, types.UnionType):
         for part in get_args(hint):
             yield from _rules_in(part)

@@ -124,6 +124,12 @@ def test_a_read_only_folder_is_refused_at_once(tmp_path: Path, monkeypatch: pyte
 
 
 @POSIX
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_place_that_only_the_system_fills_is_said() -> None:
+    with pytest.raises(UsageError, match=r"/proc/mine cannot be made there"), hold(Path("/proc/mine")):
+        pass
+
+
 def test_a_name_that_is_too_long_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long") as caught:
         check_parents(tmp_path / ("x" * 300))

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +15,11 @@ import pytest
 import torch
 
 from stylehead.export.stills import save_image
-from stylehead.files import atomic_write, save_arrays, sweep, write_json
-from stylehead.folders import hold, replaced
+from stylehead.files import atomic_write, open_download, save_arrays, sweep, write_json
+from stylehead.folders import hold, replaced, together
 from stylehead.jobs.render import listed_files
 from stylehead.runs import RunDirectory
-from stylehead.weights import store
+from stylehead.weights import archive, store
 from stylehead.weights.store import FileFacts, Record
 
 NOTES = {"notes.txt": b"mine", "frames/retouched.png": b"mine, too"}
@@ -140,6 +141,45 @@ def registered(path: Path) -> object:
     return record and record.source
 
 
+def mesh(path: Path, shade: str) -> None:
+    """Write what a mesh in OBJ consists of."""
+    with together(path / "head.obj") as part:
+        for name in ("head.obj", "head.mtl", "head.png"):
+            (part / name).write_text(shade)
+
+
+def meshed(path: Path) -> object:
+    sweep(path)  # as the next command does that writes there
+    found = [file.read_text() for file in path.glob("head.*")]
+    assert len(found) in (0, 3)
+    assert len(set(found)) <= 1
+    return found[:1]
+
+
+def fetch(path: Path, digit: str) -> None:
+    """Fetch an archive of two models, one of which only it has."""
+    with store.locked("models"):
+        archive.fetch_models(digit, store.weights_folder("models"))
+
+
+def fetched(path: Path) -> object:
+    folder = store.weights_folder("models")
+    with store.locked("models"):
+        pass  # the next command finishes or undoes
+    if not folder.exists():
+        return None
+    found = {file.name: file.read_text() for file in folder.iterdir()}
+    assert len(set(found.values())) <= 1, "models of two archives"
+    return found.get("both.onnx")
+
+
+def download(url: str, part: Path, progress: object = None) -> None:
+    """Make an archive of what the address says, as a server would."""
+    with open_download(part, go_on=False) as file, zipfile.ZipFile(file, "w") as packing:
+        for name in ("both.onnx", f"only{url}.onnx"):
+            packing.writestr(f"pack/{name}", url)
+
+
 def text_of(path: Path) -> object:
     file = path / "table.csv"
     return file.read_text() if file.exists() else None
@@ -160,6 +200,10 @@ CASES = {
     "render over another": Case(drawn, lambda path: draw(path, 20, 2), drawing),
     "table": Case(nothing, lambda path: table(path, "new" * 9), text_of),
     "table over another": Case(lambda path: table(path, "old"), lambda path: table(path, "new" * 9), text_of),
+    "mesh": Case(nothing, lambda path: mesh(path, "new"), meshed),
+    "mesh over another": Case(lambda path: mesh(path, "old"), lambda path: mesh(path, "new"), meshed),
+    "models": Case(nothing, lambda path: fetch(path, "2"), fetched),
+    "models over others": Case(lambda path: fetch(path, "1"), lambda path: fetch(path, "2"), fetched),
     "register": Case(nothing, lambda path: register(path, "2"), registered),
     "register over another": Case(
         lambda path: register(path, "1"), lambda path: register(path, "2"), registered
@@ -170,6 +214,7 @@ CASES = {
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     monkeypatch.setenv("STYLEHEAD_HOME", str(tmp_path / "w" / "home"))
+    monkeypatch.setattr(archive, "download", download)
     return CASES[request.param]
 
 

@@ -230,8 +230,8 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
         "camera": f"yaw {quality['yaw_deg']:.1f}, pitch {quality['pitch_deg']:.1f} degrees"
         if quality
         else None,
-        "identity": quality.get("identity"),
-        "outline": quality.get("outline"),
+        "identity": _rounded(quality.get("identity")),
+        "outline": _rounded(quality.get("outline")),
         "doubts": "; ".join(quality.get("warnings", ())),
         "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
         "preset": manifest.get("preset"),
@@ -247,6 +247,10 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
     if manifest["outcome"] == "finished":
         command = f"stylehead render --latent {quoted(path / 'latent.npz')}"
     return Facts("inversion", rows, manifest, None if manifest["outcome"] == "running" else command)
+
+
+def _rounded(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
 
 
 def _memory(peaks: Mapping[str, int]) -> str:
@@ -354,12 +358,13 @@ def _latent(path: Path) -> Facts:
 
 
 def _recipe(path: Path) -> Facts:
+    from stylehead.export.dimensions import dimensions
     from stylehead.export.recipe import FILMS, MESHES, read_recipe
 
     recipe = read_recipe(path)
     suffix = path.suffix.lower()
     kind = "film" if suffix in FILMS else "mesh" if suffix in MESHES else "picture"
-    return Facts(kind, _words(recipe), recipe)
+    return Facts(kind, {"size": dimensions(path), **_words(recipe)}, recipe)
 
 
 def _words(recipe: Mapping[str, Any]) -> dict[str, object]:

@@ -10,6 +10,14 @@ from stylehead.errors import MissingError
 from stylehead.evaluation.intervals import RESAMPLES, Statistic, bootstrap, mean_statistic
 from stylehead.evaluation.portraits import Overlap, Portraits, overlap
 
+LEANING = (
+    "it comes from drawing people with repetition, and where people repeat, a set differs more from another, "
+    "and less within itself"
+)
+"""Why the bootstrap interval of a distance between sets, or of a spread, need not hold its value."""
+FEW_PEOPLE = 8
+"""Fewer than these have intervals that say little."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -33,6 +41,21 @@ class Number:
     """What else a reader must know."""
     per_identity: tuple[float, ...] = ()
     """The metric of every identity, where it has one; for best and worst cases."""
+
+    @property
+    def leans(self) -> str:
+        """Where an interval lies that does not hold its value: "above it" or "below it"; else ""."""
+        rounding = 1e-9 + 1e-6 * abs(self.value)
+        if self.low > self.value + rounding:
+            return "above it"
+        return "below it" if self.high < self.value - rounding else ""
+
+    @property
+    def remarks(self) -> str:
+        """What a reader must know: the note, and what the interval does not say."""
+        leaning = f"the interval lies {self.leans}: {LEANING}" if self.leans else ""
+        few = f"an interval over {self.identities} people says little" if self.identities < FEW_PEOPLE else ""
+        return "; ".join(part for part in (self.note, leaning, few) if part)
 
 
 class NotMeasured(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from stylehead import __version__
 from stylehead.evaluation.columns import GROUPS, Column
-from stylehead.evaluation.numbers import Cell, NotMeasured, Number
+from stylehead.evaluation.numbers import LEANING, Cell, NotMeasured, Number
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_pictures import case_pair, strip
 from stylehead.evaluation.table import NONE, Row, Table, describe_sample
@@ -118,13 +118,14 @@ def _cell(cell: Cell | None, column: Column, *, best: bool) -> str:
         shown = f'<span aria-hidden="true">{NONE}</span>{_spoken(why)}'
         return f'<td class="none" title="{escape(why)}">{shown}</td>'
     digits = column.digits
-    value = f"{cell.value:.{digits}f}"
+    value = f"{cell.value:z.{digits}f}"
     shown = f"<b>{value}</b>{_spoken(', the best method')}" if best else value
     mark = ' class="best"' if best else ""
-    return (
-        f'<td{mark} title="{escape(describe_sample(cell))}">{shown}'
-        f"<small>{cell.low:.{digits}f} to {cell.high:.{digits}f}</small></td>"
-    )
+    interval = f"{cell.low:z.{digits}f} to {cell.high:z.{digits}f}"
+    if cell.leans:
+        about = f"The interval lies {cell.leans}: {LEANING}."
+        interval = f'{interval}, <abbr title="{escape(about)}">{cell.leans}</abbr>'
+    return f'<td{mark} title="{escape(describe_sample(cell))}">{shown}<small>{interval}</small></td>'
 
 
 def _best(section: _Section, column: Column) -> int | None:
@@ -215,7 +216,8 @@ def _problems(section: _Section) -> str:
 def _explained(table: Table) -> str:
     entries = []
     for column in table.measured():
-        cell = next(c for row in table.rows if isinstance(c := row.cells.get(column.name), Number))
+        found = [c for row in table.rows if isinstance(c := row.cells.get(column.name), Number)]
+        cell = next((c for c in found if c.leans), found[0])
         better = f"{column.better} is better"
         entries.append(
             f"<dt>{column.name}</dt><dd>{escape(column.about)}; {better}. "

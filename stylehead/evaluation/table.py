@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from stylehead.evaluation.columns import GROUPS, Column, all_columns
-from stylehead.evaluation.numbers import Cell, NotMeasured, Number
+from stylehead.evaluation.numbers import LEANING, Cell, NotMeasured, Number
 
 NONE = "\N{EN DASH}"
 """Stands where there is no number."""
+LEANS = "*"
+"""Marks a number that its interval does not hold."""
 
 RowKind = Literal["untouched", "method", "true"]
 
@@ -83,10 +85,16 @@ class Line(NamedTuple):
 
 
 def format_cell(cell: Cell | None, digits: int) -> str:
-    """Write a number with half the width of its interval, "0.562 ±0.031"; a dash where there is none."""
+    """Write a number with half the width of its interval, "0.562 ±0.031"; a dash where there is none.
+
+    Where the interval does not hold the number both of its ends are written, "0.041 (0.042 to 0.053)*".
+    """
     if not isinstance(cell, Number):
         return NONE
-    return f"{cell.value:.{digits}f} ±{(cell.high - cell.low) / 2:.{digits}f}"
+    value, low, high = (f"{part:z.{digits}f}" for part in (cell.value, cell.low, cell.high))
+    if cell.leans:
+        return f"{value} ({low} to {high}){LEANS}"
+    return f"{value} ±{(cell.high - cell.low) / 2:.{digits}f}"
 
 
 def run_lines(table: Table) -> list[Line]:
@@ -127,8 +135,8 @@ def paper_lines(table: Table) -> list[Line]:
 
 
 def sample_lines(table: Table) -> list[Line]:
-    """What each column was measured on: people, pictures, sides, encoder."""
-    lines = []
+    """What each column was measured on: people, pictures, sides, encoder; and what a mark says."""
+    lines = [Line(LEANS, f"not in its interval: {LEANING}")] if _any_leans(table) else []
     for column in table.measured():
         cells = [cell for row in table.rows if isinstance(cell := row.cells.get(column.name), Number)]
         fullest = max(cells, key=lambda cell: cell.pictures)
@@ -136,10 +144,18 @@ def sample_lines(table: Table) -> list[Line]:
     return lines
 
 
+def _any_leans(table: Table) -> bool:
+    return any(
+        format_cell(row.cells.get(column.name), column.digits).endswith(LEANS)
+        for column in table.columns
+        for row in table.rows
+    )
+
+
 def describe_sample(cell: Number) -> str:
     """N, pictures, sides, encoder and note of a number."""
     yaws = " ".join(f"{yaw:g}" for yaw in cell.yaws_deg)
-    parts = (f"N {cell.identities}, {cell.pictures} pictures, yaw {yaws}", cell.encoder, cell.note)
+    parts = (f"N {cell.identities}, {cell.pictures} pictures, yaw {yaws}", cell.encoder, cell.remarks)
     return "; ".join(part for part in parts if part)
 
 
@@ -180,7 +196,7 @@ def to_csv(table: Table) -> str:
                 yaws = " ".join(f"{yaw:g}" for yaw in cell.yaws_deg)
                 numbers = (f"{cell.value:.6g}", f"{cell.low:.6g}", f"{cell.high:.6g}")
                 sample = (cell.identities, cell.pictures, yaws)
-                writer.writerow((*start, *numbers, *sample, cell.encoder, cell.note))
+                writer.writerow((*start, *numbers, *sample, cell.encoder, cell.remarks))
             elif cell is not None:
                 writer.writerow((*start, *[""] * 7, cell.why))
     return text.getvalue()
@@ -218,5 +234,5 @@ def _plain(cell: Cell) -> dict[str, Any]:
         "pictures": cell.pictures,
         "yaws_deg": list(cell.yaws_deg),
         "encoder": cell.encoder,
-        "note": cell.note,
+        "note": cell.remarks,
     }

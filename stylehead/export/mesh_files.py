@@ -14,23 +14,25 @@ from stylehead import __version__
 from stylehead.errors import UsageError
 from stylehead.export.mesh import Mesh
 from stylehead.export.recipe import MESHES, Recipe, recipe_text
-from stylehead.files import atomic_write
+from stylehead.folders import together
 
 AXES = "y is up, the face looks along +z"
 _UNLIT = "KHR_materials_unlit"
 
 
 def save_mesh(path: Path, mesh: Mesh, recipe: Recipe) -> None:
-    """Write a mesh, each file atomically; the suffix decides the format.
+    """Write a mesh, all of its files or none; the suffix decides the format.
 
     Raises:
         UsageError: The suffix is none of .glb, .ply, .obj, .stl.
+        OSError: As the file system says; an earlier mesh of that name is then whole.
     """
     check_mesh_path(path)
     writers = {".glb": _glb, ".ply": _ply, ".obj": _obj, ".stl": _stl}
-    # What a file refers to is there before the file itself.
-    for name, data in reversed(list(writers[path.suffix.lower()](path, mesh, recipe).items())):
-        atomic_write(path.with_name(name), data)
+    files = writers[path.suffix.lower()](path, mesh, recipe)
+    with together(path) as part:
+        for name, data in files.items():
+            (part / name).write_bytes(data)
 
 
 def mesh_outputs(path: Path) -> tuple[Path, ...]:

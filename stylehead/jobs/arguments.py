@@ -6,12 +6,13 @@ Nothing heavy is imported here: commands must print their help at once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
 from stylehead.files import user_path
 from stylehead.methods.config import ProfileName, StylizeConfig
+from stylehead.settings import Count, Few, Natural, Seed, Share, Weight, above, at_most, between
 from stylehead.weights.presets import PresetName
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -48,7 +49,7 @@ class StylizeArguments(_Paths):
     """The stopped run that goes on."""
     overwrite: bool = False
     """Replace the run in `out`."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: Natural = 2
     """Checkpoints that stay on the disk; with 0 the newest stays until the run is finished."""
 
 
@@ -56,13 +57,13 @@ class StylizeArguments(_Paths):
 class RenderArguments(_Paths):
     """What `stylehead render` can be told."""
 
-    seed: int | None = None
+    seed: Seed | None = None
     """Which head to draw; 0 when neither seeds nor a latent file are given."""
     seeds: str | None = None
     """Several heads, such as "1,2,5-8"."""
     latent: tuple[Path, ...] = ()
     """Heads from latent files, or folders of them."""
-    psi: float = StylizeConfig.psi
+    psi: Share = StylizeConfig.psi
     """Truncation: 1 draws every head, 0 the average one."""
     preset: PresetName = "auto"
     """Which weights to use."""
@@ -74,15 +75,15 @@ class RenderArguments(_Paths):
     """How strongly each acts, 0 to 2; 1 when none are given."""
     side_by_side: bool = False
     """Source left, stylised right."""
-    yaw_steps: int = 36
+    yaw_steps: Annotated[int, between(1, 720)] = 36
     """Views once around the head."""
-    pitch: float = 0.0
+    pitch: Annotated[float, between(-60, 60)] = 0.0
     """Nominal pitch in degrees; above 0 looks from below."""
     background: str = "white"
     """white, learned, a colour name or #rrggbb."""
     format: str = "mp4,frames,sheet"
     """Kinds of files."""
-    fps: int = 18
+    fps: Annotated[int, between(1, 120)] = 18
     """Frames a second of films."""
     out: Path | None = None
     """Folder for the files; a new one under `renders` when not given."""
@@ -90,11 +91,11 @@ class RenderArguments(_Paths):
     """Replace earlier files."""
     mesh: Path | None = None
     """Also write the surface to this file."""
-    mesh_resolution: int = 192
+    mesh_resolution: Annotated[int, between(32, 512)] = 192
     """Grid points along an edge of the box."""
-    mesh_level: float | None = None
+    mesh_level: Annotated[float, between(-1e6, 1e6)] | None = None
     """Density on the surface; where renders see it when not given."""
-    triangles: int = 40_000
+    triangles: Annotated[int, between(100, 2_000_000)] = 40_000
     """Most triangles of the mesh."""
 
 
@@ -104,25 +105,25 @@ class InvertArguments(_Paths):
 
     photo: Path | None = None
     """The picture."""
-    face: int | None = None
+    face: Count | None = None
     """Which face: 1 is the largest."""
     aligned: bool = False
     """The picture is cropped to the head already."""
     camera: str | None = None
     """Camera of an aligned picture: "YAW,PITCH" in degrees, or a file; found when not given."""
-    steps: int = 80
+    steps: Annotated[int, between(1, 10_000)] = 80
     """Steps of the head that is kept."""
-    starts: int = 4
+    starts: Annotated[int, between(1, 64)] = 4
     """Starts that are tried."""
-    identity_weight: float = 0.1
+    identity_weight: Weight = 0.1
     """Weight of the face's identity."""
-    latent_weight: float = 0.03
+    latent_weight: Weight = 0.03
     """How strongly the head is held near the mean one."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the noise."""
     pti: bool = False
     """Then tune a copy of the generator."""
-    pti_steps: int = 100
+    pti_steps: Annotated[int, between(1, 10_000)] = 100
     """Steps of the tuning."""
     preset: PresetName = "auto"
     """Which weights to use."""
@@ -150,15 +151,15 @@ class EvaluateArguments(_Paths):
     """Prompts to measure, or to train with methods; or paper, its five styles; or all, the embedded six."""
     ablation: bool = False
     """The paper's ladder, SDS to ours, at equal budget."""
-    iterations: int | None = None
+    iterations: Count | None = None
     """Budget of every run that is trained; that of stylize when not given."""
-    identities: int = 40
+    identities: Annotated[int, between(2, 100_000)] = 40
     """People, seeds 0, 1, 2, ..."""
     yaws: str = YAWS
     """Sides, in degrees."""
-    psi: float | None = None
+    psi: Annotated[float, above(0), at_most(1)] | None = None
     """Truncation of the heads; 1 where true pictures are known, else 0.75, when not given."""
-    batch: int = 16
+    batch: Few = 16
     """Pictures that encoders see at once."""
     preset: PresetName = "auto"
     """Which weights to use."""

@@ -3,6 +3,7 @@
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -30,6 +31,7 @@ from stylehead.jobs.banking import instruct, open_job_editor
 from stylehead.jobs.named_heads import latent_heads
 from stylehead.jobs.report import Report, Result
 from stylehead.methods.edit import EditSettings
+from stylehead.settings import Seed, Share, between, check_ranges
 from stylehead.weights.presets import find_preset
 
 SHEET = "check.png"
@@ -42,15 +44,15 @@ _RED, _CELL = (200, 30, 40), 128
 class NewBank:
     """Who is to be in a bank."""
 
-    people: int
+    people: Annotated[int, between(0, 9999)]
     """People to draw, beside those of `latents`."""
-    views: int
+    views: Annotated[int, between(1, 32)]
     """Sides of each."""
     latents: tuple[Path, ...] = ()
     """Latent files of heads that are to be in it."""
-    seed: int = 0
+    seed: Seed = 0
     """Other people and cameras for another number."""
-    psi: float = 1.0
+    psi: Share = 1.0
     """Truncation of the people that are drawn."""
 
 
@@ -70,6 +72,7 @@ def new_bank(
         UsageError: There is something at `out`, or nobody to render.
         StyleheadError: The generator or a latent is missing or damaged.
     """
+    check_ranges(wanted)
     check_vacant(out)
     weights, why = find_preset(preset)
     report.note(why)

@@ -7,16 +7,11 @@ from pathlib import Path
 from stylehead.errors import UsageError, quoted
 from stylehead.files import check_parents
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, given, option
+from stylehead.settings import check_ranges
 
 FORMATS = ("mp4", "frames", "sheet", "webp", "gif")
 MAX_SEED = 2**32 - 1
 MAX_STRENGTH = 2.0
-MAX_YAW_STEPS = 720
-MAX_PITCH_DEG = 60.0
-MESH_RESOLUTION = (32, 512)
-TRIANGLES = (100, 2_000_000)
-MOST_STEPS = 10_000
-MOST_PEOPLE = 100_000
 
 # ---------------------------------------------------------------------------------------------------- render
 
@@ -28,9 +23,7 @@ def check_render(arguments: RenderArguments) -> None:
         UsageError: Arguments exclude each other, or one is out of range; the message names the option.
         MissingError: A package is missing.
     """
-    _check_between("yaw_steps", arguments.yaw_steps, 1, MAX_YAW_STEPS)
-    _check_between("pitch", arguments.pitch, -MAX_PITCH_DEG, MAX_PITCH_DEG)
-    _check_between("psi", arguments.psi, 0, 1)
+    check_ranges(arguments)
     parse_formats(arguments.format)
     if arguments.background not in ("white", "learned"):
         from stylehead.export.views import parse_colour
@@ -44,17 +37,11 @@ def check_render(arguments: RenderArguments) -> None:
     check_styles(arguments.style, arguments.strength)
 
 
-def _check_between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        shown = value if isinstance(value, int) else f"{value:g}"
-        raise UsageError(f"`{option(name)}` (={shown}) must be between {low:.9g} and {high:.9g}.")
-
-
 def chosen_seeds(arguments: RenderArguments) -> list[int]:
     """Return the seeds to draw; none when heads come from files.
 
     Raises:
-        UsageError: Heads were chosen in two ways, or a seed is out of range.
+        UsageError: Heads were chosen in two ways, or `seeds` is no list.
     """
     ways = {
         "--seed": arguments.seed is not None,
@@ -68,10 +55,7 @@ def chosen_seeds(arguments: RenderArguments) -> list[int]:
         return []
     if arguments.seeds is not None:
         return parse_seeds(arguments.seeds)
-    seed = arguments.seed or 0
-    if not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"`--seed` (={seed}) must be between 0 and {MAX_SEED}.")
-    return [seed]
+    return [arguments.seed or 0]
 
 
 def latent_files(arguments: RenderArguments) -> list[Path]:
@@ -130,8 +114,7 @@ def check_mesh(arguments: RenderArguments, path: Path, *, heads: int) -> None:
 
     check_mesh_path(path)
     check_parents(path)
-    _check_between("mesh_resolution", arguments.mesh_resolution, *MESH_RESOLUTION)
-    _check_between("triangles", arguments.triangles, *TRIANGLES)
+    check_ranges(arguments)
     if heads != 1:
         raise UsageError("`--mesh` makes one head at a time.", "use --seed")
     if path.is_dir():
@@ -185,10 +168,7 @@ def check_invert(arguments: InvertArguments) -> None:
     Raises:
         UsageError: Arguments exclude each other, or a number is out of range.
     """
-    for name in ("steps", "pti_steps"):
-        value = getattr(arguments, name)
-        if not 1 <= value <= MOST_STEPS:
-            raise UsageError(f"`{option(name)}` (={value}) must be between 1 and {MOST_STEPS}.")
+    check_ranges(arguments)
     if arguments.camera is not None and not arguments.aligned:
         raise UsageError("`--camera` is for pictures that are cropped already.", "add --aligned")
     if arguments.face is not None and arguments.aligned:
@@ -210,9 +190,7 @@ def check_evaluate(arguments: EvaluateArguments) -> None:
     Raises:
         UsageError: Arguments exclude each other, or one is out of range; the message names the option.
     """
-    _check_between("identities", arguments.identities, 2, MOST_PEOPLE)
-    if arguments.psi is not None and not 0 < arguments.psi <= 1:
-        raise UsageError(f"`--psi` (={arguments.psi:g}) must be above 0 and at most 1.")
+    check_ranges(arguments)
     _ = arguments.yaws_deg
     if arguments.ablation and arguments.methods is not None:
         raise UsageError("`--ablation` and `--methods` exclude each other.")

@@ -17,7 +17,7 @@ from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
 from stylehead.jobs.needs import Inventory, Need, list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
-from stylehead.jobs.stylize import configure, load_stylizer, understood
+from stylehead.jobs.stylize import configure, load_stylizer, understood, warn_of_settings
 from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
@@ -57,6 +57,7 @@ def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Res
     preset, why = find_preset(config.preset)
     report.note(why)
     config = understood(config, preset, report)
+    warn_of_settings(config, arguments, report)
     needs, device = list_needs(config, preset), environment.choose_device(arguments.device)
     if probe or (preset.teacher_entry is None and config.source("diffusion") is None):
         return measure_job(Job(config, preset, device, arguments.keep_checkpoints), path, report)

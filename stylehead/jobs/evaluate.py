@@ -1,6 +1,7 @@
 """An evaluation: train what is missing, measure, compare with limits, write."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -341,7 +342,7 @@ def _limit(text: str, option: str, *, lowest: bool) -> Limit:
         value = float(number)
     except ValueError:
         equals = ""
-    if not equals:
+    if not equals or not math.isfinite(value):
         example = "id=0.6" if lowest else "dd_geo=0.1"
         raise UsageError(f"`{option}` (={text}) must be a column and a number, like {example}.")
     column = find_column(name.strip())

@@ -20,7 +20,7 @@ from stylehead.methods.registry import DEFAULT, method_class, method_for, method
 from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
 from stylehead.mini.captions import known_words
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
-from stylehead.settings import flag
+from stylehead.settings import check_ranges, flag, unusual
 from stylehead.weights import WeightFile
 from stylehead.weights.presets import Preset, find_preset
 from stylehead.weights.store import hash_file
@@ -64,6 +64,7 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
         UsageError: A setting is out of range or says nothing to the method, or the folder is taken.
     """
     arguments = with_file(arguments)
+    check_ranges(arguments)
     given = dict(arguments.settings)
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
@@ -149,7 +150,22 @@ def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report,
     if optional and estimator is not None:
         report.note(f"depth: {estimator.name} (--depth rendered uses the renderer's own)")
     warn_of_lost_words(job.needs, report)
+    warn_of_settings(config, arguments, report)
     return job
+
+
+def warn_of_settings(config: StylizeConfig, arguments: StylizeArguments, report: Report) -> None:
+    """Say which settings are hardly meant: unusual numbers, and published settings without their budget."""
+    for sentence in unusual(config):
+        report.warn(sentence)
+    if arguments.profile == "default":
+        return
+    published = profile(arguments.profile, method=config.method).get("iterations", 0)
+    if config.iterations < published / 10:
+        name, steps = arguments.profile, config.iterations
+        report.warn(
+            f"--profile {name} was published for {published:,} steps: {steps} of them hardly change a head."
+        )
 
 
 def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeRun:
@@ -157,6 +173,7 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
         if name not in ("settings", "resume", "device", "keep_checkpoints"):
             hint = f"stylehead stylize --resume {quoted(path)}"
             raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
+    check_ranges(arguments)
     run = RunDirectory.open(path)
     manifest = run.manifest()
     stored = _stored_config(manifest, path)

@@ -16,16 +16,18 @@ from stylehead.errors import UsageError
 from stylehead.methods import registry
 from stylehead.settings import (
     Count,
+    Few,
+    Guidance,
     Natural,
     Positive,
     Rate,
     Share,
-    Weight,
     at_least,
     between,
     check,
     flag,
     refuse,
+    usually,
 )
 
 ProfileName = Literal["default", "paper", "release"]
@@ -58,9 +60,9 @@ class StylizeConfig:
     """Seed of every random choice of the run."""
     memory: Memory = "auto"
     """GPU gigabytes to fit in: less costs time, never quality; auto goes by what the device has."""
-    iterations: Count = 60
+    iterations: Annotated[Count, usually(1, 100_000)] = 60
     """Number of optimiser steps."""
-    time_budget_minutes: Positive | None = None
+    time_budget_minutes: Annotated[Positive, usually(0.01, 43_200)] | None = None
     """Stop after this many minutes even if iterations are left."""
     learning_rate: Rate = 4e-3
     """Adam's learning rate."""
@@ -68,9 +70,9 @@ class StylizeConfig:
     """Part of the learning rate that is left at the last step, along a cosine; 1 keeps it constant."""
     weight_average: Annotated[float, between(0, 0.9999)] = 0.92
     """Part of the weights' running average that a step leaves; it is the result (0: the last weights)."""
-    batch: Count = 1
+    batch: Few = 1
     """Identities drawn in every iteration."""
-    views: Count = 1
+    views: Few = 1
     """Single views of each identity in every iteration."""
     checkpoint_every: Natural = 100
     """Iterations between two checkpoints; 0 keeps only the last."""
@@ -206,7 +208,7 @@ class TeacherSettings(StylizeConfig):
     """Autoencoder: folder, file or hub id; a tiny one (AutoencoderTiny, as TAESD) is faster and coarser."""
     precision: Precision = "auto"
     """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
-    cfg_scale: Weight = 7.5
+    cfg_scale: Guidance = 7.5
     """Classifier-free guidance scale."""
     ddim_steps: Annotated[int, at_least(1), between(1, 999)] = 50
     """Number of DDIM steps that the step indices count."""

@@ -32,7 +32,7 @@ from stylehead.methods.critic import CriticInTraining
 from stylehead.methods.edited_views import EditedViews, Picked
 from stylehead.methods.losses import detail_loss, perceptual_loss
 from stylehead.methods.scene import Groups, Scene, Views
-from stylehead.settings import Count, Natural, Positive, Share, Weight, between, refuse
+from stylehead.settings import Count, Few, Guidance, Natural, Rate, Share, Weight, between, refuse
 
 _TRAINED = ("backbone.synthesis.", "superresolution.", "decoder.", "torgb.")
 
@@ -42,8 +42,8 @@ class EditSettings(StylizeConfig):
     """Settings of edit, then regress; chosen on people that no figure is measured on."""
 
     iterations: Count = 140
-    batch: Count = 2
-    views: Count = 2
+    batch: Few = 2
+    views: Few = 2
     weight_average: Annotated[float, between(0, 0.9999)] = 0.95
     psi: Share = 1.0
     ray_jitter: bool = True
@@ -53,9 +53,9 @@ class EditSettings(StylizeConfig):
 
     bank: str | None = None
     """Bank of edited pictures, a folder; else one is made and filled at the beginning of the run."""
-    people: Count = 40
+    people: Annotated[int, between(1, 9999)] = 40
     """People of the bank that the run makes."""
-    bank_views: Count = 4
+    bank_views: Annotated[int, between(1, 32)] = 4
     """Sides of each of them."""
     editor: str | None = None
     """Editor that fills the bank, a folder in diffusers layout; else the preset's InstructPix2Pix."""
@@ -63,11 +63,11 @@ class EditSettings(StylizeConfig):
     """What the editor is told; else it is made of the prompt."""
     negative_prompt: str = ""
     """What the editor shall avoid."""
-    text_scale: Weight | None = None
+    text_scale: Guidance | None = None
     """How strongly the editor follows the instruction; else what suits the preset's editor."""
-    picture_scale: Weight | None = None
+    picture_scale: Guidance | None = None
     """How strongly the editor keeps the picture, likewise."""
-    edit_steps: Count = 10
+    edit_steps: Annotated[int, between(1, 1000)] = 10
     """Denoising steps of an InstructPix2Pix."""
 
     square_weight: Weight = 1.0
@@ -84,7 +84,7 @@ class EditSettings(StylizeConfig):
     """Weight of a critic's verdict, who learns to tell renders from edits."""
     matching_weight: Weight = 0.0
     """Weight of how much the critic's features of the two differ."""
-    critic_rate: Positive = 1e-3
+    critic_rate: Rate = 1e-3
     """Learning rate of the critic."""
     critic_from: Share = 0.25
     """Part of the run that the critic only watches."""

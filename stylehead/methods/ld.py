@@ -117,8 +117,8 @@ class LdSettings(TeacherSettings, RelativeDistanceSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_steps("grid_step_range")
-        if not self.rank_weights or min(self.rank_weights) < 0:
-            refuse("rank_weights", self.rank_weights, "one or more factors that are not negative")
+        if not self.rank_weights or not all(0 <= weight <= 1000 for weight in self.rank_weights):
+            refuse("rank_weights", self.rank_weights, "one or more factors between 0 and 1000")
         if self.mirror and self.base_weight + self.mirror_weight == 0:
             refuse("base_weight", self.base_weight, "above 0 when `--mirror-weight` is 0")
 

@@ -11,7 +11,7 @@ from stylehead.methods.ask import Distillation
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Terms
 from stylehead.methods.scene import Scene
-from stylehead.settings import Natural, Positive, Rate, Share, Weight
+from stylehead.settings import Guidance, Natural, Positive, Rate, Share
 
 PUBLISHED_LATENTS = 4 * 64 * 64
 """Numbers in a latent of Stable Diffusion, where the published weights of the losses come from."""
@@ -41,7 +41,7 @@ class FusionSettings(TeacherSettings):
 
     learning_rate: Rate = 8e-4
     learning_rate_end: Share = 1.0
-    cfg_scale: Weight = 100.0
+    cfg_scale: Guidance = 100.0
     step_range: tuple[int, int] = (25, 48)
     step_window: Natural = 0
     gradient_scale: Positive = 0.01

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from stylehead.methods.ld import LdSettings, LikelihoodDistillation, Stages, baseline
 from stylehead.methods.registry import Variant
 from stylehead.methods.scores import Score
-from stylehead.settings import Natural, Weight, refuse
+from stylehead.settings import Guidance, Natural, Weight, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class SdsSettings(PlainSettings):
     """Settings of SDS."""
 
     score: Score = "sds"
-    cfg_scale: Weight = 100.0
+    cfg_scale: Guidance = 100.0
     step_range: tuple[int, int] = (1, 48)
     step_window: Natural = 0
 

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from stylehead.files import atomic_write
 from stylehead.mini.captions import all_words
 
 MAX_TOKENS = 24
@@ -27,9 +28,9 @@ def write_tokenizer(folder: Path) -> None:
 
     vocab, merges = vocabulary()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8")
+    atomic_write(folder / "vocab.json", json.dumps(vocab, ensure_ascii=False))
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    atomic_write(folder / "merges.txt", "\n".join(lines) + "\n")
     tokenizer = CLIPTokenizer(
         vocab=vocab, merges=merges, unk_token=END, bos_token=START, eos_token=END, pad_token=END,
         model_max_length=MAX_TOKENS,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from stylehead.errors import JobError
-from stylehead.files import flush_folder
+from stylehead.files import open_download, put_in_place
+from stylehead.folders import remove, together
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -16,35 +17,37 @@ _LARGEST_MODELS = 4 << 30
 _RANGE_ENDED, _PARTIAL = 416, 206
 
 
-def fetch_models(url: str, folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+def fetch_models(
+    url: str,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+    check: Callable[[Path], None] = lambda part: None,
+) -> Path:
     """Download a zip archive and keep its `.onnx` files in a folder, all of them or none.
 
     Args:
         url: The archive.
-        folder: Where the models go; replaced if it is there.
+        folder: Where the models go; those that are there already make way.
         progress: Told bytes done and bytes in all.
+        check: Looks at the unpacked models before they take their places; what it raises leaves the old ones.
 
     Raises:
         JobError: The server cannot be reached, the connection broke, or the archive is damaged.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f"{folder.name}.zip.part")
-    download(url, part, progress)
-    unpacked = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(unpacked, ignore_errors=True)
-    unpacked.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = folder.with_name(f"{folder.name}.zip.part")
+    download(url, packed, progress)
     try:
-        _unpack(part, unpacked)
+        # Models of an earlier archive go: whoever loads the folder takes all that it finds.
+        with together(folder / "models", [path.name for path in folder.glob("*.onnx")]) as part:
+            _unpack(packed, part)
+            check(part)
     except (JobError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        part.unlink()
-        shutil.rmtree(unpacked)
+        remove(packed)
         if isinstance(error, JobError):
             raise
         raise JobError(f"The archive from {url} is damaged.", "run the same command again") from error
-    shutil.rmtree(folder, ignore_errors=True)
-    unpacked.rename(folder)
-    flush_folder(folder.parent)
-    part.unlink()
+    remove(packed)
     return folder
 
 
@@ -68,8 +71,7 @@ def fetch_files(
             continue
         part = folder / f"{name}.part"
         download(url, part, progress)
-        part.rename(target)
-        flush_folder(folder)
+        put_in_place(part, target)
 
 
 def download(url: str, part: Path, progress: Callable[[int, int], None] | None = None) -> None:
@@ -86,7 +88,7 @@ def download(url: str, part: Path, progress: Callable[[int, int], None] | None =
                 have = 0  # the server starts again from the beginning
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
-            with part.open("ab" if have else "wb") as file:
+            with open_download(part, go_on=bool(have)) as file:
                 while piece := answer.read(_CHUNK):
                     file.write(piece)
                     have += len(piece)
@@ -110,7 +112,7 @@ def download(url: str, part: Path, progress: Callable[[int, int], None] | None =
         )
 
 
-def _unpack(path: Path, folder: Path) -> None:
+def _unpack(path: Path, part: Path) -> None:
     """Write the models of an archive into a folder by bare name: some archives have a folder inside."""
     with zipfile.ZipFile(path) as archive:
         models = [info for info in archive.infolist() if PurePosixPath(info.filename).suffix == ".onnx"]
@@ -119,6 +121,6 @@ def _unpack(path: Path, folder: Path) -> None:
         if sum(info.file_size for info in models) > _LARGEST_MODELS:
             raise JobError(f"The archive {path.name} would unpack to more than 4 GB.")
         for info in models:
-            target = folder / PurePosixPath(info.filename).name
+            target = part / PurePosixPath(info.filename).name
             with archive.open(info) as packed, target.open("wb") as file:
                 shutil.copyfileobj(packed, file, _CHUNK)

@@ -105,10 +105,13 @@ def fetch(
     """
     with store.locked(entry.id):
         if entry.url is not None:
-            folder = archive.fetch_models(entry.url, store.weights_folder(entry.id), progress)
-            files = {path.name: store.hash_file(path) for path in sorted(folder.glob("*.onnx"))}
-            _check_hashes(entry, folder, files)
-            return _register(entry, folder, files, source=entry.url, revision=None)
+            folder = store.weights_folder(entry.id)
+
+            def check(part: Path) -> None:
+                _check_hashes(entry, part, _models(part))
+
+            archive.fetch_models(entry.url, folder, progress, check)
+            return _register(entry, folder, _models(folder), source=entry.url, revision=None)
         if entry.urls:
             folder = store.weights_folder(entry.id)
             archive.fetch_files(entry.urls, folder, progress)
@@ -184,6 +187,10 @@ def _check_patterns(entry: Entry, names: list[str]) -> None:
             f"{entry.repo_id} has no {', '.join(missing)}, which {entry.title} needs.",
             "put the files into a folder yourself, then: stylehead weights import FOLDER --id " + entry.id,
         )
+
+
+def _models(folder: Path) -> dict[str, FileFacts]:
+    return {path.name: store.hash_file(path) for path in sorted(folder.glob("*.onnx"))}
 
 
 def _check_hashes(entry: Entry, folder: Path, files: dict[str, FileFacts]) -> None:

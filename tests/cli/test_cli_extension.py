@@ -1,7 +1,7 @@
-"""The README's distribution with a method and a metric: built, installed, and used by every command."""
+"""The distribution of the example with a method and a metric: built, installed, and used by every command."""
 
 import json
-import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,24 +12,17 @@ from cli_helpers import Run
 
 from stylehead.methods import registry
 
-README = Path(__file__).parents[2] / "README.md"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "dark_heads"
 MODULE = "dark_heads"
 DARK = ("stylize", "--prompt", "Pixar character", "--method", "dark")
 SHORT = ("--iterations", "2", "--preview-every", "0", "--out", "runs/dark")
-
-
-def blocks() -> dict[str, str]:
-    """The code of the README's section, by language."""
-    section = README.read_text().partition("## Extend it\n")[2].partition("\n## ")[0]
-    return dict(re.findall(r"```(python|toml)\n(.*?)```", section, flags=re.DOTALL))
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the installed distribution."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    (source / f"{MODULE}.py").write_text(blocks()["python"])
-    (source / "pyproject.toml").write_text(blocks()["toml"])
+    shutil.copytree(EXAMPLE, source, dirs_exist_ok=True)
     words = (
         "install",
         "--quiet",
@@ -94,7 +87,7 @@ def test_it_trains_and_goes_on(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--dark-weight", "-1"), "`--dark-weight` (=-1.0) must be at least 0."),
+        (("--dark-weight", "-1"), "`--dark-weight` (=-1) must be at least 0."),
         (("--cfg-scale", "3"), "`--cfg-scale`"),
     ],
 )

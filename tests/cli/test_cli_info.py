@@ -1,6 +1,7 @@
 """What `info` says about everything that stylehead makes, and about everything else."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,10 @@ def test_pictures_films_meshes_and_renders(run: Run, finished: Path) -> None:
         said = stripped(run("info", path).out)
         assert said["kind"] == kind
         assert said["styles"] == "Pixar character at 0.25"
+    sizes = {path: stripped(run("info", path).out)["size"] for path in kinds if path != "r"}
+    assert re.fullmatch(r"2 frames of \d+x\d+, 18 a second", sizes["r/turntable.mp4"])
+    assert re.fullmatch(r"\d+x\d+", sizes["r/contact_sheet.jpg"])
+    assert re.fullmatch(r"\d+ vertices, \d+ triangles", sizes["x.ply"])
 
 
 NOT_OURS = [

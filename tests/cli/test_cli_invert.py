@@ -286,6 +286,9 @@ def test_a_stopped_run_goes_on(run: Run, head: Path, monkeypatch: pytest.MonkeyP
     assert outcome.code == 0, outcome
     assert (path / "latent.npz").is_file()
     assert json.loads((path / "run.json").read_text())["config"]["steps"] == 4
+    steps = [event["step"] for event in RunDirectory(path).events() if event["stage"] == "project"]
+    assert steps == sorted(set(steps))  # those of before the stop are there once
+    assert steps
 
 
 def test_tuning_can_be_added_later(run: Run, head: Path) -> None:

@@ -177,8 +177,10 @@ def test_other_methods_run_and_are_recorded(run: Run, method: str) -> None:
 
 def test_a_profile_fills_in_and_typed_options_win(run: Run) -> None:
     typed = ("--profile", "release", "--perceptual-weight", "0", "--tweedie-weight", "0.2", "--no-mirror")
-    document = json.loads(run("stylize", *LIGHT, *typed, "--dry-run", "--json").out)
-    config = document["config"]
+    outcome = run("stylize", *LIGHT, *typed, "--learning-rate", "0.09", "--dry-run", "--json")
+    assert "--profile release was published for 10,000 steps: 4 of them hardly change a head." in outcome.err
+    assert "`--learning-rate` (=0.09) is unusual: it is from 1e-06 to 0.02 as a rule." in outcome.err
+    config = json.loads(outcome.out)["config"]
     assert config["alpha_lookup"] == "step_index"
     assert config["tweedie_weight"] == 0.2
     assert config["mirror"] is False
@@ -244,6 +246,8 @@ def test_ctrl_c_saves_a_checkpoint_and_resuming_equals_the_straight_run(
     assert same_style(Path("stopped"), straight)
     events = RunDirectory(Path("stopped")).events()
     assert [event["step"] for event in events] == [1, 2, 3, 4, 5, 6]
+    previews = {path.name for path in Path("stopped/previews").iterdir()}
+    assert previews >= {f"step_{step:06d}.jpg" for step in (0, 2, 4, 6)}
 
 
 def test_a_second_ctrl_c_stops_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,12 +347,16 @@ def test_a_failed_run_says_so_and_keeps_its_checkpoints(run: Run, monkeypatch: p
     def explode() -> None:
         raise RuntimeError("can't allocate memory: you tried to allocate 9 GB")
 
-    monkeypatch.setattr(Stylizer, "step", stopping(3, explode))
-    outcome = run("stylize", *LIGHT, "--out", "r")
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylizer, "step", stopping(3, explode))
+        outcome = run("stylize", *LIGHT, "--out", "r")
     assert outcome.code == 5
     manifest = json.loads(Path("r/run.json").read_text())
     assert (manifest["outcome"], manifest["error"]) == ("failed", "Out of memory.")
     assert [item.step for item in RunDirectory(Path("r")).checkpoints()] == [2]
+    assert run("stylize", "--resume", "r").code == 0  # the old error leaves a run that went on
+    manifest = json.loads(Path("r/run.json").read_text())
+    assert (manifest["outcome"], manifest["error"]) == ("finished", None)
 
 
 def test_only_the_asked_number_of_checkpoints_stays(run: Run) -> None:

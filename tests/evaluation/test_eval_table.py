@@ -108,7 +108,10 @@ def test_labels_that_come_twice_do_not_fit_the_paper(table: Table) -> None:
 
 def test_a_number_never_stands_alone(table: Table) -> None:
     assert format_cell(number(0.5), 2) == "0.50 ±0.10"
-    assert dict(sample_lines(table))["id"] == "N 5, 15 pictures, yaw 0; an encoder"
+    assert (
+        dict(sample_lines(table))["id"]
+        == "N 5, 15 pictures, yaw 0; an encoder; an interval over 5 people says little"
+    )
 
 
 def test_columns_without_a_number_are_left_out_and_explained(table: Table) -> None:
@@ -204,6 +207,47 @@ def test_every_number_has_its_interval_on_the_page(table: Table) -> None:
     numbers = [cell for cell in cells if re.match(r"(<b>)?-?\d", cell)]
     assert len(numbers) == 12
     assert all(re.search(r"<small>-?[\d.]+ to -?[\d.]+</small>", cell) for cell in numbers)
+
+
+def leaning(low: float, high: float, *, people: int = 40) -> Table:
+    cells = {"fd_mini": Number(0.041, low, high, people, 160, (0.0,), "an encoder", "all sides")}
+    return Table([Row("method", "LD", "ld", "joker", "the joker", cells, {})], FACTS)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side"), [(0.042, 0.053, "above it"), (0.030, 0.040, "below it"), (0.040, 0.053, "")]
+)
+def test_an_interval_that_does_not_hold_its_value_is_explained_beside_it(
+    low: float, high: float, side: str
+) -> None:
+    table = leaning(low, high)
+    (cell,) = table.rows[0].cells.values()
+    text = format_cell(cell, 3)
+    marks = [line for line in sample_lines(table) if line.label == "*"]
+    about = f"the interval lies {side}: it comes from drawing people with repetition"
+    page, rows = report_page(table, {}), list(csv.DictReader(io.StringIO(to_csv(table))))
+    if side:
+        assert text == f"0.041 ({low:.3f} to {high:.3f})*"
+        assert "not in its interval: it comes from drawing people with repetition" in marks[0].text
+        assert about in page
+        assert f">{side}</abbr></small>" in page
+        assert about in rows[0]["note"]
+        assert about in to_json(table)["rows"][0]["cells"]["fd_mini"]["note"]
+    else:
+        assert text == "0.041 ±0.006"
+        assert marks == []
+        assert "the interval lies" not in page + rows[0]["note"]
+
+
+def test_an_interval_over_a_few_people_says_little() -> None:
+    few = leaning(0.040, 0.053, people=2)
+    assert "all sides; an interval over 2 people says little" in sample_lines(few)[0].text
+    assert "says little" not in sample_lines(leaning(0.040, 0.053))[0].text
+
+
+def test_rounding_is_no_leaning_and_nothing_is_less_than_nothing() -> None:
+    assert Number(1.0, 1 + 1e-9, 1 + 1e-9, 40, 40, (0.0,)).leans == ""
+    assert format_cell(Number(-0.00001, -0.001, 0.001, 40, 40, (0.0,)), 4) == "0.0000 ±0.0010"
 
 
 def test_the_best_method_is_marked_by_more_than_colour(table: Table) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from stylehead.export import showcase
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -44,7 +46,10 @@ def test_style_sheet_draws_every_person(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "sheet.png")
 
 
-def test_own_pictures_become_a_style(tmp_path, capsys):
+def test_own_pictures_become_a_style(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(showcase, "SHEET_SEEDS", (1,))
+    monkeypatch.setattr(showcase, "SHEET_YAWS_DEG", (0.0,))
+    monkeypatch.setattr(showcase, "TURNTABLE_STEPS", 2)
     load("own_pictures").main(
         ["--people", "2", "--views", "2", "--iterations", "1", "--out", str(tmp_path / "own")]
     )
@@ -55,11 +60,16 @@ def test_own_pictures_become_a_style(tmp_path, capsys):
 def test_embedded_world_draws_four_sheets(tmp_path, capsys):
     for package in ("anny", "moderngl", "scipy"):
         pytest.importorskip(package, reason="needs the extra `mini`")
-    load("embedded_world").main(["--people", "2", "--steps", "2", "--out", str(tmp_path)])
+    module = load("embedded_world")
+    module.YAWS_DEG, module.TEACHER_YAWS_DEG, module.TIMESTEPS = (0, 180), (0,), (281,)
+    module.PROMPTED_STYLES = ("pixar", "joker")
+    module.main(["--people", "2", "--steps", "1", "--out", str(tmp_path)])
+    least = {"people": (2, 4), "walk": (7, 2), "teacher": (1, 3), "one_step": (1, 3)}  # pictures across, down
     for line in capsys.readouterr().out.split():
         with Image.open(line) as page:
-            assert page.width > 4 * 128
-            assert page.height > 2 * 128
+            across, down = least[Path(line).stem]
+            assert page.width > across * 128
+            assert page.height > down * 128
     assert {path.stem for path in tmp_path.iterdir()} == {"people", "walk", "teacher", "one_step"}
 
 

@@ -23,7 +23,7 @@ def config(**changes: object) -> StylizeConfig:
 @settings(deadline=None, max_examples=40)
 @given(
     prompt=st.text(min_size=1).filter(lambda text: text.strip()),
-    cfg_scale=st.floats(0, 1e6),
+    cfg_scale=st.floats(0, 1000),
     steps=st.tuples(st.integers(0, 49), st.integers(0, 49)).map(lambda pair: tuple(sorted(pair))),
     rank_weights=st.lists(st.floats(0, 2), min_size=1, max_size=6).map(tuple),
     budget=st.none() | st.floats(0.01, 1e4),

@@ -203,6 +203,8 @@ def test_the_same_weights_must_come_again(pack: tuple[Server, Entry]) -> None:
     server.files["/pack.zip"] = packed({**MODELS, "pack/detector.onnx": b"another"})
     with pytest.raises(JobError, match=r"detector\.onnx of .* is not what it was on 20"):
         fetch.fetch(entry, fetch.plan(entry))
+    detector = store.weights_folder(entry.id) / "detector.onnx"
+    assert detector.read_bytes() == MODELS["pack/detector.onnx"]  # what is refused takes nobody's place
 
 
 def test_two_processes_do_not_fetch_at_once(pack: tuple[Server, Entry]) -> None:

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
 
+from stylehead.files import atomic_path
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, turntable
 from stylehead.images import bytes_to_pm1, outline_iou
@@ -65,7 +66,8 @@ class Sheets:
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = [torch.cat(list(row[:_COLUMNS].clamp(-1, 1)), dim=-1) for row in rows]
         pixels = (torch.cat(lines, dim=-2) * 127.5 + 127.5).round().byte().permute(1, 2, 0)
-        Image.fromarray(np.asarray(pixels)).save(self.folder / f"{name}.webp", lossless=True)
+        with atomic_path(self.folder / f"{name}.webp") as part:
+            Image.fromarray(np.asarray(pixels)).save(part, lossless=True)
 
 
 @torch.no_grad()
