@@ -19,7 +19,7 @@ from stylehead.cost.meter import Counted, Meter, fused_attention
 from stylehead.generator import PanoHead
 from stylehead.images import FeatureMaps
 from stylehead.memory import MemoryTier
-from stylehead.methods import Perception, Stylizer
+from stylehead.methods import Networks, Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import FaceVectors
 from stylehead.perception.depth import DepthEstimator
@@ -207,17 +207,20 @@ def _predictions(teacher: Teacher | None, meter: Meter) -> Iterator[None]:
 
 def _on_paper(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Stylizer:
     """Build the job's own trainer around networks without numbers."""
-    generator, teacher = blueprint.generator, blueprint.teacher
+    generator = blueprint.generator
     # Tri-grids are sampled as the device would do it.
     generator.sample_method = "gather" if blueprint.device == "cpu" else "grid_sample"
     return Stylizer(
         generator,
         copy.deepcopy(generator),
-        teacher,
         config.replace(memory=tier.name),
-        features=blueprint.features,
-        depth_estimator=blueprint.depth_estimator,
-        perception=Perception(blueprint.image_text, blueprint.faces),
+        Networks(
+            blueprint.teacher,
+            blueprint.features,
+            blueprint.depth_estimator,
+            blueprint.image_text,
+            blueprint.faces,
+        ),
     )
 
 

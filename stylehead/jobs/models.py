@@ -8,8 +8,10 @@ from stylehead.methods.config import StylizeConfig, TeacherSettings
 if TYPE_CHECKING:
     import torch
 
-    from stylehead.methods import FeatureMaps, Perception, Stylizer
+    from stylehead.methods import FeatureMaps, Stylizer
     from stylehead.perception.depth import DepthEstimator
+    from stylehead.perception.embedded import IdentityEncoder
+    from stylehead.perception.roles import ImageText
     from stylehead.teacher import Teacher
 
 
@@ -20,17 +22,20 @@ def load_stylizer(needs: Inventory, device: str) -> "Stylizer":
         StyleheadError: A model is missing, damaged, or does not fit the others.
     """
     from stylehead.generator import PanoHead
-    from stylehead.methods import Stylizer
+    from stylehead.methods import Networks, Stylizer
 
     config, path = needs.require().config, needs.preset.require_generator()
     return Stylizer(
         PanoHead.load(path, device),
         PanoHead.load(path, device),
-        _load_teacher(config, needs, device),
         config,
-        features=_load_features(needs, device),
-        depth_estimator=_load_estimator(needs, device, choose_dtype(precision_of(config), device)),
-        perception=_load_perception(needs, device),
+        Networks(
+            teacher=_load_teacher(config, needs, device),
+            features=_load_features(needs, device),
+            depth_estimator=_load_estimator(needs, device, choose_dtype(precision_of(config), device)),
+            image_text=_load_image_text(needs, device),
+            faces=_load_faces(needs, device),
+        ),
     )
 
 
@@ -45,22 +50,24 @@ def _load_teacher(config: StylizeConfig, needs: Inventory, device: str) -> "Teac
     return Teacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
 
 
-def _load_perception(needs: Inventory, device: str) -> "Perception":
-    from stylehead.methods import Perception
+def _load_image_text(needs: Inventory, device: str) -> "ImageText | None":
+    path = needs.path("clip")
+    if path is None:
+        return None
     from stylehead.perception.image_text import Clip, EmbeddedImageText
-    from stylehead.perception.roles import ImageText
 
-    clip, faces = needs.path("clip"), needs.path("faces")
-    space: ImageText | None = None
-    if clip is not None and clip.is_dir():
-        space = Clip.load(clip, device)
-    elif clip is not None:
-        space = EmbeddedImageText.load(clip, needs.preset.teacher / "tokenizer", device)
-    if faces is None:
-        return Perception(space)
+    if path.is_dir():
+        return Clip.load(path, device)
+    return EmbeddedImageText.load(path, needs.preset.teacher / "tokenizer", device)
+
+
+def _load_faces(needs: Inventory, device: str) -> "IdentityEncoder | None":
+    path = needs.path("faces")
+    if path is None:
+        return None
     from stylehead.perception.embedded import IdentityEncoder
 
-    return Perception(space, IdentityEncoder.load(faces).to(device))
+    return IdentityEncoder.load(path).to(device)
 
 
 def precision_of(config: StylizeConfig) -> str:
@@ -78,18 +85,23 @@ def choose_dtype(precision: str, device: str) -> "torch.dtype":
 
 
 def _load_estimator(needs: Inventory, device: str, dtype: "torch.dtype") -> "DepthEstimator | None":
+    folder = needs.path("depth_estimator")
+    if folder is None:
+        return None
     from stylehead.perception.depth import DepthEstimator
 
-    folder = needs.path("depth_estimator")
-    return None if folder is None else DepthEstimator.load(folder, device=device, dtype=dtype)
+    return DepthEstimator.load(folder, device=device, dtype=dtype)
 
 
 def _load_features(needs: Inventory, device: str) -> "FeatureMaps | None":
     """The feature network of the perceptual distance, if the job wants one."""
-    from stylehead.perception.embedded import ImageTextEncoder
-    from stylehead.perception.lpips import load_lpips
-
     path = needs.path("features")
-    if path is not None and path.is_dir():
+    if path is None:
+        return None
+    if path.is_dir():
+        from stylehead.perception.lpips import load_lpips
+
         return load_lpips(path, device)
-    return None if path is None else ImageTextEncoder.load(path).to(device).trunk.maps
+    from stylehead.perception.embedded import ImageTextEncoder
+
+    return ImageTextEncoder.load(path).to(device).trunk.maps

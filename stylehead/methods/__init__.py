@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stylehead.images import FeatureMaps
-    from stylehead.methods.contract import DepthFunction, Method, Needs, Networks, Perception, Terms
+    from stylehead.methods.contract import DepthFunction, Method, Needs, Networks, Terms
     from stylehead.methods.trainer import RunSummary, StepRecord, Stylizer
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Method",
     "Needs",
     "Networks",
-    "Perception",
     "RunSummary",
     "StepRecord",
     "Stylizer",
@@ -26,7 +25,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("RunSummary", "StepRecord", "Stylizer"), "trainer"),
-    **dict.fromkeys(("DepthFunction", "Method", "Needs", "Networks", "Perception", "Terms"), "contract"),
+    **dict.fromkeys(("DepthFunction", "Method", "Needs", "Networks", "Terms"), "contract"),
     "FeatureMaps": "contract",
 }
 

@@ -10,7 +10,6 @@ from stylehead.errors import UsageError
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.draws import Sampling
-from stylehead.methods.inject import surrogate
 from stylehead.teacher import EpsPair, NoisyLatents, Teacher
 
 T = TypeVar("T", bound=TeacherSettings)
@@ -95,3 +94,17 @@ class Distillation(Method[T]):
             total = total + weight * surrogate(latents, own)
         terms.scores[stage], terms.finite[stage] = total, finite
         terms.gradient_rms[stage] = gradient.square().mean().sqrt()
+
+
+def surrogate(latents: Tensor, gradient: Tensor) -> Tensor:
+    """Return a scalar whose derivative with respect to `latents` is `gradient`, averaged over the batch.
+
+    The value itself means nothing. No custom operator is involved: it is <gradient, latents> / B with the
+    gradient held constant, so that back-propagating `surrogate(f(theta), g)` puts J_f(theta)^T g / B on
+    theta.
+
+    Args:
+        latents: Differentiable latents [B, C, h, w].
+        gradient: What their derivative is to be, same shape; detached here.
+    """
+    return (gradient.detach() * latents).sum() / latents.shape[0]

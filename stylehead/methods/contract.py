@@ -54,13 +54,6 @@ DepthFunction = Callable[[Tensor], Tensor]
 S = TypeVar("S", bound=StylizeConfig)
 
 
-class Perception(NamedTuple):
-    """Frozen image encoders; None where there is none."""
-
-    image_text: ImageText | None = None
-    faces: FaceVectors | None = None
-
-
 class Networks(NamedTuple):
     """The frozen networks that a job has; None where there is none.
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from stylehead.geometry import mirror, random_cameras
-from stylehead.methods.backgrounds import random_backgrounds
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.grid import TILES
 
@@ -123,6 +122,11 @@ def _cameras(config: StylizeConfig, count: int, yaw_deg: float, rng: torch.Gener
         rng=rng,
     )
     return labels.unflatten(0, (config.batch, -1))
+
+
+def random_backgrounds(count: int, *, rng: torch.Generator) -> Tensor:
+    """Draw plain colours, uniform in 0..1, [count, 3, 1, 1]."""
+    return torch.rand(count, 3, 1, 1, generator=rng, device=rng.device)
 
 
 def _with_mirrored(single: Tensor, grid: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,8 @@
-"""Four views as one picture, (G) of `ld.py`: top left, top right, bottom left, bottom right."""
+"""Four views as one picture, (G) of `ld.py`, and views seen in the mirror, (M).
+
+A grid's tiles stand top left, top right, bottom left, bottom right. Heads are nearly symmetric: a score on a
+view, flipped, is one on the mirrored view of the same head.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -42,3 +46,13 @@ def tile_raw(image_raw: Tensor, *, size: int) -> Tensor:
 def tile_final(image: Tensor, *, size: int) -> Tensor:
     """Shrink final images [4 K, C, H, W], antialiased, and tile them to [K, C, size, size]."""
     return merge(resize(image, size // 2))
+
+
+def flip(values: Tensor) -> Tensor:
+    """Flip images or latents [B, C, h, w] left to right."""
+    return values.flip(-1)
+
+
+def flip_tiles(grid: Tensor) -> Tensor:
+    """Flip every tile of two-by-two grids [K, C, 2 h, 2 w] in place: the tiles stay where they are."""
+    return merge(flip(split(grid)))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stylehead.generator import PanoHead, RawOutput, RenderOptions, TriGrid
-from stylehead.methods.backgrounds import recolour
+from stylehead.images import on_colour, resize, to_pm1
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.draws import Draw
 
@@ -144,3 +144,17 @@ def _with_background(views: Views, background_01: Tensor, config: StylizeConfig)
         image=None if views.image is None else recolour(views.image, views.mask, colours),
         image_raw=recolour(views.image_raw, views.mask, colours),
     )
+
+
+def recolour(image_pm1: Tensor, mask: Tensor, background_01: Tensor) -> Tensor:
+    """Put another plain colour behind images that were rendered on white.
+
+    The mask is resized to the images; see `on_colour`.
+
+    Args:
+        image_pm1: Images on white [B, 3, H, W], nominally -1..1.
+        mask: Opacity of the head [B, 1, h, w], 0..1.
+        background_01: Colours [B, 3, 1, 1], 0..1.
+    """
+    mask = resize(mask, (image_pm1.shape[-2], image_pm1.shape[-1]), antialias=False)
+    return on_colour(image_pm1, mask, to_pm1(background_01))

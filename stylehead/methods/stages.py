@@ -9,8 +9,7 @@ from torch import Tensor
 
 from stylehead.images import resize
 from stylehead.methods.contract import DepthFunction
-from stylehead.methods.grid import merge, tile_final, tile_raw
-from stylehead.methods.mirror import flip, flip_tiles
+from stylehead.methods.grid import flip, flip_tiles, merge, tile_final, tile_raw
 from stylehead.methods.scene import Scene
 from stylehead.teacher import (
     ControlCondition,

@@ -14,13 +14,12 @@ import torch
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
-from stylehead.images import FeatureMaps
 from stylehead.memory import MemoryTier, choose_tier, device_memory
-from stylehead.methods.build import build_method
 from stylehead.methods.config import StylizeConfig
-from stylehead.methods.contract import DepthFunction, Method, Networks, Perception, Terms
+from stylehead.methods.contract import Method, Networks, Terms
 from stylehead.methods.draws import Draw, draw_inputs
 from stylehead.methods.records import Clock, Measured, Progress, RunSummary, StepRecord
+from stylehead.methods.registry import method_class
 from stylehead.methods.scene import Scene, render_groups
 from stylehead.settings import flag
 from stylehead.teacher import Teacher
@@ -50,11 +49,8 @@ class Stylizer:
     Args:
         generator: The network to train.
         reference: The untouched copy (another object); frozen here.
-        teacher: The diffusion model; None for methods that need none.
         config: All settings.
-        features: Feature network of the perceptual distance, needed when its weight is not 0.
-        depth_estimator: Monocular depth, used when the settings allow it.
-        perception: Image encoders, for methods that need them.
+        networks: The other frozen networks, as far as the method needs them; see its `needs`.
         method: The method, built from these settings; by default the one that they are of.
 
     Raises:
@@ -66,12 +62,9 @@ class Stylizer:
         self,
         generator: PanoHead,
         reference: PanoHead,
-        teacher: Teacher | None,
         config: StylizeConfig,
+        networks: Networks = Networks(),  # noqa: B008, an immutable default
         *,
-        features: FeatureMaps | None = None,
-        depth_estimator: DepthFunction | None = None,
-        perception: Perception | None = None,
         method: Method[Any] | None = None,
     ) -> None:
         if generator is reference:
@@ -79,10 +72,8 @@ class Stylizer:
         if method is not None and method.config != config:
             raise UsageError("The method was built from other settings than these.")
         self.generator, self.reference, self.config = generator.eval(), reference.eval(), config
-        seeing = perception or Perception()
-        networks = Networks(teacher, features, depth_estimator, seeing.image_text, seeing.faces)
-        self.method = method or build_method(config, networks)
-        self.teacher = teacher
+        self.method: Method[Any] = method or method_class(config.method)(config, networks)
+        self.teacher = networks.teacher
         generator.requires_grad_(False)
         reference.requires_grad_(False)
         self.trained = self.method.trained(generator)
@@ -92,9 +83,9 @@ class Stylizer:
             self.trained.values(), lr=config.learning_rate, betas=self.method.betas
         )
         self.device = next(generator.parameters()).device
-        self.memory = _choose_tier(config, self.device, generator, teacher)
-        if teacher is not None:
-            teacher.save_memory(self.memory)
+        self.memory = _choose_tier(config, self.device, generator, self.teacher)
+        if self.teacher is not None:
+            self.teacher.save_memory(self.memory)
         self.choices = torch.Generator().manual_seed(config.seed)
         on_paper = self.device.type == "meta"  # where random numbers are made, but not looked at
         self.noise = torch.Generator("cpu" if on_paper else self.device).manual_seed(config.seed)

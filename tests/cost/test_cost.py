@@ -16,7 +16,7 @@ from stylehead.generator import GeneratorConfig, PanoHead, trainable_parameters
 from stylehead.generator.field import HeadField
 from stylehead.images import resize
 from stylehead.memory import TIERS
-from stylehead.methods import Perception, Stylizer, Terms, registry
+from stylehead.methods import Networks, Stylizer, Terms, registry
 from stylehead.methods.ask import Distillation
 from stylehead.methods.config import StylizeConfig, TeacherSettings, profile
 from stylehead.methods.registry import BUILT_IN, method_class
@@ -52,7 +52,7 @@ def on_paper(config: GeneratorConfig, folder, dtype=torch.float32, device="cpu")
 def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, tier, changes, monkeypatch):
     generator = tiny()
     config = StylizeConfig.from_dict({"prompt": "a", "memory": tier, **changes})
-    stylizer = Stylizer(copy.deepcopy(generator), generator, teacher, config)
+    stylizer = Stylizer(copy.deepcopy(generator), generator, config, Networks(teacher))
     gc.collect()
     with Meter() as meter:
         with meter.phase("step"):
@@ -109,11 +109,13 @@ def test_every_method_is_estimated_by_its_own_step(teacher, teacher_folder, meth
     generator, config = tiny(), StylizeConfig.from_dict(settings)
     needs = method_class(method).needed(config)
     networks = ImageTextEncoder(8).eval().requires_grad_(False), IdentityEncoder().eval()
-    seeing = Perception(EmbeddedImageText(networks[0], Words()), networks[1].requires_grad_(False))
-    own = teacher if needs.teacher else None
-    stylizer = Stylizer(
-        copy.deepcopy(generator), generator, own, config, features=networks[0].trunk.maps, perception=seeing
+    frozen = Networks(
+        teacher=teacher if needs.teacher else None,
+        features=networks[0].trunk.maps,
+        image_text=EmbeddedImageText(networks[0], Words()),
+        faces=networks[1].requires_grad_(False),
     )
+    stylizer = Stylizer(copy.deepcopy(generator), generator, config, frozen)
     monkeypatch.setattr(HeadField, "_where", lambda self, kept, points: self.at(points))
     stylizer.method.rehearse(stylizer.reference)
     gc.collect()

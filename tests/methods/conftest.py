@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stylehead.generator import GeneratorConfig, PanoHead
-from stylehead.methods import Stylizer
+from stylehead.methods import Networks, Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.teacher import Teacher
 
@@ -49,19 +49,12 @@ def pristine() -> PanoHead:
 
 @pytest.fixture
 def make_stylizer(teacher, pristine) -> Callable[..., Stylizer]:
-    """Build a stylizer around fresh copies of the generator; keyword arguments are settings."""
-    usual = teacher
+    """Build a stylizer around fresh copies of the generator; keyword arguments are networks or settings."""
+    usual = Networks(teacher=teacher)
 
-    def make(*, features=None, depth_estimator=None, perception=None, teacher=usual, **settings) -> Stylizer:
-        config = StylizeConfig.from_dict({"prompt": "a rosa", "iterations": 3, **settings})
-        return Stylizer(
-            copy.deepcopy(pristine),
-            pristine,
-            teacher,
-            config,
-            features=features,
-            depth_estimator=depth_estimator,
-            perception=perception,
-        )
+    def make(**named) -> Stylizer:
+        networks = {name: named.pop(name) for name in Networks._fields if name in named}
+        config = StylizeConfig.from_dict({"prompt": "a rosa", "iterations": 3, **named})
+        return Stylizer(copy.deepcopy(pristine), pristine, config, usual._replace(**networks))
 
     return make

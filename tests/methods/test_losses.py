@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stylehead.methods.backgrounds import random_backgrounds, recolour
+from stylehead.methods.draws import random_backgrounds
 from stylehead.methods.losses import (
     alpha_loss,
     latent_loss,
@@ -14,6 +14,7 @@ from stylehead.methods.losses import (
     relative_distance_loss,
     tweedie_loss,
 )
+from stylehead.methods.scene import recolour
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from stylehead.errors import UsageError
 from stylehead.memory import TIERS, choose_tier, device_memory
-from stylehead.methods import Stylizer
+from stylehead.methods import Networks, Stylizer
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.teacher import Teacher
 
@@ -66,7 +66,7 @@ def test_on_a_gpu_tiers_give_the_same_gradients_in_less_memory(teacher_folder, p
         reference = copy.deepcopy(pristine).to(device)
         config = StylizeConfig.from_dict({"prompt": "a rosa", "memory": name})
         torch.cuda.reset_peak_memory_stats()
-        stylizer = Stylizer(copy.deepcopy(reference), reference, teacher, config)
+        stylizer = Stylizer(copy.deepcopy(reference), reference, config, Networks(teacher))
         found[name] = gradients(stylizer)
         peaks[name] = torch.cuda.max_memory_allocated()
         assert (teacher.parts.unet.device.type == "cpu") == TIERS[name].offload

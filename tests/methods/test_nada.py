@@ -12,7 +12,7 @@ from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import MissingError
 from stylehead.generator.checkpoint import read_config
 from stylehead.geometry import conditioning_camera
-from stylehead.methods import Perception, nada, trainer
+from stylehead.methods import nada, trainer
 from stylehead.methods.config import profile
 from stylehead.perception.templates import IMAGENET_TEMPLATES
 from stylehead.weights.presets import mini_preset
@@ -23,7 +23,7 @@ NADA = {**profile("default", method="nada"), "iterations": 3, "source_prompt": "
 @pytest.fixture
 def make_nada(make_stylizer):
     def make(**settings):
-        return make_stylizer(**{**NADA, **settings}, perception=Perception(ToySpace()), teacher=None)
+        return make_stylizer(**{**NADA, **settings}, image_text=ToySpace(), teacher=None)
 
     return make
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from stylehead.geometry import conditioning_camera, mirror
 from stylehead.images import resize
 from stylehead.methods import ask as ask_module
-from stylehead.methods.backgrounds import recolour
+from stylehead.methods.ask import surrogate
 from stylehead.methods.draws import draw_inputs, step_limits
 from stylehead.methods.grid import merge, split
-from stylehead.methods.inject import surrogate
 from stylehead.methods.rank import rank_weigh
+from stylehead.methods.scene import recolour
 from stylehead.teacher import ControlCondition, canny_condition, depth_condition
 
 BARE = {

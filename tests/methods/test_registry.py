@@ -72,11 +72,11 @@ def test_a_class_in_a_notebook_is_a_method_as_soon_as_it_is_defined(night, prist
     assert (type(config), config.learning_rate) == (night.settings, 1e-3)
     assert night.settings.from_json(config.to_json()) == config
     networks = copy.deepcopy(pristine), pristine
-    assert Stylizer(*networks, None, config).step().losses.keys() == {"night"}
+    assert Stylizer(*networks, config).step().losses.keys() == {"night"}
     own = night(config)
-    assert Stylizer(*networks, None, config, method=own).method is own
+    assert Stylizer(*networks, config, method=own).method is own
     with pytest.raises(UsageError, match="other settings"):
-        Stylizer(*networks, None, config.replace(night_weight=1.0), method=own)
+        Stylizer(*networks, config.replace(night_weight=1.0), method=own)
 
 
 def test_settings_of_one_method_are_refused_by_another(night):

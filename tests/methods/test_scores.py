@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from stylehead.errors import UsageError
 from stylehead.images import resize
-from stylehead.methods.grid import merge, split, tile_final, tile_raw
-from stylehead.methods.inject import surrogate
-from stylehead.methods.mirror import flip, flip_tiles
+from stylehead.methods.ask import surrogate
+from stylehead.methods.grid import flip, flip_tiles, merge, split, tile_final, tile_raw
 from stylehead.methods.rank import match_channel_statistics, rank_weigh
 from stylehead.methods.scores import latent_gradient
 from stylehead.teacher import EpsPair, Schedule

@@ -11,7 +11,7 @@ from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import MissingError
 from stylehead.generator import load_style, save_style
 from stylehead.geometry import conditioning_camera
-from stylehead.methods import Perception, styleclip
+from stylehead.methods import styleclip
 from stylehead.methods.config import profile
 
 CLIP = {**profile("default", method="styleclip"), "iterations": 3, "background": "white"}
@@ -24,7 +24,7 @@ def who(image_pm1: torch.Tensor) -> torch.Tensor:
 @pytest.fixture
 def make_clip(make_stylizer):
     def make(*, faces=who, **settings):
-        return make_stylizer(**{**CLIP, **settings}, perception=Perception(ToySpace(), faces), teacher=None)
+        return make_stylizer(**{**CLIP, **settings}, image_text=ToySpace(), faces=faces, teacher=None)
 
     return make
 

@@ -22,7 +22,7 @@ from tiny_teacher import write_tiny_depth_estimator, write_tiny_teacher  # noqa:
 from stylehead.export.views import latent_from_seed, render_views  # noqa: E402
 from stylehead.generator import GeneratorConfig, PanoHead  # noqa: E402
 from stylehead.inversion.latents import LatentSpace  # noqa: E402
-from stylehead.methods import Perception, Stylizer  # noqa: E402
+from stylehead.methods import Networks, Stylizer  # noqa: E402
 from stylehead.methods.config import StylizeConfig, profile  # noqa: E402
 from stylehead.perception.depth import DepthEstimator  # noqa: E402
 from stylehead.perception.lpips import Lpips  # noqa: E402
@@ -93,11 +93,14 @@ def stylizer(pristine: PanoHead, folder: Path, estimator: Path, trunk: tuple[Pat
         return Stylizer(
             copy.deepcopy(reference),
             reference,
-            Teacher.load(folder, device=device),
             config,
-            features=Lpips.load("alex", *trunk, device),
-            depth_estimator=DepthEstimator.load(estimator, device=device),
-            perception=Perception(Space(device), faces.to(device)),
+            Networks(
+                teacher=Teacher.load(folder, device=device),
+                features=Lpips.load("alex", *trunk, device),
+                depth_estimator=DepthEstimator.load(estimator, device=device),
+                image_text=Space(device),
+                faces=faces.to(device),
+            ),
         )
 
     return build
