@@ -13,6 +13,7 @@ from stylehead.cli import info as info_command
 from stylehead.cli import invert as invert_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
+from stylehead.cli import sweep as sweep_command
 from stylehead.cli import weights as weights_command
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import StylizeCommand
@@ -30,6 +31,8 @@ EPILOG = """
   [cyan]stylehead invert photo.jpg[/cyan]                     turn a photograph into a head
 
   [cyan]stylehead eval[/cyan]                                 how good is what I trained?
+
+  [cyan]stylehead sweep --prompts prompts.txt[/cyan]          many styles, side by side
 
   [cyan]stylehead info runs/pixar-character-3f9c[/cyan]       what is this file or run?
 
@@ -71,6 +74,7 @@ app.command(cls=StylizeCommand, epilog=stylize_command.EPILOG, context_settings=
 app.command(cls=Command, epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
 app.command("eval", cls=Command, epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
 app.command(cls=Command, epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
+app.command(cls=Command, epilog=sweep_command.EPILOG, context_settings=CONTEXT)(sweep_command.sweep)
 app.command(cls=Command, epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 app.command(cls=Command, epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
 app.add_typer(bank_command.commands(CONTEXT), name="bank")

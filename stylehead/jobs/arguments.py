@@ -19,7 +19,7 @@ Device = Literal["auto", "cpu", "cuda"]
 YAWS = "-90,-30,0,30,90,180"
 
 
-class _Paths:
+class Paths:
     """Arguments whose paths may begin with `~`, the user's folder, which not every shell fills in."""
 
     def __post_init__(self) -> None:
@@ -32,7 +32,7 @@ class _Paths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StylizeArguments(_Paths):
+class StylizeArguments(Paths):
     """What `stylehead stylize` can be told."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class StylizeArguments(_Paths):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderArguments(_Paths):
+class RenderArguments(Paths):
     """What `stylehead render` can be told."""
 
     seed: Seed | None = None
@@ -100,7 +100,7 @@ class RenderArguments(_Paths):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InvertArguments(_Paths):
+class InvertArguments(Paths):
     """What `stylehead invert` can be told."""
 
     photo: Path | None = None
@@ -138,7 +138,7 @@ class InvertArguments(_Paths):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateArguments(_Paths):
+class EvaluateArguments(Paths):
     """What `stylehead eval` can be told."""
 
     runs: tuple[Path, ...] = ()

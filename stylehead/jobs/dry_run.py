@@ -17,7 +17,13 @@ from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
 from stylehead.jobs.needs import Inventory, Need, list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
-from stylehead.jobs.stylize import configure, load_stylizer, understood, warn_of_settings
+from stylehead.jobs.stylize import (
+    configure,
+    load_stylizer,
+    understood,
+    warn_of_settings,
+    with_file,
+)
 from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
@@ -53,6 +59,7 @@ def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Res
     Raises:
         StyleheadError: The job is refused; or its weights are missing, where they are needed to measure.
     """
+    arguments = with_file(arguments)
     config, path = configure(arguments)
     preset, why = find_preset(config.preset)
     report.note(why)
@@ -85,7 +92,7 @@ def measure_job(job: Job, path: Path, report: Report) -> Result:
     report.note(f"Timing {MEASURED_STEPS} steps.")
     stylizer = load_stylizer(job)
     stylizer.method.rehearse(stylizer.reference)
-    cost, edits = _measure(job, stylizer), time_edits(stylizer, job.needs, job.device)
+    cost, edits = measure(job, stylizer), time_edits(stylizer, job.needs, job.device)
     config = job.config
     memory = ", ".join(f"{name} {format_bytes(used)}" for name, used in cost.peak_memory_bytes.items())
     rows = (
@@ -114,13 +121,7 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
         path: Where the run would be.
         keep_checkpoints: How many checkpoints would stay.
     """
-    config = needs.config
-    networks = blueprint(needs, device)
-    tier = choose_tier(
-        config.memory, device_bytes=device_memory(device), largest_image=networks.largest_image
-    )
-    rates = measure_rates(device, networks.dtypes)
-    found = forecast(networks, config, tier, rates)
+    config, found = needs.config, estimated(needs, device)
     style_bytes = found.estimate.optimizer // 4
     assert found.seconds is not None, "rates were measured"
     rows = (
@@ -130,6 +131,15 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
     )
     data = {"measured": False, "style_bytes": style_bytes, "checkpoint_bytes": 3 * style_bytes}
     return _result(needs, device, path, rows, data | {"estimate": found.to_dict()})
+
+
+def estimated(needs: Inventory, device: str) -> Forecast:
+    """Estimate what a job needs on a device of this machine, which is timed for it."""
+    config, networks = needs.config, blueprint(needs, device)
+    tier = choose_tier(
+        config.memory, device_bytes=device_memory(device), largest_image=networks.largest_image
+    )
+    return forecast(networks, config, tier, measure_rates(device, networks.dtypes))
 
 
 def forecast_rows(found: Forecast) -> tuple[tuple[str, str], ...]:
@@ -198,7 +208,8 @@ def step_seconds(stylizer: Stylizer, steps: int = 1) -> float:
     return (time.perf_counter() - start) / steps
 
 
-def _measure(job: Job, stylizer: Stylizer) -> Cost:
+def measure(job: Job, stylizer: Stylizer) -> Cost:
+    """Measure what a job costs in a few of its steps, after which its stylizer is of no use."""
     seconds = step_seconds(stylizer, MEASURED_STEPS)
     size = sum(tensor.numel() * tensor.element_size() for tensor in stylizer.trained.values())
     budget = job.config.time_budget_minutes

@@ -30,15 +30,14 @@ from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.checks import check_evaluate
 from stylehead.jobs.dry_run import step_seconds
 from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
-from stylehead.jobs.failures import StoppedError
+from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.job import RUNS
 from stylehead.jobs.measuring import RowSource, Setting, measure_table, style_of
 from stylehead.jobs.report import Report, Result
-from stylehead.jobs.stylize import first_manifest, load_stylizer
-from stylehead.jobs.training import Job, Training
+from stylehead.jobs.stylize import load_stylizer
+from stylehead.jobs.training import Job
 from stylehead.mini.captions import place_prompt
 from stylehead.perception.loading import EncoderFiles, open_perception
-from stylehead.runs import MANIFEST, RunDirectory, check_free
 from stylehead.teacher.sources import local_folder
 from stylehead.units import format_duration
 from stylehead.weights.presets import resolve_preset
@@ -203,7 +202,7 @@ class Evaluation:
         for number, row in enumerate(rows, start=1):
             self._report.note(f"Run {number} of {len(rows)}: {row.label}, {row.prompt!r}, in {row.path}.")
             assert row.path is not None
-            train(self._job(row), row.path, self._report, command=self._command)
+            finish_run(self._job(row), row.path, self._report, command=self._command)
 
     def _job(self, row: Wanted) -> Job:
         assert row.config is not None
@@ -277,32 +276,6 @@ def _write_file(path: Path, text: str) -> None:
 def to_train(rows: Sequence[Wanted] | None) -> list[Wanted]:
     """Return the rows that are not trained to their end yet."""
     return [row for row in rows or () if row.state in ("stopped", "missing")]
-
-
-def train(job: Job, path: Path, report: Report, *, command: str) -> None:
-    """Train a row of the table to its end: a missing run is made, a stopped one goes on.
-
-    Raises:
-        StoppedError: The user pressed Ctrl-C; the same command goes on.
-        StyleheadError: The job failed.
-    """
-    stopped = (path / MANIFEST).is_file()
-    if not stopped:
-        check_free(path, overwrite=False)
-    stylizer = load_stylizer(job)
-    run = (
-        RunDirectory.open(path)
-        if stopped
-        else RunDirectory.create(path, first_manifest(job, stylizer, command))
-    )
-    with run.lock():
-        training = Training(job, stylizer, run, report)
-        if stopped:
-            report.note(f"It goes on from step {training.resume()}.")
-        try:
-            training.execute()
-        except StoppedError as error:
-            raise StoppedError(error.message, f"{command}   (goes on from here)") from error
 
 
 # ---------------------------------------------------------------------------------------------------- limits

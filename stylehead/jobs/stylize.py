@@ -45,6 +45,7 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
     """
     if arguments.resume is not None:
         return _resume(arguments, arguments.resume, report)
+    arguments = with_file(arguments)
     config, path = configure(arguments)
     job = open_job(config, arguments, report, preset=config.preset)
     stylizer = load_stylizer(job)
@@ -65,16 +66,25 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     """
     arguments = with_file(arguments)
     check_ranges(arguments)
+    config = settle(arguments)
+    path = arguments.out or new_run_path(RUNS, config.prompt)
+    check_free(path, overwrite=arguments.overwrite)
+    return config, path
+
+
+def settle(arguments: StylizeArguments) -> StylizeConfig:
+    """Return the settings that arguments mean: the profile's, and those that were given.
+
+    Raises:
+        UsageError: A setting is out of range or says nothing to the method.
+    """
     given = dict(arguments.settings)
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     method = method_for(given)
     weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
     whole = weights.vocabulary is None
-    config = StylizeConfig.from_dict(profile(arguments.profile, method=method, full_scale=whole) | given)
-    path = arguments.out or new_run_path(RUNS, config.prompt)
-    check_free(path, overwrite=arguments.overwrite)
-    return config, path
+    return StylizeConfig.from_dict(profile(arguments.profile, method=method, full_scale=whole) | given)
 
 
 def understood(config: StylizeConfig, preset: Preset, report: Report) -> StylizeConfig:
@@ -112,7 +122,8 @@ def with_file(arguments: StylizeArguments) -> StylizeArguments:
         if getattr(arguments, name) == getattr(usual, name)
     }
     settings = {name: _plain(value) for name, value in values.items() if name not in of_the_run}
-    return dataclasses.replace(arguments, settings={**settings, **arguments.settings}, **replaced)
+    changes = {"settings": {**settings, **arguments.settings}, "config": None, **replaced}
+    return dataclasses.replace(arguments, **changes)
 
 
 def _plain(value: Any) -> Any:

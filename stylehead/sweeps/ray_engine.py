@@ -1,0 +1,176 @@
+"""The engine of many machines: Ray. Nothing else in this program imports it.
+
+Without an address a cluster of this machine alone is started, and stopped at the end. It listens on loopback
+only, with a token that is nowhere written down; it keeps its files in a temporary folder that goes with it,
+and sends nothing to anybody.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from stylehead.errors import JobError, MissingError
+from stylehead.sweeps.engine import THREADS, Ended, Task
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Shared memory for what tasks take and return: settings and numbers; pictures and weights go by files."""
+_PREFIX = "stylehead-ray-"
+_ENVIRONMENT = {
+    # Ray then takes the machine's loopback address for its own; `_node_ip_address` alone does not do that
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
+
+
+class RayEngine:
+    """Runs tasks on a Ray cluster.
+
+    Args:
+        workers: Tasks at once.
+        perform: What a worker calls with a task's message, of an importable module; it raises nothing.
+        address: Of a cluster that the user named; None starts one on this machine.
+
+    Raises:
+        MissingError: Ray is not installed.
+        JobError: There is no such cluster.
+    """
+
+    def __init__(
+        self, workers: int, perform: Callable[[dict[str, Any]], dict[str, Any]], *, address: str | None = None
+    ) -> None:
+        self.workers = workers
+        self._folder: Path | None = None
+        self._ray = self._connect(address)
+        self._spread = address is not None
+        self._remote = self._ray.remote(perform)
+        self._tasks: dict[Any, Task] = {}
+        self._queue: list[Task] = []
+        self._stopping = False
+
+    def submit(self, task: Task) -> None:
+        """Queue a task."""
+        self._queue.append(task)
+        self._fill()
+
+    def resize(self, workers: int) -> None:
+        """Have more or fewer tasks at once from now on."""
+        self.workers = workers
+        self._fill()
+
+    def running(self) -> set[str]:
+        """Return the names of the tasks that the cluster has."""
+        return {task.name for task in self._tasks.values()}
+
+    def poll(self, seconds: float) -> list[Ended]:
+        """Return what ended."""
+        ended: list[Ended] = []
+        if self._stopping and self._queue:
+            ended, self._queue = [Ended(task, "stopped") for task in self._queue], []
+        if self._tasks:
+            ready, _ = self._ray.wait(list(self._tasks), timeout=0 if ended else seconds)
+            ended += [self._received(reference) for reference in ready]
+        self._fill()
+        return ended
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ask what runs to end, and forget what waits."""
+        self._stopping = True
+        for reference in self._tasks:
+            self._ray.cancel(reference, force=at_once)
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends, and its files go."""
+        self._ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _fill(self) -> None:
+        while self._queue and len(self._tasks) < self.workers and not self._stopping:
+            task = self._queue.pop(0)
+            needs = {"memory": task.memory_bytes} if self._spread and task.memory_bytes else {}
+            remote = self._remote.options(num_cpus=1, num_gpus=task.gpus, max_retries=0, **needs)
+            self._tasks[remote.remote(task.message())] = task
+
+    def _received(self, reference: Any) -> Ended:
+        task, errors = self._tasks.pop(reference), self._ray.exceptions
+        try:
+            return Ended.from_answer(task, self._ray.get(reference))
+        except errors.TaskCancelledError:
+            return Ended(task, "stopped")
+        except errors.RayTaskError as error:
+            return self._broken(task, "failed", " ".join(str(error.cause).split()))
+        except errors.RayError as error:
+            return self._broken(task, "lost", f"The worker was lost ({type(error).__name__}).")
+
+    def _broken(self, task: Task, how: Literal["failed", "lost"], why: str) -> Ended:
+        return Ended(task, "stopped") if self._stopping else Ended(task, how, error=why)
+
+    def _connect(self, address: str | None) -> Any:
+        os.environ |= _ENVIRONMENT
+        if address is None and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # else Ray writes one into the user's folder
+        ray = require_ray()
+        quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
+        shared = {**quiet, "runtime_env": {"env_vars": THREADS}}
+        try:
+            if address is not None:
+                ray.init(address=address, **shared)
+            else:
+                ray.init(**self._own_cluster(), **shared)
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            where = "on this machine" if address is None else f"at {address}"
+            raise JobError(
+                f"There is no Ray cluster {where}: {' '.join(str(error).split())[:200]}"
+            ) from error
+        return ray
+
+    def _own_cluster(self) -> dict[str, Any]:
+        _drop_old_folders()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        return {
+            "num_cpus": self.workers,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_node_ip_address": "127.0.0.1",
+            "_temp_dir": str(self._folder),
+        }
+
+
+def require_ray() -> Any:
+    """Import Ray.
+
+    Raises:
+        MissingError: It is not installed.
+    """
+    os.environ |= _ENVIRONMENT  # read when it is imported
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingError("The engine ray needs a package.", "pip install 'stylehead[cluster]'") from error
+    return ray
+
+
+def _drop_old_folders() -> None:
+    """Remove the temporary folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,50 @@
+"""Small things for workers to do."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from stylehead.errors import JobError
+
+
+def add(one: int, other: int) -> int:
+    return one + other
+
+
+def who() -> dict[str, object]:
+    threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    return {"pid": os.getpid(), "threads": threads}
+
+
+def fail(words: str) -> None:
+    raise JobError(words, "try again")
+
+
+def die(times: int, folder: str) -> int:
+    """Kill the worker that does this, as often as asked; then say how often it was tried."""
+    path = Path(folder, f"{os.getpid()}-{time.monotonic_ns()}")
+    path.touch()
+    tried = len(list(Path(folder).iterdir()))
+    if tried <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tried
+
+
+def sleep(seconds: float, folder: str = "") -> str:
+    """Sleep; leave a word when that is broken off politely."""
+    if folder:
+        Path(folder, f"begun-{os.getpid()}").touch()
+    try:
+        time.sleep(seconds)
+    except KeyboardInterrupt:
+        if folder:
+            Path(folder, "polite").touch()
+        raise
+    return "slept"
+
+
+def talk() -> str:
+    print("a library says hello")  # noqa: T201
+    os.write(1, b"and another one\n")
+    return "said"
