@@ -1,5 +1,6 @@
 """`stylehead weights`: which weights there are, fetching, importing and checking them."""
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from stylehead.cli.help import Command, Group
+from stylehead.cli.licences import ask_for_licence, can_ask
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import reporting
 from stylehead.errors import MissingError, StyleheadError, UsageError
@@ -127,13 +129,14 @@ def fetch(
 ) -> None:
     """Download weights, check them, and remember their hashes."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        from stylehead.cli import weights_fetch
+        from stylehead.jobs.fetch_weights import fetch_weights
 
         if offline:
             os.environ["HF_HUB_OFFLINE"] = "1"
         entries = [catalogue.find(name) for name in ids or PRESET_NEEDS]
         remember_licences(accept or [])
-        weights_fetch.run(entries, output, named=bool(ids), dry_run=dry_run)
+        ask = functools.partial(ask_for_licence, output=output)
+        output.result(fetch_weights(entries, output, ask, named=bool(ids), dry_run=dry_run))
 
 
 def import_weights(
@@ -169,17 +172,18 @@ def import_weights(
 ) -> None:
     """Read a published file safely: a snapshot becomes a generator, a stylised generator a style."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        from stylehead.cli import weights_import
+        from stylehead.jobs import import_weights as job
 
         remember_licences(accept or [])
-        request = weights_import.Request(
+        request = job.ImportRequest(
             user_path(file),
             None if out is None else user_path(out),
             None if base is None else user_path(base),
             entry_id,
             overwrite,
         )
-        weights_import.run(request, output)
+        ask = functools.partial(ask_for_licence, output=output)
+        output.result(job.import_weights(request, output, ask, interactive=can_ask(output)))
 
 
 def verify(

@@ -389,10 +389,10 @@ def test_info_sends_foreign_files_to_the_import(run: Run) -> None:
 
 
 def test_a_person_at_a_terminal_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stylehead.cli import licences, weights_import
+    from stylehead.cli import licences, weights
 
     monkeypatch.setattr(licences, "can_ask", lambda _: True)
-    monkeypatch.setattr(weights_import, "can_ask", lambda _: True)
+    monkeypatch.setattr(weights, "can_ask", lambda _: True)
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     Path("evil.pkl").write_bytes(b"cos\nsystem\n.")
     assert "names os.system" in run("weights", "import", "evil.pkl").err  # before any question

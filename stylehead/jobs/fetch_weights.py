@@ -1,14 +1,12 @@
-"""What `stylehead weights fetch` does, once its options are read."""
+"""Fetching weights: what the user accepted and is not here yet."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from stylehead.cli.licences import ask_for_licence
-from stylehead.cli.output import Output
-from stylehead.cli.progress import reporter
 from stylehead.errors import MissingError
-from stylehead.jobs.report import Result
+from stylehead.jobs.import_weights import Ask
+from stylehead.jobs.report import Report, Result
 from stylehead.units import format_bytes
 from stylehead.weights import catalogue, fetch, store
 from stylehead.weights.catalogue import Entry
@@ -16,12 +14,15 @@ from stylehead.weights.catalogue import Entry
 _MEGABYTE = 1_000_000
 
 
-def run(entries: Sequence[Entry], output: Output, *, named: bool, dry_run: bool) -> None:
+def fetch_weights(
+    entries: Sequence[Entry], report: Report, ask: Ask, *, named: bool, dry_run: bool
+) -> Result:
     """Fetch weights one after the other.
 
     Args:
         entries: What to fetch.
-        output: Where results go.
+        report: Where notes, warnings and progress go.
+        ask: Asks for a licence.
         named: The user named them, so it is an error when one can only be had by hand.
         dry_run: Only say what would be downloaded.
 
@@ -36,18 +37,16 @@ def run(entries: Sequence[Entry], output: Output, *, named: bool, dry_run: bool)
     if not dry_run:
         for entry in entries:
             if entry not in by_hand:
-                ask_for_licence(entry, output)
-    facts = [_dry(entry) if dry_run else _fetch(entry, output) for entry in entries if entry not in by_hand]
+                ask(entry)
+    facts = [_dry(entry) if dry_run else _fetch(entry, report) for entry in entries if entry not in by_hand]
     facts += [{"id": entry.id, "path": None, "state": "by hand"} for entry in by_hand]
-    output.result(
-        Result(
-            primary=tuple(fact["path"] for fact in facts if fact["path"] is not None),
-            rows=tuple((fact["id"], fact["path"] or fact["state"]) for fact in facts),
-            data={"weights": facts},
-        )
-    )
     for entry in by_hand:
-        output.warn(f"{entry.title} cannot be fetched by a program: {entry.by_hand}")
+        report.warn(f"{entry.title} cannot be fetched by a program: {entry.by_hand}")
+    return Result(
+        primary=tuple(fact["path"] for fact in facts if fact["path"] is not None),
+        rows=tuple((fact["id"], fact["path"] or fact["state"]) for fact in facts),
+        data={"weights": facts},
+    )
 
 
 def _dry(entry: Entry) -> dict[str, Any]:
@@ -61,28 +60,28 @@ def _dry(entry: Entry) -> dict[str, Any]:
     return {"id": entry.id, "path": None, "state": state, "bytes": planned.bytes, "revision": planned.commit}
 
 
-def _fetch(entry: Entry, output: Output) -> dict[str, Any]:
+def _fetch(entry: Entry, report: Report) -> dict[str, Any]:
     record = store.read_record(entry.id)
     if record is None or not record.complete():
         found = catalogue.local_path(entry.id)
         if found is not None and (entry.repo_id is None or fetch.is_offline()):
-            output.note(f"{entry.id}: another program left it in {found}; recording its hashes.")
+            report.note(f"{entry.id}: another program left it in {found}; recording its hashes.")
             record = fetch.register_folder(entry, found)
         else:
-            record = _download(entry, output)
+            record = _download(entry, report)
     return {"id": entry.id, "path": record.path, "state": "here", "revision": record.revision}
 
 
-def _download(entry: Entry, output: Output) -> store.Record:
+def _download(entry: Entry, report: Report) -> store.Record:
     planned = fetch.plan(entry)
     if planned.cached:
-        output.note(f"{entry.id}: all files are in the cache; checking them.")
+        report.note(f"{entry.id}: all files are in the cache; checking them.")
         return fetch.fetch(entry, planned)
     size = "size not known" if planned.bytes is None else format_bytes(planned.bytes)
     source = entry.repo_id or entry.url or _host(entry)
-    output.note(f"{entry.id}: {size} from {source}. {entry.licence}. {entry.terms}".strip())
+    report.note(f"{entry.id}: {size} from {source}. {entry.licence}. {entry.terms}".strip())
     total = math.ceil((planned.bytes or _MEGABYTE) / _MEGABYTE)
-    with reporter(output, total=total, label=entry.id, unit="MB") as shown:
+    with report.progress(total=total, label=entry.id, unit="MB") as shown:
 
         def progress(done: int, whole: int) -> None:
             del whole

@@ -1,4 +1,4 @@
-"""What `stylehead weights import` does, once its options are read."""
+"""Importing published files: a snapshot becomes a generator, a stylised generator a style."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from stylehead.architecture import GeneratorConfig
-from stylehead.cli.licences import ask_for_licence, can_ask
-from stylehead.cli.output import Output
 from stylehead.errors import JobError, MissingError, UsageError, quoted
 from stylehead.files import check_parents
-from stylehead.jobs.report import Result
+from stylehead.jobs.report import Report, Result
 from stylehead.weights import catalogue
+from stylehead.weights.catalogue import Entry
 from stylehead.weights.pickle_machine import Refused, shown
 from stylehead.weights.prefixes import find_prefix, without_prefix
 from stylehead.weights.recognise import Kind, recognise
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 PANOHEAD = "panohead"
 
 
-class Request(NamedTuple):
-    """The options of the command."""
+class ImportRequest(NamedTuple):
+    """What to import, and as what."""
 
     file: Path
     out: Path | None
@@ -44,8 +43,18 @@ class Request(NamedTuple):
     overwrite: bool
 
 
-def run(request: Request, output: Output) -> None:
+Ask = Callable[[Entry], None]
+"""Makes sure that a licence is accepted, or raises `LicenseError`."""
+
+
+def import_weights(request: ImportRequest, report: Report, ask: Ask, *, interactive: bool) -> Result:
     """Find out what the file is, and make of it what it can be.
+
+    Args:
+        request: What to import.
+        report: Where notes and warnings go.
+        ask: Asks for a licence.
+        interactive: Somebody is there to be asked.
 
     Raises:
         UsageError: The options do not go together, or there is no such file.
@@ -54,8 +63,7 @@ def run(request: Request, output: Output) -> None:
         LicenseError: The user was asked and did not accept the licence.
     """
     if request.entry_id is not None:
-        _import_folder(request, request.entry_id, output)
-        return
+        return _import_folder(request, request.entry_id, ask)
     if request.file.is_dir():
         raise UsageError(
             f"{request.file} is a folder: `--id` must say which weights it is.", "stylehead weights list"
@@ -69,54 +77,53 @@ def run(request: Request, output: Output) -> None:
         except Refused as refusal:
             raise refused(request.file, refusal) from refusal
         if not is_generator:
-            _import_style(request, state, len(data), output)
-            return
+            return _import_style(request, state, len(data), report)
     if request.base is not None:
-        _import_difference(request, request.base, output)
-        return
-    _import_generator(request, output)
+        return _import_difference(request, request.base, report)
+    return _import_generator(request, report, ask if interactive else _ask_nobody)
 
 
-def _import_generator(request: Request, output: Output) -> None:
+def _ask_nobody(entry: Entry) -> None:
+    """Leave the licence open: weights are registered, and used once it is accepted."""
+
+
+def _import_generator(request: ImportRequest, report: Report, ask: Ask) -> Result:
     """Register a generator for the panohead preset, or write it where `--out` says."""
     if request.out is not None:
         _check_free(request.out, overwrite=request.overwrite)
         imported = import_snapshot(request.file, request.out)
-        _say_licence(output)
-        _report_generator(imported, request.out, output)
+        _say_licence(report)
+        hint = ""
         if (base := catalogue.local_path(PANOHEAD)) is not None:
             again = f"stylehead weights import {_quoted(request.file)} --base {_quoted(base)}"
-            output.next(f"{again} (a style of what differs, to render with)")
-        return
+            hint = f"{again} (a style of what differs, to render with)"
+        return _generator_result(imported, request.out, report, hint)
     from stylehead.weights.register import register_generator
 
-    def agree() -> None:
-        if can_ask(output):
-            ask_for_licence(catalogue.find(PANOHEAD), output)
-
-    registered = register_generator(request.file, overwrite=request.overwrite, agree=agree)
+    registered = register_generator(
+        request.file, overwrite=request.overwrite, agree=lambda: ask(catalogue.find(PANOHEAD))
+    )
     if registered.imported is None:
-        output.note("The same file was imported before.")
+        report.note("The same file was imported before.")
     if registered.replaced:
-        output.warn("It replaces another generator: styles that were trained on that one do not fit it.")
-    _say_licence(output)
-    _report_generator(registered.imported, registered.record.path, output)
-    if catalogue.accepted(PANOHEAD):
-        output.next("stylehead render --preset panohead --seed 42 --yaw-steps 36")
-    else:
-        output.next(f"stylehead weights fetch {PANOHEAD} --accept-license {PANOHEAD} (before it can be used)")
+        report.warn("It replaces another generator: styles that were trained on that one do not fit it.")
+    _say_licence(report)
+    hint = "stylehead render --preset panohead --seed 42 --yaw-steps 36"
+    if not catalogue.accepted(PANOHEAD):
+        hint = f"stylehead weights fetch {PANOHEAD} --accept-license {PANOHEAD} (before it can be used)"
+    return _generator_result(registered.imported, registered.record.path, report, hint)
 
 
-def _say_licence(output: Output) -> None:
-    output.note(f"Licence: {inherited_licence()}")
+def _say_licence(report: Report) -> None:
+    report.note(f"Licence: {inherited_licence()}")
 
 
-def _report_generator(imported: ImportedSnapshot | None, path: Path, output: Output) -> None:
+def _generator_result(imported: ImportedSnapshot | None, path: Path, report: Report, hint: str) -> Result:
     rows: list[tuple[str, Path | str]] = [("generator", path)]
     data: dict[str, object] = {"kind": "generator", "path": path, "licence": inherited_licence()}
     if imported is not None:
         for note in imported.notes:
-            output.warn(note)
+            report.warn(note)
         config = imported.config
         texels, slices = config.rendering.triplane_size, config.rendering.triplane_depth
         rows += [
@@ -125,10 +132,10 @@ def _report_generator(imported: ImportedSnapshot | None, path: Path, output: Out
             ("tensors", f"{imported.tensors} with {imported.numbers:,} numbers"),
         ]
         data |= {"config": config.to_dict(), "notes": imported.notes, "tensors": imported.tensors}
-    output.result(Result(primary=(path,), rows=tuple(rows), data=data))
+    return Result(primary=(path,), rows=tuple(rows), data=data, next=(hint,) if hint else ())
 
 
-def _import_style(request: Request, state: StateDict, size: int, output: Output) -> None:
+def _import_style(request: ImportRequest, state: StateDict, size: int, report: Report) -> Result:
     """Write what a stylised generator changed in its base as a style file."""
     if state.metadata.get("stylehead.format", "").startswith("style"):
         raise UsageError(
@@ -148,7 +155,7 @@ def _import_style(request: Request, state: StateDict, size: int, output: Output)
         )
     if prefix:
         rest = f"; {left} other tensors are left out" if left else ""
-        output.note(f"Its tensors are called `{shown(prefix)}...`: read without that{rest}.")
+        report.note(f"Its tensors are called `{shown(prefix)}...`: read without that{rest}.")
 
     def read(config: GeneratorConfig) -> Mapping[str, Array]:
         try:
@@ -156,10 +163,10 @@ def _import_style(request: Request, state: StateDict, size: int, output: Output)
         except Refused as refusal:
             raise refused(request.file, refusal) from refusal
 
-    _write_style(request, base, read, output)
+    return _write_style(request, base, read, report)
 
 
-def _import_difference(request: Request, base: Path, output: Output) -> None:
+def _import_difference(request: ImportRequest, base: Path, report: Report) -> Result:
     """Write what a whole generator changed in its base, such as one tuned to a person, as a style file."""
     network = read_generator(request.file)
 
@@ -170,15 +177,15 @@ def _import_difference(request: Request, base: Path, output: Output) -> None:
             raise JobError(f"{request.file} is no variant of {base}: they differ in `{different[0]}`.")
         return network.arrays
 
-    _write_style(request, base, read, output)
+    return _write_style(request, base, read, report)
 
 
 def _write_style(
-    request: Request,
+    request: ImportRequest,
     base: Path,
     read: Callable[[GeneratorConfig], Mapping[str, Array]],
-    output: Output,
-) -> None:
+    report: Report,
+) -> Result:
     out = request.out or _beside(request.file)
     _check_free(out, overwrite=request.overwrite)
     from stylehead.generator import PanoHead, save_style
@@ -190,14 +197,14 @@ def _write_style(
         raise JobError(f"{request.file} is the generator {base} itself: nothing is changed.")
     strange = sorted(name for name in changed if name.startswith(("backbone.mapping.", "decoder.")))
     if strange:
-        output.warn(f"`{strange[0]}` differs, which stylising leaves alone: is {base.name} the right base?")
+        report.warn(f"`{strange[0]}` differs, which stylising leaves alone: is {base.name} the right base?")
     save_style(out, generator, reference, _style_header(request.file))
-    _say_licence(output)
+    _say_licence(report)
     data = {"kind": "style", "path": out, "base": base, "tensors": changed}
     rows = (("style", out), ("base", base), ("changed", f"{len(changed)} of {len(arrays)} tensors"))
-    output.result(Result(primary=(out,), rows=rows, data=data))
     preset = "" if request.base else "--preset panohead "
-    output.next(f"stylehead render {preset}--seed 42 --yaw-steps 36 --style {_quoted(out)}")
+    hint = f"stylehead render {preset}--seed 42 --yaw-steps 36 --style {_quoted(out)}"
+    return Result(primary=(out,), rows=rows, data=data, next=(hint,))
 
 
 def _another_model(file: Path, kind: Kind) -> JobError:
@@ -239,7 +246,7 @@ def _style_header(file: Path) -> dict[str, str]:
     return header | origin(file)
 
 
-def _import_folder(request: Request, entry_id: str, output: Output) -> None:
+def _import_folder(request: ImportRequest, entry_id: str, ask: Ask) -> Result:
     from stylehead.weights.fetch import register_folder
 
     if request.out is not None or request.base is not None:
@@ -251,10 +258,10 @@ def _import_folder(request: Request, entry_id: str, output: Output) -> None:
     entry = catalogue.find(entry_id)
     if not request.file.is_dir():
         raise UsageError(f"{request.file} is not a folder.")
-    ask_for_licence(entry, output)
+    ask(entry)
     record = register_folder(entry, request.file)
     data = {"kind": "folder", "id": entry.id, "path": record.path, "files": list(record.files)}
-    output.result(Result(primary=(record.path,), rows=((entry.id, record.path),), data=data))
+    return Result(primary=(record.path,), rows=((entry.id, record.path),), data=data)
 
 
 def _beside(file: Path) -> Path:
