@@ -297,6 +297,8 @@ def evaluate(  # noqa: PLR0913
     csv: AnyPath | None = None,
     fail_under: str | Sequence[str] = (),
     fail_over: str | Sequence[str] = (),
+    workers: int | None = None,
+    address: str | None = None,
     progress: OnStep | None = None,
 ) -> Evaluated:
     """Measure finished runs, or train and compare methods; `stylehead eval`.
@@ -324,6 +326,8 @@ def evaluate(  # noqa: PLR0913
         csv: File with one line for each number.
         fail_under: Limits below which a run counts as failed, such as "id=0.6".
         fail_over: Limits above which it does, such as "dd_geo=0.1".
+        workers: Processes that train, render and measure, of one thread each; this one when not given.
+        address: Of a Ray cluster that does.
         progress: Called after every step and every head, for example `print`.
 
     Returns:
@@ -339,7 +343,7 @@ def evaluate(  # noqa: PLR0913
         yaws=yaws if isinstance(yaws, str) else ",".join(f"{yaw:g}" for yaw in yaws), psi=psi, batch=batch,
         preset=preset, device=device, reference=reference, clip=clip, faces=faces, depth_model=depth_model,
         inception=_path(inception), force_fid=force_fid, report=_path(report), csv=_path(csv),
-        fail_under=_texts(fail_under), fail_over=_texts(fail_over),
+        fail_under=_texts(fail_under), fail_over=_texts(fail_over), workers=workers, address=address,
     )  # fmt: skip
     caller = _Caller(progress)
     found = evaluate_job.evaluate(arguments, caller, command=_call("evaluate", arguments))

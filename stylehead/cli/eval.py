@@ -186,6 +186,21 @@ def evaluate(  # noqa: PLR0913
             metavar="COLUMN=X",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that train and measure, of one thread each.",
+            show_default="this one",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="A Ray cluster that does.", hidden=True, rich_help_panel=SAMPLE, metavar="HOST:PORT"
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -197,6 +212,7 @@ def evaluate(  # noqa: PLR0913
             yaws=yaws, psi=psi, batch=batch, preset=preset, device=device, reference=reference, clip=clip,
             faces=faces, depth_model=depth_model, inception=inception, force_fid=force_fid, report=report,
             csv=csv, fail_under=tuple(fail_under or ()), fail_over=tuple(fail_over or ()),
+            workers=workers, address=address,
         )  # fmt: skip
         check_evaluate(arguments)
         from stylehead.jobs import evaluate as job

@@ -185,6 +185,15 @@ class EvaluateArguments(Paths):
     """Limits below which a run fails, such as id=0.6."""
     fail_over: tuple[str, ...] = ()
     """Limits above which a run fails, such as dd_geo=0.1."""
+    workers: Count | None = None
+    """Processes that train, render and measure, of one thread each; this process alone when not given."""
+    address: str | None = None
+    """Of a Ray cluster that does."""
+
+    @property
+    def spreads(self) -> bool:
+        """Return whether workers do the work."""
+        return self.workers is not None or self.address is not None
 
     @property
     def trains(self) -> bool:

@@ -1,7 +1,7 @@
 """Engines by name, and how many workers a machine has room for."""
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from stylehead.jobs.worker import perform
 from stylehead.sweeps import Engine, LocalEngine
@@ -13,34 +13,26 @@ MEMORY_SHARE = 0.85
 """Part of the free memory that workers may fill."""
 
 
-class Asks(Protocol):
-    """Arguments that name an engine."""
-
-    @property
-    def engine(self) -> "EngineName": ...  # noqa: D102
-    @property
-    def address(self) -> str | None: ...  # noqa: D102
-    @property
-    def workers(self) -> int | None: ...  # noqa: D102
-
-
-def open_engine(arguments: Asks, *, workers: int = 1, device: str = "cpu") -> Engine:
-    """Start the engine that was asked for.
+def open_engine(
+    *, engine: "EngineName" = "local", address: str | None, workers: int | None, device: str = "cpu"
+) -> Engine:
+    """Start an engine.
 
     Args:
-        arguments: Which.
-        workers: At the beginning.
+        engine: Which.
+        address: Of a Ray cluster.
+        workers: At once; where nobody says, one of this machine, or as many as Ray has processors.
         device: Where tasks compute; GPUs of this machine are dealt out among local workers.
 
     Raises:
         MissingError: Its package is not installed.
         JobError: It cannot be reached.
     """
-    if arguments.engine == "local" and arguments.address is None:
-        return LocalEngine(workers, gpus=count_gpus() if device == "cuda" else 0)
+    if engine == "local" and address is None:
+        return LocalEngine(workers or 1, gpus=count_gpus() if device == "cuda" else 0)
     from stylehead.sweeps.ray_engine import RayEngine
 
-    return RayEngine(arguments.workers or processors(), perform, address=arguments.address)
+    return RayEngine(workers or processors(), perform, address=address)
 
 
 def processors() -> int:

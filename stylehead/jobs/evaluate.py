@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.numbers import Number
-from stylehead.evaluation.picture_folders import open_folder
+from stylehead.evaluation.picture_folders import PictureFolder, open_folder
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_page import report_page
 from stylehead.evaluation.systems import find_prompts, method_order, row_of
@@ -32,7 +32,7 @@ from stylehead.jobs.dry_run import step_seconds
 from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
 from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.job import RUNS
-from stylehead.jobs.measuring import RowSource, Setting, measure_table, style_of
+from stylehead.jobs.measuring import MeasuredTable, RowSource, Setting, measure_table, style_of
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import load_stylizer
 from stylehead.jobs.training import Job
@@ -132,18 +132,49 @@ class Evaluation:
         arguments = self._arguments
         folders = [open_folder(path) for path in arguments.images]
         wanted, discovery = self._wanted()
-        encoders = open_perception(self._weights, files=self._encoder_files(), device=self._device)
-        setting = Setting.open(self._generator, self._weights, encoders, arguments)
-        self._train(wanted)
-        sources = [*self._sources(wanted, discovery), *(RowSource.of_folder(folder) for folder in folders)]
-        measured = measure_table(setting, sources, self._report, keep=arguments.report is not None)
+        if arguments.spreads:
+            measured = self._spread(wanted, discovery, folders)
+        else:
+            setting = self.setting()
+            self._train(wanted)
+            sources = self._sources(wanted, discovery, folders)
+            measured = measure_table(setting, sources, self._report, keep=arguments.report is not None)
         self._say_what_is_missing(measured.table)
         missed = missed_limits(measured.table, self._limits)
         files, unwritten = self._write(measured.table, measured.pictures)
         paper = bool(arguments.methods or arguments.prompts)
         result = _result(measured.table, files, missed, paper=paper)
-        result = dataclasses.replace(result, next=() if sources else (FIRST_RUN,))
+        nothing = all(row.kind != "method" for row in measured.table.rows)
+        result = dataclasses.replace(result, next=(FIRST_RUN,) if nothing else ())
         return Evaluated(measured.table, missed, files, result, unwritten)
+
+    def setting(self) -> Setting:
+        """Load what all rows share.
+
+        Raises:
+            UsageError: `--reference` asks for something that is not there.
+            StyleheadError: An encoder cannot be used.
+        """
+        files = encoder_files(self._arguments)
+        encoders = open_perception(self._weights, files=files, device=self._device)
+        return Setting.open(self._generator, self._weights, encoders, self._arguments)
+
+    def _spread(
+        self, wanted: list[Wanted] | None, discovery: Discovery, folders: Sequence[PictureFolder]
+    ) -> MeasuredTable:
+        """Train and measure by workers."""
+        from stylehead.jobs.spread import Spread
+
+        arguments = self._arguments
+        facts = self.setting().facts()  # first: what is wrong with it stops all of it
+        spread = Spread(arguments, self._report, self._command, device=self._device)
+        with spread.engine():
+            rows = to_train(wanted)
+            spread.train(
+                [(row.path, row.config) for row in rows if row.path and row.config], KEEP_CHECKPOINTS
+            )
+            sources = self._sources(wanted, discovery, folders)
+            return spread.measure(self._weights, sources, facts)
 
     # ---------------------------------------------------------------------------------------------- planning
 
@@ -222,25 +253,15 @@ class Evaluation:
             total += steps[row.config.method] * row.config.iterations
         return total
 
-    def _sources(self, wanted: Sequence[Wanted] | None, discovery: Discovery) -> list[RowSource]:
+    def _sources(
+        self, wanted: Sequence[Wanted] | None, discovery: Discovery, folders: Sequence[PictureFolder]
+    ) -> list[RowSource]:
+        shown = [RowSource.of_folder(folder) for folder in folders]
         if wanted is not None:
-            return [RowSource.of_wanted(row) for row in wanted]
+            return [*(RowSource.of_wanted(row) for row in wanted), *shown]
         labels = label_runs(discovery.runs)
         ordered = sorted(discovery.runs, key=lambda run: method_order(row_of(run.config)))
-        return [RowSource.of_run(run, labels[run.path]) for run in ordered]
-
-    def _encoder_files(self) -> EncoderFiles:
-        asked = self._arguments
-
-        def folder(source: str | None, flag: str) -> Path | None:
-            return None if source is None else local_folder(source, flag)
-
-        return EncoderFiles(
-            folder(asked.clip, "--clip"),
-            folder(asked.faces, "--faces"),
-            folder(asked.depth_model, "--depth-model"),
-            asked.inception,
-        )
+        return [*(RowSource.of_run(run, labels[run.path]) for run in ordered), *shown]
 
     # ----------------------------------------------------------------------------------------------- results
 
@@ -265,6 +286,20 @@ class Evaluation:
         except OSError as error:
             return written, error
         return written, None
+
+
+def encoder_files(asked: EvaluateArguments) -> EncoderFiles:
+    """Return the files of the encoders that were named."""
+
+    def folder(source: str | None, flag: str) -> Path | None:
+        return None if source is None else local_folder(source, flag)
+
+    return EncoderFiles(
+        folder(asked.clip, "--clip"),
+        folder(asked.faces, "--faces"),
+        folder(asked.depth_model, "--depth-model"),
+        asked.inception,
+    )
 
 
 def _write_file(path: Path, text: str) -> None:

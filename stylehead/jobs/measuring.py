@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,14 +185,38 @@ def measure_table(
     people = setting.arguments.identities
     rendered = sum(source.draws for source in sources)
     with report.progress(total=people * (1 + rendered), label="Measuring", unit="head") as shown:
-        builder = _Builder(setting, shown, keep=keep)
-        untouched = setting.encoded(builder.render(setting.generator))
-        for style, group in _by_style(setting, sources):
-            builder.add_style(style, group, untouched)
+        builder = TableBuilder(setting, shown, keep=keep)
+        for style, group in by_style(setting.style_of, setting.weights, sources):
+            builder.add_style(style, group)
     return MeasuredTable(Table(builder.rows, setting.facts()), builder.pictures)
 
 
-class _Builder:
+class StyleScene(NamedTuple):
+    """What the rows of a style share.
+
+    Attributes:
+        style: Its name.
+        prompt: In words.
+        group: The rows that are neither the untouched heads nor the true ones.
+        untouched: The heads before.
+        target: How they should look.
+        drawn: Rows of the group that are drawn already, by number.
+    """
+
+    style: str
+    prompt: str
+    group: tuple[RowSource, ...]
+    untouched: EncodedPortraits
+    target: Target
+    drawn: dict[int, EncodedPortraits]
+
+    @property
+    def places(self) -> int:
+        """Return how many rows there can be."""
+        return len(self.group) + 2
+
+
+class TableBuilder:
     """Collects rows; counts rendered heads for the progress."""
 
     def __init__(self, setting: Setting, shown: ProgressView, *, keep: bool) -> None:
@@ -214,23 +239,40 @@ class _Builder:
 
         return done
 
-    def add_style(self, style: str, group: Sequence[RowSource], untouched: EncodedPortraits) -> None:
+    @functools.cached_property
+    def untouched(self) -> EncodedPortraits:
+        """Everybody before."""
+        return self.setting.encoded(self.render(self.setting.generator))
+
+    def add_style(self, style: str, group: Sequence[RowSource]) -> None:
         """The rows of a style: untouched, the methods, and the truth where it is known."""
-        setting = self.setting
+        scene = self.open_style(style, group)
+        for place in range(scene.places):
+            self.add_row(scene, place)
+
+    def open_style(self, style: str, group: Sequence[RowSource]) -> "StyleScene":
+        """Prepare what all rows of a style are compared with."""
+        setting, untouched = self.setting, self.untouched
         prompt = group[0].prompt if group else PHOTO_PROMPT
         target = _target(setting, style, prompt, untouched.portraits)
-        force = setting.arguments.force_fid
-        self._add(
-            "untouched", _source(UNTOUCHED, prompt), style, Comparison(untouched, untouched, target, force)
-        )
         drawn: dict[int, EncodedPortraits] = {}
         for number, source in enumerate(group):
             if source.method == ORACLE and source.problem is None and target.oracle is None:
                 drawn[number] = setting.encoded(self._portraits(source, untouched.portraits))
                 target = dataclasses.replace(target, oracle=drawn[number])
-        for number, source in enumerate(group):
-            self._add_source(source, style, untouched, target, drawn.get(number))
-        if setting.truth is not None and target.truth is not None and style != PHOTO:
+        return StyleScene(style, prompt, tuple(group), untouched, target, drawn)
+
+    def add_row(self, scene: "StyleScene", place: int) -> None:
+        """Measure one row of a style: the untouched heads come first, the true ones last if there are any."""
+        setting, style, prompt, target = self.setting, scene.style, scene.prompt, scene.target
+        force = setting.arguments.force_fid
+        if place == 0:
+            case = Comparison(scene.untouched, scene.untouched, target, force)
+            self._add("untouched", _source(UNTOUCHED, prompt), style, case)
+        elif place <= len(scene.group):
+            number = place - 1
+            self._add_source(scene.group[number], style, scene.untouched, target, scene.drawn.get(number))
+        elif setting.truth is not None and target.truth is not None and style != PHOTO:
             photo = setting.encoded(_true_portraits(setting, setting.truth, PHOTO))
             alone = Target(prompt, style, why={"truth": _THE_TRUTH, "reference": _THE_TRUTH})
             self._add("true", _source(TRUE, prompt), style, Comparison(target.truth, photo, alone, force))
@@ -346,13 +388,15 @@ def _teacher_pictures(setting: Setting, prompt: str, untouched: Portraits) -> Po
     return teacher_pictures.teacher_pictures(teacher, untouched, prompt, steps=teacher_pictures.STEPS)
 
 
-def _by_style(setting: Setting, sources: Sequence[RowSource]) -> Iterator[tuple[str, list[RowSource]]]:
+def by_style(
+    style_of: Callable[[str], str], weights: Preset, sources: Sequence[RowSource]
+) -> Iterator[tuple[str, list[RowSource]]]:
     """Sources by style: the embedded world's in its own order, others as they come; a photograph if none."""
     groups: dict[str, list[RowSource]] = {}
     for source in sources:
-        groups.setdefault(setting.style_of(source.prompt), []).append(source)
+        groups.setdefault(style_of(source.prompt), []).append(source)
     if not groups:
-        groups[PHOTO if setting.weights.vocabulary is not None else UNTOUCHED] = []
+        groups[PHOTO if weights.vocabulary is not None else UNTOUCHED] = []
 
     def place(style: str) -> int:
         return STYLES.index(style) if style in STYLES else len(STYLES)

@@ -118,7 +118,8 @@ def sweep(
             raise UsageError(f"This takes about {format_duration(cost.wall_s)}.", f"{command} --yes")
         with hold(job.journal.folder, "working on the sweep"):
             job.train(cost.workers, view)
-            return job.finish()
+    with hold(job.journal.folder, "working on the sweep"):
+        return job.finish(cost.workers)
 
 
 def foretell(arguments: SweepArguments, report: Report) -> Result:
@@ -163,7 +164,11 @@ class Sweep:
     @contextlib.contextmanager
     def engine(self) -> Any:
         """Have an engine, which is closed at the end."""
-        self._engine = open_engine(self._arguments, device=self._device)
+        asked = self._arguments
+        workers = asked.workers if asked.engine == "ray" else 1  # one finds out what the others cost
+        self._engine = open_engine(
+            engine=asked.engine, address=asked.address, workers=workers, device=self._device
+        )
         try:
             yield
         finally:
@@ -269,8 +274,12 @@ class Sweep:
 
     # ------------------------------------------------------------------------------------------------ finish
 
-    def finish(self) -> Swept:
-        """Draw the sheet and measure what was trained; what fails here costs no run."""
+    def finish(self, workers: int) -> Swept:
+        """Draw the sheet and measure what was trained; what fails here costs no run.
+
+        Args:
+            workers: Who measure.
+        """
         progress, folder = self.journal.progress(), self.journal.folder
         rows: list[tuple[str, Path | str]] = [("sweep", folder), *map(_row, progress)]
         data: dict[str, Any] = {"folder": folder, "runs": [self._facts(one) for one in progress]}
@@ -282,13 +291,13 @@ class Sweep:
                 data["sheet"] = folder / SHEET
         if finished and self._arguments.identities:
             with self._survived("table"):
-                measured = self._measure(finished)
+                measured = self._measure(finished, workers)
                 rows += [("", ""), *measured.rows]
                 data["table"] = measured.data
         primary = tuple(self.journal.path(run) for run in finished)
         return Swept(folder, progress, Result(primary, tuple(rows), data))
 
-    def _measure(self, finished: Sequence[Planned]) -> Result:
+    def _measure(self, finished: Sequence[Planned], workers: int) -> Result:
         from stylehead.jobs.evaluate import evaluate
 
         arguments = EvaluateArguments(
@@ -298,6 +307,8 @@ class Sweep:
             device=self._arguments.device,
             csv=self.journal.folder / TABLE,
             report=self.journal.folder / PAGE,
+            workers=workers,
+            address=self._arguments.address,
         )
         return evaluate(arguments, self._report, command=self._command).result
 

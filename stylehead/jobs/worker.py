@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from stylehead.allocation import keep_freed_memory, share_processors
-from stylehead.files import json_text
 from stylehead.jobs.failures import INTERRUPTED, explain
 from stylehead.jobs.signals import polite
 
@@ -60,7 +59,7 @@ def main() -> None:
         busy.set()
         answer = perform(json.loads(line))
         busy.clear()
-        answers.write(json_text(answer) + "\n")
+        answers.write(json.dumps(answer) + "\n")  # numbers may be NaN, which Python's reader takes
         answers.flush()
 
 

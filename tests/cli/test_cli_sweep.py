@@ -6,20 +6,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cli_helpers import Outcome, Run
+from inline_engine import Inline
 from safetensors.torch import load_file
 
 from stylehead.cli.sweep_table import PlainLines, table
 from stylehead.jobs import sweep as sweep_job
 from stylehead.jobs.sweep_arguments import SweepArguments
-from stylehead.jobs.worker import perform
 from stylehead.runs import RunDirectory
-from stylehead.sweeps import Ended, Task, local
+from stylehead.sweeps import local
 from stylehead.sweeps.journal import JOURNAL, RunProgress, last_event
 from stylehead.sweeps.plan import Planned
 from stylehead.sweeps.summary import SweepPace, summary
@@ -42,35 +41,6 @@ identities: 0
 workers: 2
 """
 TWO = BASE + "vary:\n  prompt: [Pixar character, Joker]\n"
-
-
-class Inline:
-    """An engine without workers: tasks are done in this process, one by one, when somebody asks."""
-
-    def __init__(self) -> None:
-        self.workers, self.queue = 1, deque[Task]()
-        self.stopping = False
-
-    def submit(self, task: Task) -> None:
-        self.queue.append(task)
-
-    def resize(self, workers: int) -> None:
-        self.workers = workers
-
-    def running(self) -> set[str]:
-        return {task.name for task in list(self.queue)[: self.workers]}
-
-    def poll(self, seconds: float) -> list[Ended]:
-        if self.stopping:
-            ended, self.queue = [Ended(task, "stopped") for task in self.queue], deque()
-            return ended
-        task = self.queue.popleft()
-        return [Ended.from_answer(task, json.loads(json.dumps(perform(task.message()))))]
-
-    def stop(self, *, at_once: bool = False) -> None:
-        self.stopping = True
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture(autouse=True)
