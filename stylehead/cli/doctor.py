@@ -13,7 +13,7 @@ from stylehead.weights.presets import PresetName, find_preset
 if TYPE_CHECKING:
     from stylehead.jobs.doctor import Check
     from stylehead.jobs.forecast import Forecast
-    from stylehead.jobs.needs import Inventory
+    from stylehead.jobs.inventory import Inventory
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -9,7 +9,7 @@ from stylehead.bank.create import sitters_from_seeds
 from stylehead.bank.instruction import instruction_for
 from stylehead.bank.learning import edited_views
 from stylehead.bank.manifest import MANIFEST
-from stylehead.jobs.needs import Inventory
+from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.report import Report
 from stylehead.methods.edit import Edit, EditSettings
 from stylehead.teacher.editing import Editor, Guidance, InstructPix2Pix, open_editor, open_preset_editor

@@ -10,8 +10,8 @@ from stylehead.architecture import GeneratorConfig
 from stylehead.cost import Blueprint
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
+from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.models import choose_dtype, precision_of
-from stylehead.jobs.needs import Inventory
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.registry import method_class
 from stylehead.perception.depth import DepthEstimator

@@ -15,7 +15,8 @@ from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import EditCost, time_edits
 from stylehead.jobs.blueprint import blueprint
 from stylehead.jobs.forecast import Forecast, forecast
-from stylehead.jobs.needs import Inventory, Need, list_needs, warn_of_lost_words
+from stylehead.jobs.inventory import Inventory, Need
+from stylehead.jobs.needs import list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import (
     configure,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from stylehead.jobs.needs import Inventory
+from stylehead.jobs.inventory import Inventory
 from stylehead.methods.config import StylizeConfig, TeacherSettings
 
 if TYPE_CHECKING:

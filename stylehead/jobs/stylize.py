@@ -10,8 +10,9 @@ from stylehead.config_files import read_config_file
 from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
+from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import RUNS, first_facts, generator_file
-from stylehead.jobs.needs import Inventory, few_words, warn_of_lost_words
+from stylehead.jobs.needs import few_words, warn_of_lost_words
 from stylehead.jobs.report import Report
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer

@@ -13,7 +13,8 @@ from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import time_edits
 from stylehead.jobs.dry_run import estimated, measure
 from stylehead.jobs.finishing import finish_run
-from stylehead.jobs.needs import Inventory, list_needs
+from stylehead.jobs.inventory import Inventory
+from stylehead.jobs.needs import list_needs
 from stylehead.jobs.report import Silent
 from stylehead.jobs.stylize import load_stylizer, open_job
 from stylehead.jobs.training import Job

@@ -16,8 +16,9 @@ from stylehead.generator import save_style
 from stylehead.jobs import environment
 from stylehead.jobs.banking import licences_of, supply_edits
 from stylehead.jobs.failures import StoppedError
+from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import followed, named, style_header
-from stylehead.jobs.needs import Inventory, list_needs
+from stylehead.jobs.needs import list_needs
 from stylehead.jobs.report import Report
 from stylehead.jobs.signals import StopRequest
 from stylehead.methods import StepRecord, Stylizer

@@ -14,7 +14,7 @@ from stylehead.generator.checkpoint import read_config
 from stylehead.jobs import blueprint as blueprint_module
 from stylehead.jobs import doctor as checks
 from stylehead.jobs.forecast import LIBRARIES
-from stylehead.jobs.needs import Inventory
+from stylehead.jobs.inventory import Inventory
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import teacher_on_paper
 from stylehead.weights import presets

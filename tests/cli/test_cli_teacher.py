@@ -218,7 +218,7 @@ def test_a_single_file_with_a_lora_teaches(
         without = loading(*HAMSTER, *named, *more)
         assert (without.code, "needs a tokenizer beside it" in without.err) == (3, True), without
         assert "stylehead weights fetch clip-tokenizer" in without.err
-    monkeypatch.setattr("stylehead.jobs.needs.local_tokenizer", lambda: world / "teacher" / "tokenizer")
+    monkeypatch.setattr("stylehead.jobs.inventory.local_tokenizer", lambda: world / "teacher" / "tokenizer")
     assert loading(*HAMSTER, *named, "--dry-run").code == 0
     layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
     down = torch.ones(2, parts.unet.get_submodule(layer).weight.shape[1])
