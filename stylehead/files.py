@@ -324,7 +324,7 @@ def save_tensors(
 def save_arrays(
     path: Path, arrays: Mapping[str, "np.ndarray[Any, Any]"], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file of contiguous numpy arrays, without torch; see :func:`save_tensors`."""
+    """Write a safetensors file of contiguous numpy arrays, without torch; see `save_tensors`."""
     from safetensors.numpy import save_file
 
     with _safetensors_file(path) as part:

@@ -131,7 +131,7 @@ def conditioning_camera(pitch_rad: float = 0.0) -> Tensor:
 
 
 def turntable(yaw_steps: int, pitch_rad: float = 0.0) -> Tensor:
-    """Labels [yaw_steps,25] once around the head, starting in front, without repeating the first."""
+    """Labels [yaw_steps, 25] once around the head, starting in front, without repeating the first."""
     yaw_rad = torch.arange(yaw_steps, dtype=torch.float32) * (2 * math.pi / yaw_steps)
     return camera_from_angles(yaw_rad, pitch_rad)
 
@@ -144,7 +144,7 @@ def random_cameras(
     rng: torch.Generator | None = None,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Draw labels [n,25] with yaw and pitch uniform in their ranges.
+    """Draw labels [n, 25] with yaw and pitch uniform in their ranges.
 
     Args:
         n: How many cameras.

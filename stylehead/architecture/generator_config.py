@@ -203,7 +203,7 @@ class GeneratorConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and numbers, the inverse of :meth:`from_dict`."""
+        """Plain dictionaries and numbers, the inverse of `from_dict`."""
         return dataclasses.asdict(self)
 
     def to_json(self) -> str:
@@ -212,7 +212,7 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "GeneratorConfig":
-        """Read :meth:`to_dict`'s form, or the published layout (recognised by its ``rendering_kwargs``).
+        """Read `to_dict`'s form, or the published layout (recognised by its `rendering_kwargs`).
 
         Raises:
             UsageError: A key is unknown or a value makes no sense.
@@ -228,7 +228,7 @@ class GeneratorConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "GeneratorConfig":
-        """Read :meth:`to_json`'s text.
+        """Read `to_json`'s text.
 
         Raises:
             UsageError: Not JSON, or not a generator's configuration.
@@ -246,9 +246,9 @@ class GeneratorConfig:
         """Read constructor arguments in the published layout; keys that only steer training are passed over.
 
         Args:
-            data: Names of the original constructor (``rendering_kwargs``, ``mapping_kwargs`` or
-                ``mapping_num_layers``, ...), optionally with ``neural_rendering_resolution`` and with an
-                ``sr`` object that gives the sizes of a super-resolution which is none of the published ones.
+            data: Names of the original constructor (`rendering_kwargs`, `mapping_kwargs` or
+                `mapping_num_layers`, ...), optionally with `neural_rendering_resolution` and with an
+                `sr` object that gives the sizes of a super-resolution which is none of the published ones.
         """
         rendering = dict(data.get("rendering_kwargs", {}))
         rendering.setdefault("c_scale", 0.0)  # a missing factor counts as zero there

@@ -9,7 +9,7 @@ from stylehead.errors import UsageError
 
 
 class Kernels(NamedTuple):
-    """A kernel among features [n,n], among reference features [m,m], and between the two [n,m]."""
+    """A kernel among features [n, n], among reference features [m, m], and between the two [n, m]."""
 
     own: Tensor
     reference: Tensor

@@ -21,7 +21,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, sampled: Tensor) -> tuple[Tensor, Tensor]:
-        """Map features averaged over the stacks [...,32] to density logits [...] and features [...,32]."""
+        """Map features averaged over the stacks [..., 32] to density logits [...] and features [..., 32]."""
         density, features = self.net(sampled).split([1, DECODER_FEATURES], dim=-1)
         density = density[..., 0]
         if self.activation == "sigmoid":

@@ -19,7 +19,7 @@ class HeadField:
 
     Attributes:
         grid: The tri-grids.
-        decoder: Reads them, as :class:`~stylehead.generator.decoder.Decoder` does.
+        decoder: Reads them, as `stylehead.generator.decoder.Decoder` does.
         box_warp: Edge of their cube in world units.
         density_noise: Standard deviation of noise on the density logits.
         rng: Source of that noise.
@@ -35,11 +35,11 @@ class HeadField:
         """Answer the renderer.
 
         Args:
-            points: [B,M,S,3], the same number of cameras for each identity.
-            kept: Where somebody looks at the answer, [B,M,S]; None for everywhere.
+            points: [B, M, S, 3], the same number of cameras for each identity.
+            kept: Where somebody looks at the answer, [B, M, S]; None for everywhere.
 
         Returns:
-            Density logits [B,M,S] and features [B,M,S,32].
+            Density logits [B, M, S] and features [B, M, S, 32].
         """
         per_identity = points.reshape(len(self.grid.planes), -1, 3)
         if kept is None or kept.device.type != "cpu":  # to pick points, a graphics card must be waited for
@@ -52,14 +52,14 @@ class HeadField:
         return density.reshape(points.shape[:-1]), features.reshape(*points.shape[:-1], -1)
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Density logits [K,P] and features [K,P,32] at points [K,P,3]."""
+        """Density logits [K, P] and features [K, P, 32] at points [K, P, 3]."""
         shape = points.shape[:2]
         owners = torch.arange(shape[0], device=points.device).repeat_interleave(shape[1])
         density, features = self._of(points.flatten(0, 1), owners)
         return density.unflatten(0, shape), features.unflatten(0, shape)
 
     def _of(self, points: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-        """Density logits [N] and features [N,32] at points [N,3] of identities [N]."""
+        """Density logits [N] and features [N, 32] at points [N, 3] of identities [N]."""
         if points.device.type != "cpu" or torch.is_grad_enabled():
             return self._at_once(points, owners)
         chunks = zip(points.split(_POINTS_AT_ONCE), owners.split(_POINTS_AT_ONCE), strict=True)
@@ -75,7 +75,7 @@ class HeadField:
         return density, features
 
     def _where(self, kept: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """As `at` where `kept` [K,P] says so, zeros elsewhere: rays reach beyond the cube."""
+        """As `at` where `kept` [K, P] says so, zeros elsewhere: rays reach beyond the cube."""
         (rows,) = kept.flatten().nonzero(as_tuple=True)
         answers = self._of(points.flatten(0, 1)[rows], rows // points.shape[1])
         density, features = (

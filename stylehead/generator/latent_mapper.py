@@ -58,7 +58,7 @@ class LatentMapper(nn.Module):
         return mapper
 
     def forward(self, ws: Tensor) -> Tensor:
-        """Map style vectors [K,num_ws,w_dim] to what is added to them, of the same shape."""
+        """Map style vectors [K, num_ws, w_dim] to what is added to them, of the same shape."""
         parts = []
         for name, (first, end) in GROUPS.items():
             group = ws[:, first:end]

@@ -15,7 +15,7 @@ LRELU_GAIN = math.sqrt(2.0)
 
 
 class FullyConnected(nn.Module):
-    """``y = act(x (weight g)^T + bias lr_mul)`` with ``g = lr_mul / sqrt(in)``; lrelu has gain sqrt 2."""
+    """`y = act(x (weight g)^T + bias lr_mul)` with `g = lr_mul / sqrt(in)`; lrelu has gain sqrt 2."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class SynthesisLayer(nn.Module):
     def forward(
         self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode, rng: torch.Generator | None = None
     ) -> Tensor:
-        """Map [B,I,H,W] and styles w [K,w_dim] (B a multiple of K) to [B,O,resolution,resolution]."""
+        """Map [B, I, H, W] and styles w [K, w_dim] (B a multiple of K) to [B, O, resolution, resolution]."""
         # lrelu(a) sqrt 2 == lrelu(a sqrt 2): the gain goes into the small tensors before the activation.
         bias = self.bias * LRELU_GAIN
         x = modulated_conv2d(x, self.weight, self.affine(w), bias=bias, up=self.up, gain=LRELU_GAIN)
@@ -97,7 +97,7 @@ class ToRGB(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Map [B,I,H,W] and styles w [K,w_dim] to [B,O,H,W]."""
+        """Map [B, I, H, W] and styles w [K, w_dim] to [B, O, H, W]."""
         styles = self.affine(w) * self.weight_gain
         x = modulated_conv2d(x, self.weight, styles, bias=self.bias, demodulate=False)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
@@ -151,9 +151,9 @@ class SynthesisBlock(nn.Module):
         """Grow features x and image img, both None in the first block, by this block.
 
         Args:
-            x: Features [B,I,H,W].
-            img: Image so far [B,img_channels,H,W].
-            ws: Style vectors [K,num_conv + 1,w_dim], B a multiple of K.
+            x: Features [B, I, H, W].
+            img: Image so far [B, img_channels, H, W].
+            ws: Style vectors [K, num_conv + 1, w_dim], B a multiple of K.
             noise_mode: Noise of the convolutions.
             rng: Source of random noise.
         """

@@ -9,7 +9,7 @@ from stylehead.generator.layers import FullyConnected
 
 
 class MappingNetwork(nn.Module):
-    """z and a camera label through ``num_layers`` fully connected layers to w, repeated to num_ws."""
+    """z and a camera label through `num_layers` fully connected layers to w, repeated to num_ws."""
 
     w_avg: Tensor
 
@@ -46,9 +46,9 @@ class MappingNetwork(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Tensor:
-        """Map z [B,z_dim] and labels [B,c_dim] to ws [B,num_ws,w_dim].
+        """Map z [B, z_dim] and labels [B, c_dim] to ws [B, num_ws, w_dim].
 
-        The first ``truncation_cutoff`` vectors (all when None) become ``w_avg + psi (w - w_avg)``.
+        The first `truncation_cutoff` vectors (all when None) become `w_avg + psi (w - w_avg)`.
         """
         x = torch.cat([_unit_moment(z.to(self.w_avg.dtype)), _unit_moment(self.embed(camera_label))], dim=1)
         for index in range(self.num_layers):

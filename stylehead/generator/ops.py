@@ -15,21 +15,21 @@ _FILTER = tuple(tuple(row * column / 64 for column in _TAPS) for row in _TAPS)
 
 
 def resample_filter() -> Tensor:
-    """The 4x4 filter [1,3,3,1] x [1,3,3,1], normalised to sum 1."""
+    """The 4x4 filter [1, 3, 3, 1] x [1, 3, 3, 1], normalised to sum 1."""
     return torch.tensor(_FILTER)
 
 
 def blur2d(x: Tensor, *, padding: int = 0, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
-    """Filter every channel of images with :func:`resample_filter`.
+    """Filter every channel of images with `resample_filter`.
 
     Args:
-        x: Images [B,C,H,W].
+        x: Images [B, C, H, W].
         padding: Zeros around the image.
         gain: Factor on the filter.
         bias: [C], added last.
 
     Returns:
-        [B,C,H + 2 padding - 3,W + 2 padding - 3].
+        [B, C, H + 2 padding - 3, W + 2 padding - 3].
     """
     channels = x.shape[1]
     kernel = (like(_FILTER, x) * gain).expand(channels, 1, 4, 4)
@@ -37,7 +37,7 @@ def blur2d(x: Tensor, *, padding: int = 0, gain: float = 1.0, bias: Tensor | Non
 
 
 def upsample2d(x: Tensor) -> Tensor:
-    """Double the size of images [B,C,H,W]: zeros between the pixels, two before, one after, and the blur.
+    """Double the size of images [B, C, H, W]: zeros between the pixels, two before, one after, and the blur.
 
     The taps are those of bilinear interpolation, which repeats the outermost pixels where the filter sees
     zeros: three quarters of its value remain there.
@@ -61,22 +61,22 @@ def modulated_conv2d(
 ) -> Tensor:
     """Convolve with a kernel whose input channels are scaled by styles.
 
-    ``w' = weight style``; with demodulation each output channel of w' is divided by its norm
-    ``sqrt(sum w'^2 + 1e-8)``. One style for the whole batch modulates the kernel itself (one plain
+    `w' = weight style`; with demodulation each output channel of w' is divided by its norm
+    `sqrt(sum w'^2 + 1e-8)`. One style for the whole batch modulates the kernel itself (one plain
     convolution); several styles scale the activations before and after a shared kernel instead, which is the
     same sum and never copies the kernel.
 
     Args:
-        x: Images [B,I,H,W], grouped style by style: the first B/K belong to the first style, and so on.
-        weight: Kernel [O,I,k,k].
-        styles: Factors [K,I] with B a multiple of K.
+        x: Images [B, I, H, W], grouped style by style: the first B/K belong to the first style, and so on.
+        weight: Kernel [O, I, k, k].
+        styles: Factors [K, I] with B a multiple of K.
         bias: [O], added last.
         up: 1, or 2 for a stride-2 transposed convolution followed by the blur filter.
         demodulate: Normalise the output channels.
         gain: Factor on the result, before the bias.
 
     Returns:
-        [B,O,H up,W up].
+        [B, O, H up, W up].
     """
     if styles.shape[0] == 1:
         kernel = weight * styles.reshape(1, -1, 1, 1)

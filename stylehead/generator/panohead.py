@@ -79,7 +79,7 @@ class PanoHead(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        """How many style vectors :meth:`planes` takes."""
+        """How many style vectors `planes` takes."""
         return self.config.num_ws
 
     def mapping(
@@ -93,13 +93,13 @@ class PanoHead(nn.Module):
         """Map random vectors to style vectors.
 
         Args:
-            z: [B,z_dim], normally from a standard normal distribution.
-            camera_label: Conditioning cameras [B,25] or [1,25].
+            z: [B, z_dim], normally from a standard normal distribution.
+            camera_label: Conditioning cameras [B, 25] or [1, 25].
             truncation_psi: Pull towards the mean; 1 leaves the vectors alone, 0 gives the mean head.
             truncation_cutoff: How many of the vectors are pulled; None means all.
 
         Returns:
-            ws [B,num_ws,w_dim].
+            ws [B, num_ws, w_dim].
         """
         return self.backbone.mapping(
             z,
@@ -116,7 +116,7 @@ class PanoHead(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Tensor:
-        """Move cameras [B,25] by the translation that the network learned for z [B,z_dim]."""
+        """Move cameras [B, 25] by the translation that the network learned for z [B, z_dim]."""
         label = self._conditioning(z, camera_label)
         ws = self.t_mapping(z, label, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         offset = torch.zeros_like(camera_label.expand(z.shape[0], -1))
@@ -134,13 +134,13 @@ class PanoHead(nn.Module):
         """Compute the tri-grid of K identities, once for all their views.
 
         Args:
-            ws: [K,num_ws,w_dim].
+            ws: [K, num_ws, w_dim].
             noise_mode: Noise of the backbone.
             rng: Source of random noise.
             recompute: Run the blocks again in the backward pass: the same gradients in less memory.
 
         Returns:
-            [K,96 D,S,S]; channel = stack (32 D) + feature D + slice.
+            [K, 96 D, S, S]; channel = stack (32 D) + feature D + slice.
         """
         if ws.shape[1] < self.num_ws:
             raise UsageError(f"The generator takes {self.num_ws} style vectors, not {ws.shape[1]}.")
@@ -148,9 +148,9 @@ class PanoHead(nn.Module):
         return self.backbone.synthesis(ws, noise_mode=noise_mode, rng=rng, recompute=recompute)
 
     def edited(self, ws: Tensor) -> Tensor:
-        """Move style vectors [K,num_ws,w_dim] as the applied styles that move heads say; others say nothing.
+        """Move style vectors [K, num_ws, w_dim] as the applied styles that move heads do; others change none.
 
-        All methods that take ``ws`` do this themselves; `superresolution`, called alone, does not.
+        All methods that take `ws` do this themselves; `superresolution`, called alone, does not.
         """
         moves = [share * mapper(ws) for mapper, share in self.latent_edits]
         return ws + torch.stack(moves).sum(dim=0) if moves else ws
@@ -175,9 +175,9 @@ class PanoHead(nn.Module):
         """Render K identities under B = K V cameras, V views each, identity by identity.
 
         Args:
-            planes: [K,96 D,S,S] from :meth:`planes`, or those prepared.
-            ws: [K,num_ws,w_dim] (or repeated for every view).
-            camera_label: [B,25].
+            planes: [K, 96 D, S, S] from `planes`, or those prepared.
+            ws: [K, num_ws, w_dim] (or repeated for every view).
+            camera_label: [B, 25].
             background: True adds the background network's features behind the head; "white" puts the raw
                 picture on white; False adds nothing.
             noise_mode: Noise of the background network.
@@ -219,7 +219,7 @@ class PanoHead(nn.Module):
         rng: torch.Generator | None = None,
         options: RenderOptions | None = None,
     ) -> RawOutput:
-        """Render without super-resolution; arguments as in :meth:`render`."""
+        """Render without super-resolution; arguments as in `render`."""
         options, ws = options or RenderOptions(), self.edited(ws)
         rendering = self.config.rendering
         grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
@@ -263,7 +263,7 @@ class PanoHead(nn.Module):
         rng: torch.Generator | None = None,
         options: RenderOptions | None = None,
     ) -> RenderOutput:
-        """Compute the tri-grid and render it: :meth:`planes` and :meth:`render` in one."""
+        """Compute the tri-grid and render it: `planes` and `render` in one."""
         return self.render(
             self.planes(ws, noise_mode=noise_mode, rng=rng),
             ws,
@@ -290,13 +290,13 @@ class PanoHead(nn.Module):
         """Make one picture of each z, through the learned camera offset.
 
         Args:
-            z: [B,z_dim].
-            camera_label: [B,25], both the conditioning and (after the offset) the rendering camera.
-            truncation_psi: See :meth:`mapping`.
-            truncation_cutoff: See :meth:`mapping`.
-            background: See :meth:`render`; None means True when the network has a background.
+            z: [B, z_dim].
+            camera_label: [B, 25], both the conditioning and (after the offset) the rendering camera.
+            truncation_psi: See `mapping`.
+            truncation_cutoff: See `mapping`.
+            background: See `render`; None means True when the network has a background.
             noise_mode: Noise of backbone and background.
-            deterministic: See :meth:`render`.
+            deterministic: See `render`.
             rng: Source of randomness.
         """
         truncation: dict[str, Any] = {
@@ -313,7 +313,7 @@ class PanoHead(nn.Module):
         )
 
     def sample_points(self, planes: Tensor | TriGrid, points: Tensor) -> PointSamples:
-        """Read the field at world points [K,P,3], for meshes; the renderer's crop is not applied."""
+        """Read the field at world points [K, P, 3], for meshes; the renderer's crop is not applied."""
         grid = planes if isinstance(planes, TriGrid) else self.prepare(planes)
         density, features = self._field(grid).at(points)
         return PointSamples(density[..., None], features)
@@ -335,7 +335,7 @@ class PanoHead(nn.Module):
         *,
         config: GeneratorConfig | None = None,
     ) -> "PanoHead":
-        """Read a file written by :meth:`save`, in evaluation mode and single precision.
+        """Read a file written by `save`, in evaluation mode and single precision.
 
         Args:
             path: A safetensors file.

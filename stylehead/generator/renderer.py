@@ -1,8 +1,8 @@
 """Volume rendering: rays, depths along them, and what they gather on the way.
 
-Every function works on [B,M,...] tensors: B cameras, M rays each, S samples a ray. Depths are distances along
-unit rays. No gradient flows through depths; it flows through densities, features and, by way of the points,
-cameras.
+Every function works on [B, M, ...] tensors: B cameras, M rays each, S samples a ray. Depths are distances
+along unit rays. No gradient flows through depths; it flows through densities, features and, by way of the
+points, cameras.
 """
 
 import functools
@@ -21,20 +21,20 @@ from stylehead.geometry import split_label
 
 EmptyDepth = Literal["largest", "smallest"]
 Field = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
-"""Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C]; where the mask [B,M,S], if there is
-one, is False, nobody looks at the answer."""
+"""Maps points [B, M, S, 3] to density logits [B, M, S] and features [B, M, S, C]; where the mask [B, M, S],
+if there is one, is False, the result is not used."""
 _TRANSPARENT = -1000.0
 
 
 class Rays(NamedTuple):
-    """Origins [B,M,3] and unit directions [B,M,3]; ray row R + column, row by row from the top left."""
+    """Origins [B, M, 3] and unit directions [B, M, 3]; ray row R + column, row by row from the top left."""
 
     origins: Tensor
     directions: Tensor
 
 
 class RaySamples(NamedTuple):
-    """Samples along rays: depths [B,M,S], density logits [B,M,S], features [B,M,S,C]."""
+    """Samples along rays: depths [B, M, S], density logits [B, M, S], features [B, M, S, C]."""
 
     depths: Tensor
     density: Tensor
@@ -42,7 +42,7 @@ class RaySamples(NamedTuple):
 
 
 class MarchOutput(NamedTuple):
-    """What rays gathered: features [B,M,C] (pre-multiplied), depth [B,M,1], weight_sum [B,M,1] in 0..1."""
+    """What rays gathered: pre-multiplied features [B, M, C], depth [B, M, 1], weight_sum [B, M, 1], 0..1."""
 
     features: Tensor
     depth: Tensor
@@ -54,8 +54,8 @@ class DepthDraws:
     """The random numbers of one render, in 0..1.
 
     Attributes:
-        coarse: Jitter of the coarse depths, one-sided, in steps: [B,M,S], or any shape of as many numbers.
-        fine: Where to put the importance samples: [B,M,n], or any shape of as many numbers.
+        coarse: Jitter of the coarse depths, one-sided, in steps: [B, M, S], or any shape of as many numbers.
+        fine: Where to put the importance samples: [B, M, n], or any shape of as many numbers.
     """
 
     coarse: Tensor
@@ -81,7 +81,7 @@ class DepthDraws:
 
 
 def as_images(marched: MarchOutput, resolution: int) -> MarchOutput:
-    """What rays gathered [B,R^2,C], in row order, as images [B,C,R,R], without a copy."""
+    """What rays gathered [B, R^2, C], in row order, as images [B, C, R, R], without a copy."""
     return MarchOutput(*(part.transpose(1, 2).unflatten(2, (resolution, resolution)) for part in marched))
 
 
@@ -89,7 +89,7 @@ def camera_rays(camera_label: Tensor, resolution: int) -> Rays:
     """Rays through the pixel centres of B cameras.
 
     Args:
-        camera_label: Labels [B,25].
+        camera_label: Labels [B, 25].
         resolution: R; every camera gets M = R^2 rays.
     """
     cam2world, intrinsics = split_label(camera_label)
@@ -108,7 +108,7 @@ def camera_rays(camera_label: Tensor, resolution: int) -> Rays:
 
 
 def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[float | Tensor, float | Tensor]:
-    """Nearest and furthest depth: one for all, or [B,M,1] where rays meet the cube when they are "auto".
+    """Nearest and furthest depth: one for all, or [B, M, 1] where rays meet the cube when they are "auto".
 
     A ray that misses the cube starts at the nearest entry of the others and ends at their furthest *entry*,
     as in the published network. When all miss, it passes the ball around the cube.
@@ -135,12 +135,12 @@ def ray_limits(rays: Rays, config: RenderingConfig) -> tuple[float | Tensor, flo
 def coarse_depths(
     near: float | Tensor, far: float | Tensor, jitter: Tensor, *, disparity: bool = False
 ) -> Tensor:
-    """Depths [B,M,S] from near to far in S steps, each pushed on by its jitter (0..1 of a step).
+    """Depths [B, M, S] from near to far in S steps, each pushed on by its jitter (0..1 of a step).
 
     Args:
-        near: One depth for all, or [B,M,1].
-        far: One depth for all, or [B,M,1].
-        jitter: [B,M,S].
+        near: One depth for all, or [B, M, 1].
+        far: One depth for all, or [B, M, 1].
+        jitter: [B, M, S].
         disparity: Even steps in 1 / depth instead of depth.
     """
     count = jitter.shape[-1]
@@ -163,15 +163,15 @@ def coarse_depths(
 def ray_weights(depths: Tensor, density: Tensor) -> Tensor:
     """Weight of each interval between sorted samples.
 
-    Opacity of an interval: ``1 - exp(-softplus(mean density - 1) length)``; weight: opacity times what the
+    Opacity of an interval: `1 - exp(-softplus(mean density - 1) length)`; weight: opacity times what the
     intervals before let through.
 
     Args:
-        depths: Sorted, [B,M,S].
-        density: Logits [B,M,S].
+        depths: Sorted, [B, M, S].
+        density: Logits [B, M, S].
 
     Returns:
-        [B,M,S-1], each ray's sum at most 1.
+        [B, M, S-1], each ray's sum at most 1.
     """
     middle = (density[..., 1:] + density[..., :-1]) * 0.5
     opacity = 1 - torch.exp(-functional.softplus(middle - 1) * (depths[..., 1:] - depths[..., :-1]))
@@ -184,12 +184,12 @@ def importance_depths(depths: Tensor, weights: Tensor, u: Tensor) -> Tensor:
     """Place further samples where a coarse pass found weight, by inverting its cumulative distribution.
 
     Args:
-        depths: Coarse depths, sorted, [B,M,S] with S at least 4.
-        weights: Coarse weights [B,M,S-1].
-        u: Where on the distribution, 0..1, [B,M,n].
+        depths: Coarse depths, sorted, [B, M, S] with S at least 4.
+        weights: Coarse weights [B, M, S-1].
+        u: Where on the distribution, 0..1, [B, M, n].
 
     Returns:
-        [B,M,n]. The mass of interval j + 1 is spread between the middles of intervals j and j + 1: half an
+        [B, M, n]. The mass of interval j + 1 is spread between the middles of intervals j and j + 1: half an
         interval towards the camera, as in the published network.
     """
     padded = functional.pad(weights, (1, 1), value=-torch.inf)
@@ -249,7 +249,7 @@ def march(
 
 
 def _weighted_sum(shares: Tensor, features: Tensor) -> Tensor:
-    """Sum features [B,M,S,C] with shares [B,M,S] to [B,M,C]."""
+    """Sum features [B, M, S, C] with shares [B, M, S] to [B, M, C]."""
     if shares.device.type == "cpu":  # where that many tiny matrix products take three times as long
         return (shares[..., None] * features).sum(dim=-2)
     return (shares[..., None, :] @ features)[..., 0, :]
@@ -270,7 +270,7 @@ class DensityEdits:
     binarize_clouds: float = 0.0
 
     def kept(self, points: Tensor, config: RenderingConfig) -> Tensor | None:
-        """Which of the points [...,3] the crop lets show; None for all of them."""
+        """Which of the points [..., 3] the crop lets show; None for all of them."""
         crop = config.triplane_crop if self.triplane_crop is None else self.triplane_crop
         if not crop:
             return None
@@ -278,7 +278,7 @@ class DensityEdits:
         return (points[..., 0].abs() <= limit) & (points[..., 2].abs() <= limit)
 
     def apply(self, density: Tensor, points: Tensor, config: RenderingConfig) -> Tensor:
-        """Edit density logits [...] of points [...,3]; their gradient is cut where they are replaced."""
+        """Edit density logits [...] of points [..., 3]; their gradient is cut where they are replaced."""
         return self.apply_kept(density, self.kept(points, config))
 
     def apply_kept(self, density: Tensor, kept: Tensor | None) -> Tensor:
@@ -308,16 +308,16 @@ def render_rays(
 ) -> MarchOutput:
     """Render a field along rays: a coarse pass, then importance samples where it found something.
 
-    A ray that gathered no more than ``config.empty_ray`` in the coarse pass shows nothing, and its importance
+    A ray that gathered no more than `config.empty_ray` in the coarse pass shows nothing, and its importance
     samples are not computed.
 
     Args:
-        field: Maps points [B,M,S,3] to density logits [B,M,S] and features [B,M,S,C].
+        field: Maps points [B, M, S, 3] to density logits [B, M, S] and features [B, M, S, C].
         rays: B cameras, M rays each.
         config: Sample counts, limits, box and background rule.
         draws: Random numbers of the depths.
         edits: Changes to the density.
-        empty_depth: See :func:`march`.
+        empty_depth: See `march`.
     """
     edits = edits or DensityEdits()
 
@@ -365,7 +365,7 @@ def render_rays_one_by_one(
         config: Sample counts, limits, box and background rule.
         draws: Random numbers of the depths.
         edits: Changes to the density.
-        empty_depth: See :func:`march`; among the depths of the same camera only.
+        empty_depth: See `march`; among the depths of the same camera only.
     """
     coarse, fine = (numbers.reshape(len(fields), -1) for numbers in (draws.coarse, draws.fine))
     parts = []

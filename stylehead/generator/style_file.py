@@ -37,7 +37,7 @@ class Style:
     metadata: Mapping[str, str]
 
     def apply(self, generator: PanoHead, strength: float = 1.0) -> None:
-        """Set a generator's weights to ``base + strength (trained - base)``, in place.
+        """Set a generator's weights to `base + strength (trained - base)`, in place.
 
         What a mapper adds to style vectors is multiplied by the strength instead.
 
@@ -55,12 +55,12 @@ class Style:
 
 @dataclass(frozen=True, eq=False)
 class StyleMix:
-    """Several styles of one base with their shares: ``base + sum share (trained - base)``."""
+    """Several styles of one base with their shares: `base + sum share (trained - base)`."""
 
     parts: tuple[tuple[Style, float], ...]
 
     def apply(self, generator: PanoHead, strength: float = 1.0) -> None:
-        """Lay the mix over its base; every share is multiplied by the strength. See :meth:`Style.apply`."""
+        """Lay the mix over its base; every share is multiplied by the strength. See `Style.apply`."""
         shares = [(style, share * strength) for style, share in self.parts]
         if not all(math.isfinite(share) for _, share in shares):
             raise UsageError("A style's strength must be a finite number.")

@@ -52,12 +52,12 @@ class SuperResolution(nn.Module):
         rng: torch.Generator | None = None,
         one_view: bool = False,
     ) -> Tensor:
-        """Map a raw picture [B,3,R,R] and features [B,32,R,R] to [B,3,output,output].
+        """Map a raw picture [B, 3, R, R] and features [B, 32, R, R] to [B, 3, output, output].
 
         Args:
             rgb: Raw picture; not changed.
             features: What was rendered, background included.
-            ws: Style vectors [K,num_ws,w_dim], B a multiple of K; only the last of each row is used.
+            ws: Style vectors [K, num_ws, w_dim], B a multiple of K; only the last of each row is used.
             noise_mode: Noise of the convolutions.
             rng: Source of random noise.
             one_view: One picture at a time (with random noise: all at once), and again in the backward pass.
@@ -99,7 +99,7 @@ class SuperResolution(nn.Module):
         noise_mode: NoiseMode = "none",
         rng: torch.Generator | None = None,
     ) -> Tensor:
-        """The two blocks alone, at whatever size comes in: arguments as in :meth:`forward`."""
+        """The two blocks alone, at whatever size comes in: arguments as in `forward`."""
         last = ws[:, -1:].expand(-1, 3, -1)
         x, rgb = self.block0(features, rgb, last, noise_mode=noise_mode, rng=rng)
         return self.block1(x, rgb, last, noise_mode=noise_mode, rng=rng)[1]

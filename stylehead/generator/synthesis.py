@@ -74,10 +74,10 @@ class SynthesisNetwork(nn.Module):
         rng: torch.Generator | None = None,
         recompute: bool = False,
     ) -> Tensor:
-        """Map ws [B,num_ws,w_dim] to an image [B,img_channels,resolution,resolution].
+        """Map ws [B, num_ws, w_dim] to an image [B, img_channels, resolution, resolution].
 
         A block's colour layer shares its style vector with the next block's first convolution. With
-        ``recompute`` each block runs again in the backward pass instead of keeping what its layers saw.
+        `recompute` each block runs again in the backward pass instead of keeping what its layers saw.
         """
         grown = torch.empty(0)
         for _, img in self.blocks(ws, noise_mode=noise_mode, rng=rng, recompute=recompute):

@@ -1,6 +1,6 @@
 """Three perpendicular stacks of feature planes, sampled trilinearly at points in space.
 
-Two implementations give the same numbers: ``grid_sample``, and a gather of weighted rows that is faster on a
+Two implementations give the same numbers: `grid_sample`, and a gather of weighted rows that is faster on a
 CPU.
 """
 
@@ -27,7 +27,7 @@ class TriGrid:
 
     Attributes:
         planes: [K, 3 C D, H, W]; channel = stack (C D) + feature D + slice.
-        rows: [K 3 H W D, C], or None for the ``grid_sample`` implementation.
+        rows: [K 3 H W D, C], or None for the `grid_sample` implementation.
         depth: D, slices of each stack.
     """
 
@@ -42,7 +42,7 @@ class TriGrid:
         Args:
             planes: [K, 3 C D, H, W].
             depth: D.
-            method: "auto" gathers on a CPU and uses ``grid_sample`` elsewhere.
+            method: "auto" gathers on a CPU and uses `grid_sample` elsewhere.
         """
         if method == "auto":
             method = "gather" if planes.device.type == "cpu" else "grid_sample"
@@ -69,14 +69,14 @@ def sample_trigrid(
     Differentiable in the planes and in the points.
 
     Args:
-        planes: [K, 3 C D, H, W], or those prepared (then ``depth`` and ``method`` are taken from there).
-        points: World coordinates [K,P,3]; the cube of edge ``box_warp`` around the origin covers the planes.
+        planes: [K, 3 C D, H, W], or those prepared (then `depth` and `method` are taken from there).
+        points: World coordinates [K, P, 3]; the cube of edge `box_warp` around the origin covers the planes.
         depth: D, slices of each stack.
         box_warp: Edge of the cube in world units.
         method: Implementation; both give equal values and gradients.
 
     Returns:
-        Features [K,3,P,C].
+        Features [K, 3, P, C].
     """
     grid = planes if isinstance(planes, TriGrid) else TriGrid.prepare(planes, depth=depth, method=method)
     points = points * (2 / box_warp)
@@ -89,16 +89,16 @@ def sample_trigrid(
 
 
 def sample_trigrid_mean(grid: TriGrid, points: Tensor, owners: Tensor, *, box_warp: float) -> Tensor:
-    """Mean of :func:`sample_trigrid` over the three stacks, without the stacks in between.
+    """Mean of `sample_trigrid` over the three stacks, without the stacks in between.
 
     Args:
         grid: Prepared planes of K identities.
-        points: World coordinates [N,3] of any number of points of each identity.
+        points: World coordinates [N, 3] of any number of points of each identity.
         owners: Whose they are, [N] in 0..K-1, ascending.
         box_warp: Edge of the cube in world units.
 
     Returns:
-        Features [N,C].
+        Features [N, C].
     """
     points = points * (2 / box_warp)
     if grid.rows is not None:
@@ -130,7 +130,7 @@ def _grid_sample(grid: TriGrid, points: Tensor) -> Tensor:
 
 
 class _Corners(NamedTuple):
-    """The eight texels around N points in each stack, stack by stack: rows of the table and weights, [N,24].
+    """The eight texels around N points in each stack, stack by stack: rows of the table and weights, [N, 24].
 
     A corner beyond the planes has some row and no weight.
     """
@@ -140,7 +140,7 @@ class _Corners(NamedTuple):
 
 
 def _corners(grid: TriGrid, points: Tensor, owners: Tensor) -> _Corners:
-    """Find the corners around points [N,3], in -1..1 over the planes, of identities [N].
+    """Find the corners around points [N, 3], in -1..1 over the planes, of identities [N].
 
     The number of a row is linear in the texels along the three axes, and a weight is a product of three: both
     are written by matrix products, point by point, in the order in which rows are gathered. Texels and
@@ -165,7 +165,7 @@ def _corners(grid: TriGrid, points: Tensor, owners: Tensor) -> _Corners:
 
 
 def _corner_picks() -> Tensor:
-    """Which of the 18 neighbours a corner takes [3,18,24]: one across, one along and one inward.
+    """Which of the 18 neighbours a corner takes [3, 18, 24]: one across, one along and one inward.
 
     Neighbours are those across the three axes, two each, then those along and inward; corners are ordered by
     stack, then along, across and inward.
@@ -185,7 +185,7 @@ _CORNER_PICKS = _corner_picks()
 
 
 def _neighbours(axes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Find the two texels around coordinates [3,N] in -1..1 on each axis, and their weights, both [6,N]."""
+    """Find the two texels around coordinates [3, N] in -1..1 on each axis, and their weights, both [6, N]."""
     texel = axes * (size / 2) + (size - 1) / 2
     low = texel.detach().floor()
     fraction = texel - low
@@ -196,7 +196,7 @@ def _neighbours(axes: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _cells(grid: TriGrid, points: Tensor, owners: Tensor) -> Tensor:
-    """Number the cells between texels that points lie in, [3,N]; cells reach one texel beyond the planes."""
+    """Number the cells between texels that points lie in, [3, N]; cells reach one texel beyond the planes."""
     height, width = grid.planes.shape[-2:]
     axes = points.t().contiguous()
 
@@ -210,7 +210,7 @@ def _cells(grid: TriGrid, points: Tensor, owners: Tensor) -> Tensor:
 
 
 def _weighted_rows(grid: TriGrid, points: Tensor, owners: Tensor, *, stacks: int) -> Tensor:
-    """Sum the rows at the corners of points [N,3]: by stack, [N,3,C], or their mean, [N,1,C]."""
+    """Sum the rows at the corners of points [N, 3]: by stack, [N, 3, C], or their mean, [N, 1, C]."""
     assert grid.rows is not None
     rows, weights = _corners(grid, points, owners)
     weights = weights * (stacks / 3)
@@ -220,7 +220,7 @@ def _weighted_rows(grid: TriGrid, points: Tensor, owners: Tensor, *, stacks: int
 
 
 def _sum_rows(table: Tensor, rows: Tensor, weights: Tensor, stacks: int) -> Tensor:
-    """Weighted sums of rows of a table [R,C]: rows and weights [N,24] to [N,stacks,C]."""
+    """Weighted sums of rows of a table [R, C]: rows and weights [N, 24] to [N, stacks, C]."""
     shape = (len(rows) * stacks, 24 // stacks)
     sums = functional.embedding_bag(
         rows.view(shape), table, mode="sum", per_sample_weights=weights.view(shape)
@@ -229,7 +229,7 @@ def _sum_rows(table: Tensor, rows: Tensor, weights: Tensor, stacks: int) -> Tens
 
 
 class _Rows(torch.autograd.Function):
-    """Planes [K,3 C D,H,W] as rows [K 3 H W D, C].
+    """Planes [K, 3 C D, H, W] as rows [K 3 H W D, C].
 
     The gradient is laid out once, channels last; a view of it in the order of the rows would be copied by
     every layer that it passes through.
@@ -239,7 +239,7 @@ class _Rows(torch.autograd.Function):
     def forward(ctx: Any, planes: Tensor, depth: int) -> Tensor:
         batch, channels, *edges = planes.shape
         ctx.table = (batch, 3, *edges, depth, channels // (3 * depth))
-        stacks = planes.permute(0, 2, 3, 1).unflatten(3, (3, -1, depth))  # [K,H,W,3,C,D]
+        stacks = planes.permute(0, 2, 3, 1).unflatten(3, (3, -1, depth))  # [K, H, W, 3, C, D]
         return stacks.permute(0, 3, 1, 2, 5, 4).reshape(-1, channels // (3 * depth))
 
     @staticmethod
@@ -249,10 +249,10 @@ class _Rows(torch.autograd.Function):
 
 
 class _GatherRows(torch.autograd.Function):
-    """:func:`_sum_rows` with a faster backward pass for constant weights.
+    """`_sum_rows` with a faster backward pass for constant weights.
 
     The gradient of a row is itself a weighted sum of rows, of the incoming gradient. Points in the same cell
-    share their eight texels: with points sorted by cell, one ``embedding_bag`` sums what the corners of every
+    share their eight texels: with points sorted by cell, one `embedding_bag` sums what the corners of every
     cell in which there are points get, and a second one sums the eight cells around every texel.
     """
 
@@ -293,12 +293,12 @@ def _cell_sums(cells: Tensor, arriving: Tensor, weights: Tensor, limit: int) -> 
 
     Args:
         cells: Number of the cell of each point, int32 [N].
-        arriving: What the points give, [N,C].
-        weights: How much of it to each corner, [N,8].
+        arriving: What the points give, [N, C].
+        weights: How much of it to each corner, [N, 8].
         limit: How many cells there are.
 
     Returns:
-        The numbers of the U cells with points, ascending; and the sums [8 (U + 1),C], corner by corner: of
+        The numbers of the U cells with points, ascending; and the sums [8 (U + 1), C], corner by corner: of
         these cells in order, then a row of zeros for all other cells.
     """
     cells, order = torch.sort(cells, stable=True)
@@ -320,14 +320,14 @@ def _cell_sums(cells: Tensor, arriving: Tensor, weights: Tensor, limit: int) -> 
 
 
 def _rows_around_texels(found: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Where the eight cells around every texel stand among the sums of :func:`_cell_sums`.
+    """Where the eight cells around every texel stand among the sums of `_cell_sums`.
 
     Args:
         found: Cells with points.
-        shape: Of all cells, [K,H+1,W+1,D+1].
+        shape: Of all cells, [K, H+1, W+1, D+1].
 
     Returns:
-        int32 [K H W D,8], in the order of the corners.
+        int32 [K H W D, 8], in the order of the corners.
     """
     ranks = found.new_full((math.prod(shape),), len(found))
     ranks[found] = torch.arange(len(found), dtype=found.dtype, device=found.device)
@@ -336,7 +336,7 @@ def _rows_around_texels(found: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _cells_around_texels(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Number the cells [K,H+1,W+1,D+1] of which a texel is the first corner, the second, ..., [K H W D 8]."""
+    """Number the cells [K, H+1, W+1, D+1] of which a texel is the first, second, ... corner, [K H W D 8]."""
     cells = torch.arange(math.prod(shape), dtype=torch.int32, device=device).view(shape)
     strides = torch.tensor(cells.stride()[1:], dtype=torch.int32, device=device)
     corners = torch.tensor(list(itertools.product((0, 1), repeat=3)), dtype=torch.int32, device=device)

@@ -138,7 +138,7 @@ def crop(pixels: Bytes, square: Square, size: int) -> Bytes:
         size: Edge of the result.
 
     Returns:
-        [size,size,3] or [size,size].
+        [size, size, 3] or [size, size].
     """
     double = 2 * size
     shrink = max(1.0, square.edge / double / 1.5)

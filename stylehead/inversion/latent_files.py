@@ -20,7 +20,7 @@ MOST_HEADS = 1000
 
 
 class HeadFile(NamedTuple):
-    """A head: a name for files and labels, the file it is in, and its style vectors [num_ws,w_dim]."""
+    """A head: a name for files and labels, the file it is in, and its style vectors [num_ws, w_dim]."""
 
     name: str
     path: Path

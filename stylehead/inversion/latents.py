@@ -63,7 +63,7 @@ class LatentSpace:
 
 @torch.no_grad()
 def mapped_samples(generator: PanoHead, samples: int, *, seed: int) -> Tensor:
-    """Style vectors w [samples,w_dim] of random heads, before any truncation."""
+    """Style vectors w [samples, w_dim] of random heads, before any truncation."""
     device = next(generator.parameters()).device
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(samples, generator.config.z_dim, generator=rng).to(device)

@@ -109,7 +109,7 @@ class PoseGrid:
         return shares[None] @ self._coords[1:]
 
     def expected_mask(self, angles: Tensor | None = None) -> Tensor:
-        """How often the heads cover each pixel, [r,r] in 0..1: from one pose [2], or from all in front."""
+        """How often the heads cover each pixel, [r, r] in 0..1: from one pose [2], or from all in front."""
         masks = self._renders.unflatten(2, (4, self._config.resolution, self._config.resolution))[:, :, 3]
         if angles is None:
             rows = self.angles[:, 0].abs() < math.radians(50)

@@ -28,8 +28,8 @@ class HeadCrop(NamedTuple):
     """The aligned picture of a head.
 
     Attributes:
-        pixels: [R,R,3].
-        alpha: [R,R], if the picture has any.
+        pixels: [R, R, 3].
+        alpha: [R, R], if the picture has any.
         camera: What is known of its camera.
         face: Number of the face that was chosen; None for an aligned picture.
         likeness: Adds what the face models say of a render; None when they were not used.
@@ -89,7 +89,7 @@ def _alpha(alpha: Bytes | None, square: Square, resolution: int) -> Bytes | None
 
 
 def parse_camera(text: str, picture: str = "") -> Tensor:
-    """Read a camera [1,25]: "YAW,PITCH" in degrees, or a file of `read_camera_file`.
+    """Read a camera [1, 25]: "YAW,PITCH" in degrees, or a file of `read_camera_file`.
 
     Raises:
         UsageError: It is none of these, or out of range.

@@ -17,7 +17,7 @@ _PUBLISHED = (14, 512)
 
 
 class NamedHead(NamedTuple):
-    """A head: a name for files and labels, and its style vectors [1,num_ws,w_dim]."""
+    """A head: a name for files and labels, and its style vectors [1, num_ws, w_dim]."""
 
     name: str
     ws: Tensor

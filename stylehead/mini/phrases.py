@@ -16,7 +16,7 @@ from stylehead.mini.captions import PHOTO, SHAPES, STYLE_WORDS, STYLES, VIEW_WOR
 
 
 class Prompt(NamedTuple):
-    """What is asked, cut where the style is named: ``before`` and ``after`` may be empty."""
+    """What is asked, cut where the style is named: `before` and `after` may be empty."""
 
     before: str
     named: str

@@ -43,7 +43,7 @@ class Lora(NamedTuple):
 
 
 class _Layer(NamedTuple):
-    """What a LoRA adds to one layer: up [out,rank,...] times down [rank,in,...], times scale."""
+    """What a LoRA adds to one layer: up [out, rank, ...] times down [rank, in, ...], times scale."""
 
     down: Tensor
     up: Tensor

@@ -96,9 +96,9 @@ def fetch(
 
     Args:
         entry: What to fetch; its licence is the caller's business.
-        planned: From :func:`plan`.
+        planned: From `plan`.
         progress: Told how far it is.
-        endpoint: As for :func:`plan`.
+        endpoint: As for `plan`.
 
     Raises:
         JobError: The connection broke, or a file is not the one that was expected.

@@ -79,7 +79,7 @@ class PickleMachine:
         data: The bytes.
         allowed: Globals that may be named.
         budget: What is left to spend.
-        position: Where to start; after :meth:`load`, the byte after the pickle.
+        position: Where to start; after `load`, the byte after the pickle.
     """
 
     data: memoryview

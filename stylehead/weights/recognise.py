@@ -57,7 +57,7 @@ def _lora(shapes: Mapping[str, Shape]) -> Kind | None:
 
 
 def _reads_text(name: str) -> bool:
-    """Whether a tensor is what a LoRA adds where a cross attention reads words: [rank,width] of them."""
+    """Whether a tensor is what a LoRA adds where a cross attention reads words: [rank, width] of them."""
     reads = "attn2_to_k." in name or "attn2.to_k" in name
     return reads and any(mark in name for mark in _LORA_DOWN)
 

@@ -42,7 +42,7 @@ def import_snapshot(src: str | os.PathLike[str], dst: str | os.PathLike[str]) ->
 
     Nothing in the snapshot is executed, its embedded source texts included. The averaged generator `G_ema` is
     taken; every option, name and shape is checked, and the configuration and a licence note go into the
-    header, so that ``PanoHead.load(dst)`` needs nothing else.
+    header, so that `PanoHead.load(dst)` needs nothing else.
 
     Args:
         src: The snapshot.

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import stylehead
 from stylehead.cli.app import app
 
@@ -37,3 +39,18 @@ def test_no_module_has_the_name_of_another_but_a_command_and_its_job() -> None:
             homes.setdefault(path.stem, set()).add(home.as_posix())
     doors = {"cli", "jobs"}
     assert not {name: where for name, where in homes.items() if len(where) > 1 and where - doors - {name}}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [r"(?<!`)``(?!`)", r":(class|meth|func|mod|attr):`", r"\[[A-Z0-9]\w*,[\w.]+[\],]"],
+    ids=["double backticks", "roles", "shapes without spaces"],
+)
+def test_documentation_is_written_one_way(other: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in ROOT.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(other, line)
+    ]
+    assert not found

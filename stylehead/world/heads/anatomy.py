@@ -47,12 +47,12 @@ class Anatomy:
         source: The cut-out head.
 
     Attributes:
-        average: Skin of the average adult [N,3], where every pattern is drawn.
+        average: Skin of the average adult [N, 3], where every pattern is drawn.
         azimuth_deg: How far around the head's axis a vertex is [N], 0 in front, 180 behind.
         lips: [N], 1 there; likewise eyelids and ears.
         openness: How much of the world a vertex sees [N].
         topology: All of the skin.
-        visible_triangles: Those that a shirt never covers [T,3].
+        visible_triangles: Those that a shirt never covers [T, 3].
         shirt: The region that shirts cover.
         beards: Shell of each kind of beard that grows.
         fur: Shell of a werewolf's fur.

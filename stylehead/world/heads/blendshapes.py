@@ -24,7 +24,7 @@ class Morpher:
         self._rows = {str(name): rows for name, rows in zip(source.dial_names, source.dial_rows, strict=True)}
 
     def vertices(self, identity: Identity, style: StyleShape) -> np.ndarray:
-        """Coarse vertices [V,3] in metres, before the style's warp."""
+        """Coarse vertices [V, 3] in metres, before the style's warp."""
         weights = self.weights(identity, style)
         return self._template + (weights @ self._morphs).reshape(-1, 3)
 

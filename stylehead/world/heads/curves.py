@@ -6,7 +6,7 @@ import numpy as np
 
 
 def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
-    """Rise smoothly from 0 at ``low`` to 1 at ``high``; with ``low > high`` it falls instead."""
+    """Rise smoothly from 0 at `low` to 1 at `high`; with `low > high` it falls instead."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -18,5 +18,5 @@ def curve(x: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
 
 
 def bump(x: np.ndarray, width: float) -> np.ndarray:
-    """A bell of height 1 around 0: ``exp(-(x / width)^2)``."""
+    """A bell of height 1 around 0: `exp(-(x / width)^2)`."""
     return np.exp(-((x / width) ** 2))

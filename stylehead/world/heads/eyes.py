@@ -29,7 +29,7 @@ class Eyes:
 
 
 def find_eyes(anatomy: Anatomy, coarse: np.ndarray) -> Eyes:
-    """Fit spheres to the eyes of a head with coarse vertices [V,3]."""
+    """Fit spheres to the eyes of a head with coarse vertices [V, 3]."""
     centres, radii = [], []
     for name in ("left_eye", "right_eye"):
         points = coarse[anatomy.parts[name].vertices]

@@ -80,7 +80,7 @@ class HairGrower:
         Args:
             person: Whose hair.
             cut: The haircut (`person.hair`, or what a style makes of it).
-            skin: Skin vertices [N,3] of that head.
+            skin: Skin vertices [N, 3] of that head.
         """
         edge = self._edge(person, cut)
         above_edge = self._above_edge(edge)
@@ -95,7 +95,7 @@ class HairGrower:
         return self._part(surface, thickness, above_edge, edge.rooted)
 
     def _roots(self, skin: np.ndarray) -> np.ndarray:
-        """Points [64,128,3] where the grid meets the skin."""
+        """Points [64, 128, 3] where the grid meets the skin."""
         return (skin[self._corners] * self._weights[..., None]).sum(axis=2)
 
     def _edge(self, person: Identity, cut: Haircut) -> _Edge:
@@ -123,13 +123,13 @@ class HairGrower:
         return [*front, (opening - 6, 0.034), (opening, -0.02), *curtain], rooted
 
     def _above_edge(self, edge: _Edge) -> np.ndarray:
-        """Distance [64,128] from the end of the hair along the skin, roughly; negative is bare skin."""
+        """Distance [64, 128] from the end of the hair along the skin, roughly; negative is bare skin."""
         step = 2 * 2 * np.pi / COLUMNS * _HEAD_RADIUS
         slope = (np.roll(edge.height, -1) - np.roll(edge.height, 1)) / step
         return (self._height - edge.height) / np.sqrt(1 + np.minimum(slope**2, 9.0))
 
     def _thickness(self, person: Identity, cut: Haircut, edge: _Edge, above_edge: np.ndarray) -> np.ndarray:
-        """How far [64,128] the surface of the hair is from the skin."""
+        """How far [64, 128] the surface of the hair is from the skin."""
         thickness = self._combed(person, cut)
         thinning = smoothstep(-0.002, cut.edge, above_edge)
         if cut.rounded_edge:
@@ -158,7 +158,7 @@ class HairGrower:
         return self._hung(thickness, person) if cut.fall else thickness
 
     def _front(self, cut: Haircut) -> np.ndarray:
-        """Weight [64,128] of the thickness above the forehead."""
+        """Weight [64, 128] of the thickness above the forehead."""
         x, _, z = np.moveaxis(self._average, -1, 0)
         if cut.front_shape == "left":
             return self._towards_front * smoothstep(-0.02, 0.04, x - 0.03)
@@ -216,7 +216,7 @@ class HairGrower:
 
 
 def _smoothed(grid: np.ndarray, share: float) -> np.ndarray:
-    """Mix each point of a grid [64,128,3] with its neighbours, around the head and then along it."""
+    """Mix each point of a grid [64, 128, 3] with its neighbours, around the head and then along it."""
     around = grid * (1 - 2 * share) + share * (np.roll(grid, 1, axis=1) + np.roll(grid, -1, axis=1))
     result = around.copy()
     result[1:-1] = around[1:-1] * (1 - 2 * share) + share * (around[2:] + around[:-2])
@@ -233,7 +233,7 @@ def _smoothed_shoulder(surface: np.ndarray) -> np.ndarray:
 
 
 def _solid_noise(points: np.ndarray, frequency: float, seed: int, waves: int = 40) -> np.ndarray:
-    """Sum of sine waves in random directions at points [...,3]; mean 0, deviation about 1."""
+    """Sum of sine waves in random directions at points [..., 3]; mean 0, deviation about 1."""
     random = np.random.RandomState(seed)
     directions = unit(random.randn(waves, 3)) * (frequency * (0.6 + 0.8 * random.rand(waves, 1)))
     phases = random.rand(waves) * 6.28

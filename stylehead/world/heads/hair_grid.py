@@ -22,7 +22,7 @@ def axis_depth(height: np.ndarray) -> np.ndarray:
 
 
 def rays() -> tuple[np.ndarray, np.ndarray]:
-    """Origins and unit directions [64,128,3]: over the cap from one point, below it level from the axis."""
+    """Origins and unit directions [64, 128, 3]: over the cap from one point, below it level from the axis."""
     azimuth = column_azimuths()
     around = np.stack([np.sin(azimuth), 0 * azimuth, np.cos(azimuth)], axis=1)
     polar = np.deg2rad(np.linspace(0.0, 90.0, CAP_ROWS))[:, None, None]

@@ -90,7 +90,7 @@ class HeadModel:
         return Head(tuple(parts), centre, scale * shape.head_scale, eyes.radius)
 
     def _shaped(self, identity: Identity, shape: StyleShape) -> tuple[np.ndarray, Eyes]:
-        """Coarse vertices [V,3] with the eyes in their place, and the eyeballs."""
+        """Coarse vertices [V, 3] with the eyes in their place, and the eyeballs."""
         coarse = self._morpher.vertices(identity, shape)
         eyes = find_eyes(self._anatomy, coarse)
         shift = _EYES_AT - eyes.middle

@@ -23,9 +23,9 @@ class HeadViews:
     """Pictures of one head from V cameras.
 
     Attributes:
-        image: uint8 [V,R,R,3], sRGB on white.
-        mask: uint8 [V,R,R], share of a pixel that the head covers, 255 = all of it.
-        depth: float16 [V,R,R], world units along the camera's axis, mean over what is covered; 0 outside.
+        image: uint8 [V, R, R, 3], sRGB on white.
+        mask: uint8 [V, R, R], share of a pixel that the head covers, 255 = all of it.
+        depth: float16 [V, R, R], world units along the camera's axis, mean over what is covered; 0 outside.
     """
 
     image: np.ndarray
@@ -59,10 +59,10 @@ class HeadRenderer:
                 raise UsageError(f"`{name}` (={value}) must be at least 1.")
         _require_extra()
         from stylehead.world.heads.head import HeadModel
-        from stylehead.world.heads.opengl import Rasterizer
+        from stylehead.world.heads.opengl import Rasteriser
 
         self._model = HeadModel(cache_folder)
-        self._rasterizer = Rasterizer(resolution, supersample)
+        self._rasteriser = Rasteriser(resolution, supersample)
 
     def __enter__(self) -> "HeadRenderer":
         return self
@@ -74,7 +74,7 @@ class HeadRenderer:
 
     def close(self) -> None:
         """Free the graphics memory; the renderer cannot be used any more."""
-        self._rasterizer.release()
+        self._rasteriser.release()
 
     def render(
         self, identity: Identity, style: StyleName, camera_labels: Union[np.ndarray, "Tensor"]
@@ -84,7 +84,7 @@ class HeadRenderer:
         Args:
             identity: Who.
             style: One of `STYLES`.
-            camera_labels: Cameras [V,25] or [25], as `stylehead.geometry` makes them (array or tensor).
+            camera_labels: Cameras [V, 25] or [25], as `stylehead.geometry` makes them (array or tensor).
 
         Raises:
             UsageError: An unknown style, or labels of the wrong size or with numbers that are not finite.
@@ -92,14 +92,14 @@ class HeadRenderer:
         if style not in STYLES:
             raise UsageError(f"There is no style {style!r}.", f"choose one of {', '.join(STYLES)}")
         labels = _checked_labels(camera_labels)
-        self._rasterizer.load(self._model.build(identity, style), identity, style)
-        views = [self._rasterizer.draw(label) for label in labels]
+        self._rasteriser.load(self._model.build(identity, style), identity, style)
+        views = [self._rasteriser.draw(label) for label in labels]
         image, mask, depth = (np.stack(pictures) for pictures in zip(*views, strict=True))
         return HeadViews(image, mask, depth)
 
 
 def _checked_labels(camera_labels: Union[np.ndarray, "Tensor"]) -> np.ndarray:
-    """Labels [V,25] in memory."""
+    """Labels [V, 25] in memory."""
     raw = camera_labels if isinstance(camera_labels, np.ndarray) else camera_labels.detach().cpu().numpy()
     labels = np.atleast_2d(raw)
     if labels.ndim != 2 or labels.shape[1] != _LABEL_SIZE or not len(labels):

@@ -180,10 +180,10 @@ def identity_from_z(z: np.ndarray) -> Identity:
     """Describe the person that a latent stands for.
 
     The latent is normalised first (its mean square becomes 1), as a generator's mapping network does: only
-    its direction counts, so ``identity_from_z(3 * z)`` is the same person.
+    its direction counts, so `identity_from_z(3 * z)` is the same person.
 
     Args:
-        z: Numbers [64] (or [1,64]), meant to be standard normal.
+        z: Numbers [64] (or [1, 64]), meant to be standard normal.
 
     Returns:
         The identity: a smooth function of z but for its four categories, which change in steps, and for what
@@ -234,7 +234,7 @@ def _body(z: np.ndarray) -> dict[str, Any]:
 
 @functools.cache
 def _face_mixing() -> np.ndarray:
-    """How 26 factors make the 62 numbers of a face, [62,26]: orthogonal columns, rows of length about 0.7."""
+    """How 26 factors make the 62 numbers of a face [62, 26]: orthogonal columns, rows of length about 0.7."""
     count = len(FACE_DIALS)
     basis, _ = np.linalg.qr(np.random.RandomState(7).randn(count, _FACE_FACTORS))
     return basis * np.sqrt(count / _FACE_FACTORS) * 0.72
@@ -318,7 +318,7 @@ def _beard(z: np.ndarray, gender: float) -> tuple[Beard, float]:
 
 
 def shirt_score(z: np.ndarray) -> np.ndarray:
-    """What decides about the neckline, of latents [...,64]; standard normal."""
+    """What decides about the neckline, of latents [..., 64]; standard normal."""
     mixed: np.ndarray = (3.7 * z[..., At.SHIRT] + 2.3 * z[..., At.GLASSES]) / np.hypot(3.7, 2.3)
     return mixed
 
@@ -334,7 +334,7 @@ def _wear(z: np.ndarray) -> dict[str, Any]:
 
 
 def _pick(share: float, limits: tuple[float, ...], names: tuple[Any, ...]) -> Any:
-    """The name whose stretch of 0..1 holds ``share``; the stretches end at the limits."""
+    """The name whose stretch of 0..1 holds `share`; the stretches end at the limits."""
     return names[sum(share >= limit for limit in limits)]
 
 

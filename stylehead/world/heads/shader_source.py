@@ -73,7 +73,7 @@ class UniformBlock:
         return tuple(self._offsets)
 
     def pack(self, values: Mapping[str, float | np.ndarray]) -> bytes:
-        """Lay out one value for every field; matrices are given in the usual order [4,4].
+        """Lay out one value for every field; matrices are given in the usual order [4, 4].
 
         Raises:
             KeyError: A field has no value.

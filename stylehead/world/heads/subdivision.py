@@ -11,11 +11,11 @@ def catmull_clark(quads: np.ndarray, vertex_count: int) -> tuple[np.ndarray, spa
     for each quad. Edges with a single quad are borders: they stay on a curve of their own.
 
     Args:
-        quads: Vertex indices [F,4].
+        quads: Vertex indices [F, 4].
         vertex_count: Number of coarse vertices V.
 
     Returns:
-        Fine quads [4F,4], and the matrix [N,V] that makes N fine vertices of the coarse ones.
+        Fine quads [4F, 4], and the matrix [N, V] that makes N fine vertices of the coarse ones.
     """
     quad_count = len(quads)
     used = np.unique(quads)
@@ -39,7 +39,7 @@ def catmull_clark(quads: np.ndarray, vertex_count: int) -> tuple[np.ndarray, spa
 
 
 def _edges(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unique edges [E,2]; the edge of each side [4F], side by side; how many quads meet at an edge [E]."""
+    """Unique edges [E, 2]; the edge of each side [4F], side by side; how many quads meet at an edge [E]."""
     sides = np.concatenate([quads[:, [i, (i + 1) % 4]] for i in range(4)])
     ends, edge_of_side, count = np.unique(
         np.sort(sides, axis=1), axis=0, return_inverse=True, return_counts=True
@@ -48,7 +48,7 @@ def _edges(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _averages(groups: np.ndarray, vertex_count: int) -> sparse.csr_matrix:
-    """The matrix [G,V] that averages the vertices of each group [G,k]."""
+    """The matrix [G, V] that averages the vertices of each group [G, k]."""
     count, size = groups.shape
     rows = np.repeat(np.arange(count), size)
     weights = np.full(groups.size, 1 / size)
@@ -102,7 +102,7 @@ def _vertex_points(
 
 
 def _incidence(groups: np.ndarray, vertex_count: int) -> sparse.csr_matrix:
-    """Ones [V,G] where a group [G,k] uses a vertex."""
+    """Ones [V, G] where a group [G, k] uses a vertex."""
     owners = np.repeat(np.arange(len(groups)), groups.shape[1])
     ones = np.ones(groups.size)
     return sparse.csr_matrix((ones, (groups.reshape(-1), owners)), shape=(vertex_count, len(groups)))

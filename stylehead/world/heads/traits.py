@@ -176,7 +176,7 @@ def colour_between(table: np.ndarray, position: float) -> np.ndarray:
     """Pick a colour from a table, blending neighbours.
 
     Args:
-        table: Colours [N,3].
+        table: Colours [N, 3].
         position: 0 is the first colour, 1 the last; clipped.
     """
     place = np.clip(position, 0, 0.99999) * (len(table) - 1)

@@ -14,9 +14,9 @@ class Part:
 
     Attributes:
         material: Name of a file in `shaders/materials/`.
-        vertices: float32 [N,17]: position 3, normal 3, canonical position 3, detail_a 4, detail_b 4. What the
-            two details mean is said in the material's file.
-        triangles: int32 [T,3].
+        vertices: float32 [N, 17]: position 3, normal 3, canonical position 3, detail_a 4, detail_b 4. The
+            material's file says what the two details mean.
+        triangles: int32 [T, 3].
     """
 
     material: str
@@ -37,9 +37,9 @@ def make_part(
     Args:
         material: Name of the material.
         surface: Positions, normals and triangles.
-        canonical: Where each vertex [N,3] is on the average head: patterns are drawn there, so that they
+        canonical: Where each vertex [N, 3] is on the average head: patterns are drawn there, so that they
             stick to the skin. The positions themselves when None.
-        detail_a: [N,up to 4] or [4] values for the material; zeros when None.
+        detail_a: [N, up to 4] or [4] values for the material; zeros when None.
         detail_b: The same.
     """
     vertices = np.zeros((len(surface.positions), VERTEX_FLOATS), np.float32)
@@ -54,7 +54,7 @@ def make_part(
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A triangle mesh with normals: positions [N,3] in metres, normals [N,3], triangles [T,3]."""
+    """A triangle mesh with normals: positions [N, 3] in metres, normals [N, 3], triangles [T, 3]."""
 
     positions: np.ndarray
     normals: np.ndarray
@@ -65,7 +65,7 @@ class Topology:
     """Triangles of a mesh whose vertices move; makes normals fast.
 
     Args:
-        triangles: Vertex indices [T,3].
+        triangles: Vertex indices [T, 3].
         vertex_count: Of the mesh.
     """
 
@@ -79,12 +79,12 @@ class Topology:
         )
 
     def normals(self, positions: np.ndarray) -> np.ndarray:
-        """Unit normals [N,3], means of the triangles around each vertex by area; zero where there is none."""
+        """Unit normals [N, 3]: means over the triangles around a vertex by area; zero where there is none."""
         first, second, third = (positions[self.triangles[:, corner]] for corner in range(3))
         return unit(self._triangles_of_vertex @ cross(second - first, third - first))
 
     def surface(self, positions: np.ndarray) -> Surface:
-        """The mesh with its vertices at the given positions [N,3]."""
+        """The mesh with its vertices at the given positions [N, 3]."""
         return Surface(positions, self.normals(positions), self.triangles)
 
 
@@ -102,19 +102,19 @@ class Region:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [...,3] scaled to length 1; zero vectors stay zero."""
+    """Vectors [..., 3] scaled to length 1; zero vectors stay zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross products of vectors [N,3]; a few times as fast as `numpy.cross`."""
+    """Cross products of vectors [N, 3]; a few times as fast as `numpy.cross`."""
     ax, ay, az = a.T
     bx, by, bz = b.T
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def split_quads(quads: np.ndarray) -> np.ndarray:
-    """Two triangles [2F,3] for each quad [F,4]."""
+    """Two triangles [2F, 3] for each quad [F, 4]."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
@@ -139,7 +139,7 @@ def grid_triangles(rows: int, columns: int, *, closed_rows: bool = False) -> np.
 
 
 def tube(path: np.ndarray, radius: float, *, sides: int = 8, closed: bool = False) -> Surface:
-    """A round wire along a path [N,3]; closed paths lie roughly in a vertical plane facing forward."""
+    """A round wire along a path [N, 3]; closed paths lie roughly in a vertical plane facing forward."""
     around = np.roll(path, -1, axis=0) - np.roll(path, 1, axis=0)
     tangents = unit(around if closed else np.gradient(path, axis=0))
     side = unit(np.cross(tangents, [0.0, 0, 1] if closed else [0.0, 1, 0]))

@@ -19,7 +19,7 @@ MEASURES: tuple[str, ...] = tuple(field.name for field in VECTOR_FIELDS if not f
 
 
 def truncated(identity: Identity, psi: float) -> Identity:
-    """Bring a person's measures nearer to the average: ``average + psi (measure - average)``.
+    """Bring a person's measures nearer to the average: `average + psi (measure - average)`.
 
     Args:
         identity: Who.

@@ -45,7 +45,7 @@ def glasses_parts(kind: Glasses, anatomy: Anatomy, skin: np.ndarray, eyes: Eyes)
     Args:
         kind: Which glasses, not "none".
         anatomy: Finds the landmarks.
-        skin: Skin vertices [N,3] of the head.
+        skin: Skin vertices [N, 3] of the head.
         eyes: The eyes of the head.
     """
     frame = FRAMES[kind]
@@ -72,7 +72,7 @@ def glasses_parts(kind: Glasses, anatomy: Anatomy, skin: np.ndarray, eyes: Eyes)
 
 
 def _outline(eye: np.ndarray, side: int, frame: Frame, width: float, depth: float) -> np.ndarray:
-    """A superellipse [40,3] around the eye, bent back towards the temple."""
+    """A superellipse [40, 3] around the eye, bent back towards the temple."""
     angle = np.arange(40) / 40 * 2 * np.pi
     across, up = (
         np.sign(wave) * np.abs(wave) ** (2 / frame.squareness) for wave in (np.cos(angle), np.sin(angle))
@@ -83,14 +83,14 @@ def _outline(eye: np.ndarray, side: int, frame: Frame, width: float, depth: floa
 
 
 def _bridge(height: float, half_width: float, depth: float) -> np.ndarray:
-    """An arch [9,3] over the nose."""
+    """An arch [9, 3] over the nose."""
     across = np.linspace(-1, 1, 9)
     arch = height - _BELOW_EYES + 0.005 * (1 - across**2) + 0.004
     return np.stack([across * (half_width + 0.002), arch, np.full(9, depth + 0.001)], axis=1)
 
 
 def _temple(hinge: np.ndarray, side: int, ear: np.ndarray, temple: np.ndarray, set_back: float) -> np.ndarray:
-    """From the hinge outwards, past the temple, to the top of the ear, [10,3]."""
+    """From the hinge outwards, past the temple, to the top of the ear, [10, 3]."""
     along = np.linspace(0, 1, 10)
     outside = side * max(abs(ear[0]) - 0.003, abs(temple[0]) + 0.004, abs(hinge[0]))
     end = np.array([outside, ear[1] + 0.012, ear[2] - 0.012 - set_back])

@@ -22,7 +22,7 @@ class Crops:
         Squares that would reach beyond a picture are pushed back to its side.
 
         Args:
-            images: [B,C,R,R].
+            images: [B, C, R, R].
             edge: Of the raw pictures, a whole part of R.
             size: Edge of a square.
             rng: Source of chance.
@@ -35,7 +35,7 @@ class Crops:
         return cls(corners[0], corners[1], size)
 
     def cut(self, pictures: Tensor, scale: int = 1) -> Tensor:
-        """These squares of pictures [B,C,H,W] (or one for all, [1,C,H,W]), ``scale`` pixels a raw pixel."""
+        """Cut these squares out of pictures [B, C, H, W] or [1, C, H, W]; `scale` pixels are a raw pixel."""
         steps = torch.arange(scale * self.size, device=self.top.device)
         rows, columns = (scale * corner[:, None] + steps for corner in (self.top, self.left))
         which = torch.arange(len(rows), device=self.top.device) % len(pictures)

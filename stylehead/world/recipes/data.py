@@ -22,12 +22,12 @@ class Renders:
     """Renders of N identity-style pairs from V cameras each.
 
     Attributes:
-        images: uint8 [N,V,3,R,R] on white.
-        masks: uint8 [N,V,R,R], 255 = head.
-        depths: float16 [N,V,R,R], distance along the camera's axis, 0 outside.
-        cameras: float32 [N,V,25].
-        z: float32 [N,64].
-        numbers: float32 [N,128], the identity in numbers.
+        images: uint8 [N, V, 3, R, R] on white.
+        masks: uint8 [N, V, R, R], 255 = head.
+        depths: float16 [N, V, R, R], distance along the camera's axis, 0 outside.
+        cameras: float32 [N, V, 25].
+        z: float32 [N, 64].
+        numbers: float32 [N, 128], the identity in numbers.
         styles: N style names.
         identities: int64 [N], seeds.
         psi: float32 [N], how truncated each person was drawn (z and numbers are those of the whole person);
@@ -62,7 +62,7 @@ class Renders:
         return dataclasses.replace(self, **tensors)
 
     def columns(self, columns: Tensor) -> "Renders":
-        """Some of the views of each pair, [N,V']."""
+        """Some of the views of each pair, [N, V']."""
         pick = (torch.arange(len(self), device=columns.device)[:, None], columns)
         names = ("images", "masks", "depths", "cameras")
         return dataclasses.replace(self, **{name: getattr(self, name)[pick] for name in names})
@@ -116,7 +116,7 @@ def _shards(folder: Path, limit: int | None) -> Iterator[dict[str, np.ndarray]]:
 
 
 def facing(cameras: Tensor) -> Tensor:
-    """Cosine of the angle between the camera [...,25] and the front: 1 sees the face, -1 the back."""
+    """Cosine of the angle between the camera [..., 25] and the front: 1 sees the face, -1 the back."""
     return cameras[..., 11] / cameras[..., 3:12:4].norm(dim=-1)
 
 
@@ -124,8 +124,8 @@ def ray_depths(views: Renders, resolution: int) -> tuple[Tensor, Tensor]:
     """Masks and distances along rays at the raw resolution.
 
     Returns:
-        mask [B,V,r,r] in 0..1 and distance [B,V,r,r]: the mean over the part of a pixel that the head covers,
-        0 where there is none.
+        mask [B, V, r, r] in 0..1 and distance [B, V, r, r]: the mean over the part of a pixel that the head
+        covers, 0 where there is none.
     """
     masks, depths = views.masks, views.depths.float()
     batch, count, size = masks.shape[0], masks.shape[1], masks.shape[-1]
@@ -140,7 +140,7 @@ def ray_depths(views: Renders, resolution: int) -> tuple[Tensor, Tensor]:
 
 
 def _ray_lengths(cameras: Tensor, resolution: int) -> Tensor:
-    """How much longer a ray is than its part along the camera's axis, [B,V,r,r]."""
+    """How much longer a ray is than its part along the camera's axis, [B, V, r, r]."""
     centre = (torch.arange(resolution, device=cameras.device) + 0.5) / resolution - 0.5
     squared = centre[:, None].square() + centre[None, :].square()
     return (1 + squared / cameras[..., 16, None, None].square()).sqrt()

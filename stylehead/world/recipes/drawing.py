@@ -121,7 +121,7 @@ def _path(data: Path, render_set: RenderSet, number: int) -> Path:
 
 
 def cameras_of(render_set: RenderSet, seed: int) -> torch.Tensor:
-    """Camera labels [V,25] of a person; half of the random ones look at the face."""
+    """Camera labels [V, 25] of a person; half of the random ones look at the face."""
     if render_set.turntable:
         yaws = -np.pi + np.arange(render_set.views) * 2 * np.pi / render_set.views
         return torch.cat([camera_from_angles(float(yaw), 0.0) for yaw in yaws])
@@ -160,7 +160,7 @@ def drawn_person(
     Args:
         renderer: Draws.
         seed: Who.
-        cameras: Labels [V,25].
+        cameras: Labels [V, 25].
         style: Of the pictures.
         psi: How truncated the person is drawn.
     """

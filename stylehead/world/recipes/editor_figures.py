@@ -21,14 +21,14 @@ _TOGETHER = 4
 
 @dataclass(frozen=True)
 class Pairs:
-    """The same people from the same cameras, photographed and in a style: [B,3,R,R] each, -1..1."""
+    """The same people from the same cameras, photographed and in a style: [B, 3, R, R] each, -1..1."""
 
     photos: Tensor
     truth: Tensor
 
 
 class Edited(NamedTuple):
-    """Edits [B,3,R,R] in -1..1, and what they should have become."""
+    """Edits [B, 3, R, R] in -1..1, and what they should have become."""
 
     images: Tensor
     pairs: Pairs

@@ -40,7 +40,7 @@ PICTURES = 4500
 
 
 class Examples(NamedTuple):
-    """Features of N pictures, and what they show: angles [N,2] and coordinates of w [N,K]."""
+    """Features of N pictures, and what they show: angles [N, 2] and coordinates of w [N, K]."""
 
     features: MirrorFeatures
     angles: Tensor
@@ -75,7 +75,7 @@ def fit(examples: Examples, space: LatentSpace, *, generator: str, features: str
 
 
 def _ridge(features: Tensor, wanted: Tensor, penalty: float) -> Tensor:
-    """Weights [F,T] from features [N,F] to what is wanted [N,T]."""
+    """Weights [F, T] from features [N, F] to what is wanted [N, T]."""
     size = features.shape[1]
     gram = features @ features.t() / size + penalty * torch.eye(len(features))
     return features.t() @ torch.linalg.solve(gram, wanted) / size

@@ -60,7 +60,7 @@ class Sheets:
     folder: Path | None
 
     def show(self, name: str, rows: Iterable[Tensor]) -> None:
-        """Write a sheet of rows of pictures [B,3,R,R] in -1..1 as lossless WebP."""
+        """Write a sheet of rows of pictures [B, 3, R, R] in -1..1 as lossless WebP."""
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -182,13 +182,13 @@ class _TrainingState:
         }
 
     def restore(self, weights: Mapping[str, Tensor], rest: Mapping[str, object]) -> None:
-        """Undo :meth:`weights` and :meth:`rest`."""
+        """Undo `weights` and `rest`."""
         for prefix, module in (("trained.", self.model), ("averaged.", self.averaged)):
             part = {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
             module.load_state_dict(part)
         self.optimizer.load_state_dict(rest["optimizer"])  # type: ignore[arg-type]
         self.rng.set_state(rest["rng"])  # type: ignore[arg-type]
-        self.step, self.seconds = int(rest["step"]), float(rest["seconds"])  # type: ignore[call-overload,arg-type]
+        self.step, self.seconds = int(rest["step"]), float(rest["seconds"])  # type: ignore[call-overload, arg-type]
 
     def average(self, decay: float) -> None:
         """Move the averaged weights towards the trained ones (slower once there are many steps)."""
@@ -205,7 +205,7 @@ class _TrainingState:
 
 
 def learning_rate_factor(progress: float, step: int, *, warmup: int = 100, floor: float) -> float:
-    """Linear warm-up, then a cosine from 1 down to ``floor`` over the stretch."""
+    """Linear warm-up, then a cosine from 1 down to `floor` over the stretch."""
     cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
     return cosine * min(1.0, (step + 1) / warmup)
 

@@ -20,7 +20,7 @@ _LOW_NOISE_PART, _LOW_NOISE_LEVELS = 0.5, 320
 
 
 def new_unet(size: int, *, in_channels: int = 4) -> UNet2DConditionModel:
-    """An untrained denoiser for latents [B,in_channels,size,size]: an editor's has eight channels.
+    """An untrained denoiser for latents [B, in_channels, size, size]: an editor's has eight channels.
 
     Outside, where latents are fine, it is narrow and without attention.
     """
@@ -97,7 +97,7 @@ class NoisyBatch:
 
 
 def noisy_batch(schedule: Schedule, latents: Tensor, captions: list[str], rng: torch.Generator) -> NoisyBatch:
-    """Noise latents [B,4,h,w] at random levels and drop some captions."""
+    """Noise latents [B, 4, h, w] at random levels and drop some captions."""
     count = len(latents)
     timestep = torch.randint(1000, (count,), generator=rng)
     low = torch.rand(count, generator=rng) < _LOW_NOISE_PART
@@ -118,7 +118,7 @@ def importance(timestep: Tensor) -> Tensor:
 
 
 def encode_captions(tokenizer: CLIPTokenizer, encoder: CLIPTextModel, captions: list[str]) -> Tensor:
-    """Last hidden states [B,L,D] over the tokenizer's window."""
+    """Last hidden states [B, L, D] over the tokenizer's window."""
     tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
     states: Tensor = encoder(tokens.input_ids.to(encoder.device)).last_hidden_state
     return states

@@ -39,7 +39,7 @@ class People(Protocol):
 
     @property
     def numbers(self) -> Tensor:
-        """Identities in numbers [N,128] of people like those that are drawn."""
+        """Identities in numbers [N, 128] of people like those that are drawn."""
         ...
 
     def draw(self, count: int, rng: torch.Generator) -> Renders:
@@ -115,7 +115,7 @@ class PeopleStream:
         return joined_renders([{name: array[None] for name, array in row.items()} for row in chosen])
 
     def start(self, first: int) -> None:
-        """Start drawing the people of all seeds from ``first`` on."""
+        """Start drawing the people of all seeds from `first` on."""
         context = multiprocessing.get_context("spawn")
         self._arriving = context.Queue(_WAITING)
         for number in range(self.workers):
@@ -205,8 +205,8 @@ def undecided(numbers: Tensor, crowd: Tensor, rng: torch.Generator, *, part: flo
     drawn there has to be the nearer of the two.
 
     Args:
-        numbers: Identities [K,128].
-        crowd: Those whose choices are mixed in [N,128].
+        numbers: Identities [K, 128].
+        crowd: Those whose choices are mixed in [N, 128].
         rng: Source of chance, on the CPU.
         part: Of the people, for each kind of choice.
     """
@@ -223,7 +223,7 @@ def undecided(numbers: Tensor, crowd: Tensor, rng: torch.Generator, *, part: flo
 
 
 def mostly_facing_columns(cameras: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Different views [N,count] of each person's cameras [N,V,25]; the first is preferably of the face."""
+    """Different views [N, count] of each person's cameras [N, V, 25]; the first is preferably of the face."""
     shape = cameras.shape[:2]
     first = (facing(cameras) + torch.rand(shape, generator=rng)).argmax(dim=1, keepdim=True)
     return torch.rand(shape, generator=rng).scatter(1, first, 2.0).topk(count, dim=1).indices

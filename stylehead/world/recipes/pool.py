@@ -13,12 +13,12 @@ from stylehead.world.recipes.precision import device_of
 from stylehead.world.recipes.training_pictures import Pictures, PictureSource, half, tile_2x2
 
 Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
-"""What is kept of pictures beside latents and captions: tensors [B,...] by name."""
+"""What is kept of pictures beside latents and captions: tensors [B, ...] by name."""
 
 
 @dataclass(frozen=True)
 class PoolItems:
-    """Latents [B,4,h,w] (scaled), captions and styles, and what else is kept of the pictures [B,...]."""
+    """Latents [B, 4, h, w] (scaled), captions and styles, and what else is kept of the pictures [B, ...]."""
 
     latents: Tensor
     captions: list[str]
@@ -106,21 +106,21 @@ class LatentPool:
 
 
 def photo_conditions(pictures: Pictures, rng: torch.Generator) -> dict[str, Tensor]:
-    """Edges and depth of the photographs, uint8 [B,1,R,R], as `canny` and `depth`."""
+    """Edges and depth of the photographs, uint8 [B, 1, R, R], as `canny` and `depth`."""
     canny = canny_condition(softened(pictures.photos, rng))[:, :1]
     depth = photo_depth_condition(pictures)[:, :1]
     return {"canny": (canny * 255).byte(), "depth": (depth * 255).byte()}
 
 
 def softened(photos: Tensor, rng: torch.Generator, *, part: float = 0.5) -> Tensor:
-    """Blur a part of the photographs [B,3,R,R]: generators' pictures are softer, and have fewer edges."""
+    """Blur a part of the photographs [B, 3, R, R]: generators' pictures are softer, and have fewer edges."""
     chosen = torch.rand(len(photos), 1, 1, 1, generator=rng) < part
     soft = functional.interpolate(half(photos), size=photos.shape[-1], mode="bilinear", align_corners=False)
     return torch.where(chosen, soft, photos)
 
 
 def photo_depth_condition(pictures: Pictures) -> Tensor:
-    """Depth conditions [B,3,R,R] of the photographs; every tile of a grid is normalised on its own."""
+    """Depth conditions [B, 3, R, R] of the photographs; every tile of a grid is normalised on its own."""
     conditions = []
     for number, grid in enumerate(pictures.grid):
         depth, mask = pictures.photo_depths[number][None], pictures.photo_masks[number][None]
@@ -137,5 +137,5 @@ def _grid_condition(depth: Tensor, mask: Tensor) -> Tensor:
 
 
 def _untile(picture: Tensor) -> list[Tensor]:
-    """[1,C,2R,2R] to four [1,C,R,R]: top left, top right, bottom left, bottom right."""
+    """[1, C, 2R, 2R] to four [1, C, R, R]: top left, top right, bottom left, bottom right."""
     return [tile for row in picture.chunk(2, dim=-2) for tile in row.chunk(2, dim=-1)]

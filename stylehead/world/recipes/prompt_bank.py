@@ -34,7 +34,7 @@ class PromptBank:
         self.empty = self._states([""])[0]
 
     def draw(self, styles: Sequence[str], rng: torch.Generator) -> Tensor:
-        """A prompt's states [B,77,D] for each style."""
+        """A prompt's states [B, 77, D] for each style."""
         words = np.random.default_rng(int(torch.randint(2**31, (), generator=rng)))
         new = [STYLES[int(number)] for number in words.integers(len(STYLES), size=self.fresh)]
         for style, states in zip(new, self._encode(new, words), strict=True):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from stylehead.world.recipes.train_generator import IdentityToW
 
 NumbersOf = Callable[[np.ndarray], np.ndarray]
-"""From z [N,64] to the numbers of the identities [N,128]."""
+"""From z [N, 64] to the numbers of the identities [N, 128]."""
 
 _FEWEST_LAYERS, _FEWEST_FEATURES = 8, 512
 
@@ -64,7 +64,7 @@ _BENT = {
 
 @dataclass(frozen=True)
 class Affine:
-    """N affine functions of what a layer says: ``weight y + bias``, weight [N,width], bias [N]."""
+    """N affine functions of what a layer says: `weight y + bias`, weight [N, width], bias [N]."""
 
     weight: Tensor
     bias: Tensor
@@ -85,11 +85,11 @@ class Affine:
         return Affine(self.weight[rows], self.bias[rows])
 
     def then(self, matrix: Tensor, offset: Tensor | float = 0.0) -> "Affine":
-        """``matrix`` [M,N] times these, plus ``offset``."""
+        """`matrix` [M, N] times these, plus `offset`."""
         return Affine(matrix @ self.weight, matrix @ self.bias + offset)
 
     def of(self, said: Tensor) -> Tensor:
-        """Values [B,N] where the layer says ``said`` [B,width]."""
+        """Values [B, N] where the layer says `said` [B, width]."""
         return functional.linear(said, self.weight, self.bias)
 
 
@@ -218,7 +218,7 @@ def _write_w(layers: list[FullyConnected], network: "IdentityToW", numbers: Affi
 
 
 def least_squares(functions: Affine, said: Tensor, wanted: Tensor, *, ridge: float = 1e-3) -> Affine:
-    """The mixture of functions nearest to ``wanted`` [B,M] where the layer says ``said`` [B,width]."""
+    """The mixture of functions nearest to `wanted` [B, M] where the layer says `said` [B, width]."""
     values = torch.cat([functions.of(said), torch.ones(len(said), 1)], dim=1).double()
     gram = values.t() @ values + ridge * len(said) * torch.eye(values.shape[1], dtype=torch.float64)
     solution = torch.linalg.solve(gram, values.t() @ wanted.double()).float()
@@ -226,7 +226,7 @@ def least_squares(functions: Affine, said: Tensor, wanted: Tensor, *, ridge: flo
 
 
 def _odds(z: Tensor) -> Tensor:
-    """What hangs on who it is, not on chance, in the scores [N,12] of the cuts."""
+    """What hangs on who it is, not on chance, in the scores [N, 12] of the cuts."""
     people = map(identity_from_z, z.double().numpy())
     odds = [hair_odds(person.gender, person.ancestry[0], person.wrinkles) for person in people]
     return torch.from_numpy(np.stack(odds)).float()

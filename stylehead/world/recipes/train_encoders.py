@@ -206,7 +206,7 @@ def _channels_last(network: nn.Module) -> nn.Module:
 
 
 def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
-    """Two different views [N,2] of each person's cameras [N,V,25]: one mostly of the face, and any other.
+    """Two different views [N, 2] of each person's cameras [N, V, 25]: one mostly of the face, and any other.
 
     The other is from behind only where no other view is left.
     """
@@ -218,7 +218,7 @@ def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def autoencoded(images: Tensor, vae: AutoencoderKL, rng: torch.Generator, *, part: float = 0.4) -> Tensor:
-    """Send a part of the pictures [B,3,R,R] in -1..1 through an autoencoder."""
+    """Send a part of the pictures [B, 3, R, R] in -1..1 through an autoencoder."""
     chosen = torch.rand(len(images), generator=rng) < part
     if not chosen.any():
         return images
@@ -229,7 +229,7 @@ def autoencoded(images: Tensor, vae: AutoencoderKL, rng: torch.Generator, *, par
 
 
 def first_views(images: Tensor, grid: Tensor) -> Tensor:
-    """Pictures [B,3,R,R]; of those that are grids [B] only the first of the four views, at the same size."""
+    """Pictures [B, 3, R, R]; of those that are grids [B] only the first of four views, at the same size."""
     side = images.shape[-1]
     first = images[grid, :, : side // 2, : side // 2]
     images = images.clone()
@@ -253,7 +253,7 @@ def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
     without showing any style.
 
     Args:
-        images: [B,3,R,R], 0..1.
+        images: [B, 3, R, R], 0..1.
         rng: Source of every choice.
     """
     count = len(images)
@@ -274,9 +274,9 @@ def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -
     of the pictures stay as they are; of the rest, the paint goes to a random part.
 
     Args:
-        images: [B,3,R,R], 0..1.
-        masks: [B,1,R,R], 0..1.
-        depths: [B,1,R,R], distance from the camera, 0 outside the head.
+        images: [B, 3, R, R], 0..1.
+        masks: [B, 1, R, R], 0..1.
+        depths: [B, 1, R, R], distance from the camera, 0 outside the head.
         rng: Source of every choice.
     """
     count = len(images)
@@ -293,7 +293,7 @@ def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -
 
 
 def surface_normals(depths: Tensor) -> Tensor:
-    """Unit normals [B,3,R,R] towards the camera (-z; x to the right, y down) of depths [B,1,R,R]; 0 is far.
+    """Unit normals [B, 3, R, R] towards the camera (-z; x right, y down) of depths [B, 1, R, R]; 0 is far.
 
     Depths are stored in half precision, which is coarser than the slope of a cheek from pixel to pixel: they
     are smoothed first, over the part of the surroundings that the head covers.
@@ -312,8 +312,8 @@ def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
     """The same heads behind grain, stains and patches of paint: clouds of noise of several sizes.
 
     Args:
-        images: [B,3,R,R], 0..1.
-        masks: [B,1,R,R], 0..1; only the head is painted on.
+        images: [B, 3, R, R], 0..1.
+        masks: [B, 1, R, R], 0..1; only the head is painted on.
         rng: Source of every choice.
     """
     count, size = len(images), images.shape[-1]
@@ -330,7 +330,7 @@ def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Move, scale, stretch and bend pictures [B,3,R,R] a little: a drawing is not to scale."""
+    """Move, scale, stretch and bend pictures [B, 3, R, R] a little: a drawing is not to scale."""
     count = len(images)
     scale = _between(0.93, 1.07, count, rng) * torch.exp(0.03 * torch.randn(count, 2, 1, 1, generator=rng))
     turn = torch.zeros(count, 2, 3)

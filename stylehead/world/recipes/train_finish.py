@@ -46,10 +46,10 @@ class Seen:
 
     Attributes:
         size: Most views that are kept.
-        features: [32,r,r] each, in half precision.
-        raw: [3,r,r] each.
+        features: [32, r, r] each, in half precision.
+        raw: [3, r, r] each.
         w: [w_dim] each.
-        truth: uint8 [3,R,R] each.
+        truth: uint8 [3, R, R] each.
     """
 
     size: int
@@ -150,7 +150,7 @@ class FinishRecipe:
         self.seen.add(raw.features, raw.image_raw, ws[:, -1].repeat_interleave(2, dim=0), truth)
 
     def _ws(self, people: Renders) -> Tensor:
-        """Style vectors [K,num_ws,w_dim], of truncated people truncated alike."""
+        """Style vectors [K, num_ws, w_dim], of truncated people truncated alike."""
         ws = self.generator.mapping(people.z, conditioning_camera().to(people.z.device))
         if people.psi is None:
             return ws
@@ -181,7 +181,7 @@ def _losses(
 
 
 def _edge_weights(images: Tensor) -> Tensor:
-    """[R,R]: how much the error of each pixel counts."""
+    """[R, R]: how much the error of each pixel counts."""
     size = images.shape[-1]
     weights = images.new_full((size, size), _EDGE_WEIGHT)
     weights[_EDGE:-_EDGE, _EDGE:-_EDGE] = 1

@@ -47,7 +47,7 @@ _BORDER = 2  # raw pixels at the edge of a crop that lack neighbours
 
 
 class IdentityToW(nn.Module):
-    """From the numbers of an identity [B,128] to w [B,w_dim]; exists for training only."""
+    """From the numbers of an identity [B, 128] to w [B, w_dim]; exists for training only."""
 
     mean: Tensor
     scale: Tensor
@@ -64,7 +64,7 @@ class IdentityToW(nn.Module):
         )  # fmt: skip
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Map [B,128] to [B,w_dim]."""
+        """Map [B, 128] to [B, w_dim]."""
         x = self.standardised(numbers)
         return self.skip(x) + self.layers(x)
 
@@ -83,11 +83,11 @@ class GeneratorModel(nn.Module):
         self.identity_to_w = IdentityToW(numbers, w_dim=config.w_dim)
 
     def ws(self, numbers: Tensor, truncation: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Numbers [K,128] to [K,num_ws,w_dim].
+        """Numbers [K, 128] to [K, num_ws, w_dim].
 
         Args:
             numbers: Identities.
-            truncation: How near each stays to itself [K], and the numbers [N,128] of people whose mean w it
+            truncation: How near each stays to itself [K], and the numbers [N, 128] of people whose mean w it
                 is drawn to; as in the generator's mapping.
         """
         w = self.identity_to_w(numbers)
@@ -121,7 +121,7 @@ def learn_noise(generator: PanoHead) -> None:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One training render: image [B,3,R,R], image_raw [B,3,r,r], weight_sum and depth [B,1,r,r]."""
+    """One training render: image [B, 3, R, R], image_raw [B, 3, r, r], weight_sum and depth [B, 1, r, r]."""
 
     image: Tensor
     image_raw: Tensor
@@ -136,7 +136,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a render should be: image [B,3,R,R] in -1..1, mask and distance [B,1,r,r]."""
+    """What a render should be: image [B, 3, R, R] in -1..1, mask and distance [B, 1, r, r]."""
 
     image: Tensor
     mask: Tensor
@@ -223,7 +223,7 @@ class GeneratorRecipe:
         return _loss(rendered.within(border), truth.cropped(crops).within(border))
 
     def _ws(self, batch: Renders, rng: torch.Generator) -> Tensor:
-        """Style vectors [K,num_ws,w_dim] of people, as truncated as drawn, some not quite decided."""
+        """Style vectors [K, num_ws, w_dim] of people, as truncated as drawn, some not quite decided."""
         self.crowd = self.crowd.to(batch.numbers.device)
         numbers = undecided(batch.numbers, self.crowd, rng)
         return self.model.ws(numbers, None if batch.psi is None else (batch.psi, self.crowd))
@@ -320,8 +320,8 @@ def render_crops(
 
     Args:
         generator: In training.
-        ws: [K,num_ws,w_dim].
-        cameras: [B,25], B a multiple of K.
+        ws: [K, num_ws, w_dim].
+        cameras: [B, 25], B a multiple of K.
         crops: What to draw.
         rng: Jitter of the samples.
     """

@@ -111,7 +111,7 @@ class InstructionRecipe:
 
 
 def error_with_tint(noised: "Noised", eps_hat: Tensor) -> Tensor:
-    """Squared error [B] of predicted noise [B,4,h,w]; where sampling starts, that of its mean counts too.
+    """Squared error [B] of predicted noise [B, 4, h, w]; where sampling starts, that of its mean counts too.
 
     The mean colour of a picture is one of a thousand frequencies of the noise: alone, the plain error hardly
     sees it (compare the multi-scale loss of Hoogeboom et al., arXiv 2301.11093). At lower levels the mean of
@@ -128,7 +128,7 @@ def _mean(found: Tensor, rows: Tensor) -> float:
 
 
 class Noised(NamedTuple):
-    """Noised latents [B,4,h,w], the noise [B,4,h,w] that the denoiser shall find in them, timesteps [B]."""
+    """Noised latents [B, 4, h, w], the noise [B, 4, h, w] to be predicted from them, and timesteps [B]."""
 
     latents_t: Tensor
     eps: Tensor
@@ -142,12 +142,12 @@ def noise(schedule: Schedule, latents: Tensor, photos: Tensor, rng: torch.Genera
     read the mean colour. Sampling starts from noise alone, in which it then reads grey, or from the noised
     photograph, in which it reads the photograph's. So where sampling starts, there is noise alone in a
     quarter of the latents and the photograph in another, and what is to be found is the noise that would have
-    led there from the latents x_0: ``(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)``.
+    led there from the latents x_0: `(x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)`.
 
     Args:
         schedule: The levels.
-        latents: [B,4,h,w], scaled.
-        photos: Latents of the photographs [B,4,h,w], scaled.
+        latents: [B, 4, h, w], scaled.
+        photos: Latents of the photographs [B, 4, h, w], scaled.
         rng: Source of chance.
     """
     count, levels = len(latents), schedule.num_train_timesteps

@@ -133,7 +133,7 @@ def _faces(views: Renders, rows: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _pictures(views: Renders, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
-    """Pictures [N,3,128,128] on plain colours."""
+    """Pictures [N, 3, 128, 128] on plain colours."""
     images, masks = bytes_to_pm1(views.images[rows, columns]), views.masks[rows, columns, None].float() / 255
     colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
     colours[torch.rand(len(rows), generator=rng) < 0.4] = 1.0
@@ -142,7 +142,7 @@ def _pictures(views: Renders, rows: Tensor, columns: Tensor, rng: torch.Generato
 
 
 def disturbed(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Zoomed and shifted, coarser, brighter or paler, with a part cut out: pictures [B,3,R,R] in -1..1."""
+    """Zoomed and shifted, coarser, brighter or paler, with a part cut out: pictures [B, 3, R, R] in -1..1."""
     count, size = len(images), images.shape[-1]
     images = _zoomed(images, rng)
     coarse = functional.interpolate(images, scale_factor=0.5, mode="area")

@@ -87,7 +87,7 @@ class MappingRecipe:
 
 
 def style_metric(generator: PanoHead) -> Tensor:
-    """A matrix M [w_dim,w_dim]: ``|M w|^2`` is the squared length of the styles of w, summed over layers.
+    """A matrix M [w_dim, w_dim]: `|M w|^2` is the squared length of the styles of w, summed over layers.
 
     Each layer counts the same, however many channels it has; what the layers add to every style does not.
     """
@@ -114,7 +114,7 @@ def load_generator_model(work: Path, config: GeneratorConfig) -> GeneratorModel:
 
 
 def numbers_from_z(z: np.ndarray) -> np.ndarray:
-    """Identity numbers [N,128] of latents [N,64]."""
+    """Identity numbers [N, 128] of latents [N, 64]."""
     from stylehead.world.heads import identity_from_z, identity_vector
 
     return np.stack([identity_vector(identity_from_z(row)) for row in z])

@@ -95,7 +95,7 @@ class TextRecipe:
         return loss, {"end": float(errors.detach()[:, -1].mean())}
 
     def _targets(self, prompts: list[tuple[Prompt, str | None]], tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """States [B,L,D] that are wanted, and how much each counts [B,L]."""
+        """States [B, L, D] that are wanted, and how much each counts [B, L]."""
         rows = [self._target(*pair, row) for pair, row in zip(prompts, tokens, strict=True)]
         return torch.stack([states for states, _ in rows]), torch.stack([weights for _, weights in rows])
 
@@ -134,7 +134,7 @@ def open_tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def tokenized(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """Token numbers [B,77]."""
+    """Token numbers [B, 77]."""
     tokens = tokenizer(texts, padding="max_length", max_length=WINDOW, truncation=True, return_tensors="pt")
     numbers: Tensor = tokens.input_ids
     return numbers

@@ -114,7 +114,7 @@ def latent_scale(vae: AutoencoderKL, source: PictureSource, *, pictures: int = 2
 
 
 def reconstruction_psnr(vae: AutoencoderKL, pictures: Tensor) -> float:
-    """Mean over pictures [B,3,R,R] in -1..1 of the peak signal-to-noise ratio in dB."""
+    """Mean over pictures [B, 3, R, R] in -1..1 of the peak signal-to-noise ratio in dB."""
     with torch.no_grad():
         decoded = vae.decode(vae.encode(pictures).latent_dist.mean).sample.clamp(-1, 1)
     mse = functional.mse_loss(decoded, pictures, reduction="none").mean(dim=(1, 2, 3))

@@ -39,10 +39,10 @@ class Pictures:
     """A batch.
 
     Attributes:
-        images: [B,3,R,R], -1..1.
-        photos: The same people from the same cameras as photographs, on the same backgrounds, [B,3,R,R].
-        photo_masks: Of the photographs, [B,1,R,R], 0..1.
-        photo_depths: Of the photographs, [B,1,R,R], distance along the camera's axis, 0 outside.
+        images: [B, 3, R, R], -1..1.
+        photos: The same people from the same cameras as photographs, on the same backgrounds, [B, 3, R, R].
+        photo_masks: Of the photographs, [B, 1, R, R], 0..1.
+        photo_depths: Of the photographs, [B, 1, R, R], distance along the camera's axis, 0 outside.
         captions: B captions.
         styles: B style names.
         grid: [B] bool, which pictures show four views.
@@ -159,7 +159,7 @@ class PictureSource:
 
 
 def drawn_columns(cameras: Tensor, rng: torch.Generator, *, grid: bool) -> Tensor:
-    """Which of a head's cameras [V,25] are looked through: any four in a grid, else one, mostly of the face.
+    """Which of a head's cameras [V, 25] are looked through: any four in a grid, else one, mostly of the face.
 
     Faces are what is hard to paint, and what single views are asked for; a camera in front is e^2 times as
     likely as one behind.
@@ -169,12 +169,12 @@ def drawn_columns(cameras: Tensor, rng: torch.Generator, *, grid: bool) -> Tenso
 
 
 def half(images: Tensor) -> Tensor:
-    """[B,C,R,R] to [B,C,R/2,R/2] by averaging."""
+    """[B, C, R, R] to [B, C, R/2, R/2] by averaging."""
     return functional.avg_pool2d(images, 2)
 
 
 def tile_2x2(tiles: Tensor) -> Tensor:
-    """Four tiles [4,C,R,R] to one picture [C,2R,2R]: first and second on top, third and fourth below."""
+    """Four tiles [4, C, R, R] to one picture [C, 2R, 2R]: first and second on top, third and fourth below."""
     top, below = torch.cat([tiles[0], tiles[1]], dim=-1), torch.cat([tiles[2], tiles[3]], dim=-1)
     return torch.cat([top, below], dim=-2)
 

@@ -166,7 +166,7 @@ def test_renderers_can_take_turns(renderer, person, drawn, cameras):
 
 
 def test_the_layout_of_the_blocks_is_the_drivers(renderer):
-    rasterizer = renderer._rasterizer
+    rasterizer = renderer._rasteriser
     program = rasterizer._program("skin", "photo")
     assert program["Head"].size == rasterizer._head_block.size
     assert program["Camera"].size == rasterizer._camera_block.size
