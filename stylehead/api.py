@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from stylehead.export.orbit import Easing
 from stylehead.jobs import evaluate as evaluate_job
 from stylehead.jobs import invert as invert_job
 from stylehead.jobs import render as render_job
@@ -109,6 +110,7 @@ def stylize(  # noqa: PLR0913
     resume: AnyPath | None = None,
     overwrite: bool = False,
     keep_checkpoints: int = 2,
+    log_with: Literal["tensorboard", "wandb"] | None = None,
     progress: OnStep | None = None,
     **settings: Any,
 ) -> StylizeRun:
@@ -123,6 +125,7 @@ def stylize(  # noqa: PLR0913
         resume: Go on with this stopped run.
         overwrite: Replace the run in `out`.
         keep_checkpoints: Checkpoints that stay; with 0 the newest, until the run is finished.
+        log_with: Where else the numbers of every step go; the one place where a run may reach the network.
         progress: Called after every step, for example `print`.
         **settings: Fields of `StylizeConfig`, such as `iterations`.
 
@@ -138,7 +141,7 @@ def stylize(  # noqa: PLR0913
     arguments = StylizeArguments(
         settings={name: tuple(v) if isinstance(v, list) else v for name, v in given.items()},
         profile=profile, config=_path(config), device=device, out=_path(out), resume=_path(resume),
-        overwrite=overwrite, keep_checkpoints=keep_checkpoints,
+        overwrite=overwrite, keep_checkpoints=keep_checkpoints, log_with=log_with,
     )  # fmt: skip
     return stylize_job.stylize(arguments, _Caller(progress), command=_call("stylize", arguments))
 
@@ -155,7 +158,12 @@ def render(  # noqa: PLR0913
     strength: float | Sequence[float] = (),
     side_by_side: bool = False,
     yaw_steps: int = 36,
+    seconds: float | None = None,
+    easing: Easing = "linear",
     pitch: float = 0.0,
+    pitch_swing: float = 0.0,
+    morph: bool = False,
+    size: int | None = None,
     background: str = "white",
     format: str = "mp4,frames,sheet",
     fps: int = 18,
@@ -180,9 +188,14 @@ def render(  # noqa: PLR0913
         strength: How strongly each acts, 0 to 2; 1 when none are given.
         side_by_side: Source left, stylised right.
         yaw_steps: Views once around the head.
+        seconds: Length of the film: so many views as `fps` makes of it, in place of `yaw_steps`.
+        easing: How the camera goes round: "linear", or "smooth" from rest to rest.
         pitch: Nominal pitch in degrees; above 0 looks from below.
-        background: white, learned, a colour name or #rrggbb.
-        format: Kinds of files in `out`: mp4, webp, gif, frames, sheet.
+        pitch_swing: Degrees by which the pitch rises and falls on the way round.
+        morph: One film from head to head, or from style to style, and back.
+        size: Edge of the pictures, pixels; the generator's own when not given.
+        background: white, transparent, learned, a colour name or #rrggbb.
+        format: Kinds of files in `out`: mp4, webm, webp, gif, frames, sheet.
         fps: Frames a second of films.
         out: Folder for the files.
         overwrite: Replace earlier files.
@@ -193,7 +206,7 @@ def render(  # noqa: PLR0913
         progress: Called after every view, for example `print`.
 
     Returns:
-        The pictures of the first head, uint8 [V, H, W, 3], and all films.
+        The pictures of the first head, uint8 [V, H, W, 3] ([V, H, W, 4] when transparent), and all films.
 
     Raises:
         UsageError: An argument is out of range, or arguments do not go together.
@@ -203,8 +216,9 @@ def render(  # noqa: PLR0913
         seed=seed, seeds=seeds if seeds is None or isinstance(seeds, str) else ",".join(map(str, seeds)),
         latent=_paths(latent), psi=psi, preset=preset, device=device, style=_paths(style),
         strength=tuple(strength) if isinstance(strength, Sequence) else (strength,),
-        side_by_side=side_by_side, yaw_steps=yaw_steps, pitch=pitch, background=background, format=format,
-        fps=fps, out=_path(out), overwrite=overwrite, mesh=_path(mesh), mesh_resolution=mesh_resolution,
+        side_by_side=side_by_side, yaw_steps=yaw_steps, seconds=seconds, easing=easing, pitch=pitch,
+        pitch_swing=pitch_swing, morph=morph, size=size, background=background, format=format, fps=fps,
+        out=_path(out), overwrite=overwrite, mesh=_path(mesh), mesh_resolution=mesh_resolution,
         mesh_level=mesh_level, triangles=triangles,
     )  # fmt: skip
     rendered = render_job.render(arguments, _Caller(progress))
@@ -233,6 +247,7 @@ def invert(  # noqa: PLR0913
     out: AnyPath | None = None,
     resume: AnyPath | None = None,
     overwrite: bool = False,
+    fail_under: str | None = None,
     progress: OnStep | None = None,
 ) -> InvertRun:
     """Find the head of a photograph; `stylehead invert`.
@@ -254,6 +269,7 @@ def invert(  # noqa: PLR0913
         out: Folder of the run; a new one under `runs` when not given.
         resume: Go on with this stopped run, or add the tuning to it.
         overwrite: Replace the run in `out`.
+        fail_under: Least similarity of the face, or "likeness"; `missed` of the run says how it fails.
         progress: Called after every step, for example `print`.
 
     Returns:
@@ -268,7 +284,7 @@ def invert(  # noqa: PLR0913
         photo=_path(photo), face=face, aligned=aligned, camera=camera, steps=steps, starts=starts,
         identity_weight=identity_weight, latent_weight=latent_weight, seed=seed, pti=pti,
         pti_steps=pti_steps, preset=preset, device=device, out=_path(out), resume=_path(resume),
-        overwrite=overwrite,
+        overwrite=overwrite, fail_under=fail_under,
     )  # fmt: skip
     return invert_job.invert(arguments, _Caller(progress), command=_call("invert", arguments))
 

@@ -11,6 +11,7 @@ from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
 from stylehead.cli import invert as invert_command
+from stylehead.cli import people_sheet as sheet_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
 from stylehead.cli import sweep as sweep_command
@@ -72,6 +73,7 @@ app.command(cls=StylizeCommand, epilog=stylize_command.EPILOG, context_settings=
     stylize_command.stylize
 )
 app.command(cls=Command, epilog=render_command.EPILOG, context_settings=CONTEXT)(render_command.render)
+app.command(cls=Command, epilog=sheet_command.EPILOG, context_settings=CONTEXT)(sheet_command.sheet)
 app.command("eval", cls=Command, epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
 app.command(cls=Command, epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
 app.command(cls=Command, epilog=sweep_command.EPILOG, context_settings=CONTEXT)(sweep_command.sweep)

@@ -18,7 +18,7 @@ from stylehead.errors import JobError, MissingError
 Recipe = Mapping[str, Any]
 KEY = "stylehead"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
-FILMS = (".mp4",)
+FILMS = (".mp4", ".webm")
 MESHES = (".glb", ".ply", ".obj", ".stl")
 
 
@@ -85,7 +85,8 @@ def _from_film(path: Path) -> str | None:
     import av
 
     with av.open(str(path)) as container:
-        return container.metadata.get("comment")
+        found = {name.lower(): value for name, value in container.metadata.items()}  # WebM shouts
+        return found.get("comment")
 
 
 def _from_mesh(path: Path) -> str | None:

@@ -23,6 +23,8 @@ class SheetRow:
     """[V, H, W, 3], one picture a column; all rows have the same shape."""
     joined: bool = False
     """Belongs to the row above: no space between them."""
+    captions: Sequence[str] = ()
+    """Below the pictures, one each, the first columns first."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class SheetStyle:
     margin: int = 14
     """Around everything."""
     font_size: int = 15
+    caption_size: int = 12
     title_size: int = 20
 
 
@@ -74,6 +77,13 @@ def contact_sheet(
         for column, pixels in enumerate(row.cells):
             picture = Image.fromarray(pixels).resize(layout.cell, Image.Resampling.LANCZOS)
             canvas.paste(picture, (layout.x(column), layout.y(index)))
+        for column, text in enumerate(row.captions):
+            below = (
+                layout.centre(column, column),
+                layout.y(index) + layout.cell[1] + style.caption_size // 2 + 3,
+            )
+            fitting = _fitting(text, layout.cell[0], _font(style.caption_size))
+            draw.text(below, fitting, FAINT, _font(style.caption_size), anchor="mm")
     return np.asarray(canvas)
 
 
@@ -96,7 +106,7 @@ class _Layout:
         pictures = self.x(self.columns - 1) + self.cell[0]
         title_end = self._left + math.ceil(_font(style.title_size).getlength(title))
         self.width = max(pictures, title_end) + style.margin
-        self.height = self.y(len(rows) - 1) + self.cell[1] + style.margin
+        self.height = self.y(len(rows) - 1) + self.cell[1] + self._caption(rows[-1]) + style.margin
 
     def x(self, column: int) -> int:
         """Left edge of a column."""
@@ -106,7 +116,12 @@ class _Layout:
     def y(self, row: int) -> int:
         """Upper edge of a row."""
         groups = sum(not item.joined for item in self._rows[1 : row + 1])
-        return self._top + row * (self.cell[1] + self._style.gap) + groups * self._style.group_gap
+        captions = sum(self._caption(item) for item in self._rows[:row])
+        return self._top + row * (self.cell[1] + self._style.gap) + groups * self._style.group_gap + captions
+
+    def _caption(self, row: SheetRow) -> int:
+        """Height of a row's captions."""
+        return self._style.caption_size + 6 if row.captions else 0
 
     def centre(self, first: int, last: int) -> int:
         """Middle of the columns from `first` to `last`, both included."""
@@ -132,6 +147,17 @@ def _scale(width: int, wanted: int) -> float:
     if width <= wanted:
         return max(1, round(wanted / width))
     return 1 / max(1, round(width / wanted))
+
+
+def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    """The text, its middle left out where it is wider than a picture: names begin and angles end it."""
+    cut = text
+    for left_out in range(1, len(text) - 2):
+        if font.getlength(cut) <= width:
+            break
+        start = (len(text) - left_out) // 2
+        cut = f"{text[:start].rstrip()}…{text[start + left_out :].lstrip()}"
+    return cut
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

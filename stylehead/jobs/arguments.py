@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
+from stylehead.export.orbit import Easing
 from stylehead.files import user_path
 from stylehead.methods.config import ProfileName, StylizeConfig
 from stylehead.settings import Count, Few, Natural, Seed, Share, Weight, above, at_most, between
@@ -51,6 +52,8 @@ class StylizeArguments(Paths):
     """Replace the run in `out`."""
     keep_checkpoints: Natural = 2
     """Checkpoints that stay on the disk; with 0 the newest stays until the run is finished."""
+    log_with: Literal["tensorboard", "wandb"] | None = None
+    """Where else the numbers of every step go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +80,20 @@ class RenderArguments(Paths):
     """Source left, stylised right."""
     yaw_steps: Annotated[int, between(1, 720)] = 36
     """Views once around the head."""
+    seconds: Annotated[float, above(0)] | None = None
+    """Length of the film: so many views as `fps` makes of it, in place of `yaw_steps`."""
+    easing: Easing = "linear"
+    """How the camera goes round: evenly, or smoothly from rest to rest."""
     pitch: Annotated[float, between(-60, 60)] = 0.0
     """Nominal pitch in degrees; above 0 looks from below."""
+    pitch_swing: Annotated[float, between(0, 60)] = 0.0
+    """Degrees by which the pitch rises and falls on the way round."""
+    morph: bool = False
+    """One film from head to head, or from style to style, and back."""
+    size: Annotated[int, between(16, 2048)] | None = None
+    """Edge of the pictures, pixels; the generator's own when not given."""
     background: str = "white"
-    """white, learned, a colour name or #rrggbb."""
+    """white, transparent, learned, a colour name or #rrggbb."""
     format: str = "mp4,frames,sheet"
     """Kinds of files."""
     fps: Annotated[int, between(1, 120)] = 18
@@ -135,6 +148,8 @@ class InvertArguments(Paths):
     """The stopped run that goes on, or the finished one that is tuned."""
     overwrite: bool = False
     """Replace the run in `out`."""
+    fail_under: str | None = None
+    """Least similarity of the face, or `likeness`: what strangers do not reach."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,11 @@ from stylehead.files import check_parents
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, given, option
 from stylehead.settings import check_ranges
 
-FORMATS = ("mp4", "frames", "sheet", "webp", "gif")
+FORMATS = ("mp4", "frames", "sheet", "webp", "gif", "webm")
 MAX_SEED = 2**32 - 1
 MAX_STRENGTH = 2.0
+MAX_YAW_STEPS = 720
+MAX_PITCH_DEG = 60.0
 
 # ---------------------------------------------------------------------------------------------------- render
 
@@ -24,8 +26,13 @@ def check_render(arguments: RenderArguments) -> None:
         MissingError: A package is missing.
     """
     check_ranges(arguments)
+    if arguments.pitch_swing + abs(arguments.pitch) > MAX_PITCH_DEG:
+        raise UsageError(
+            f"`--pitch` and `--pitch-swing` must stay within {MAX_PITCH_DEG:g} degrees together."
+        )
     parse_formats(arguments.format)
-    if arguments.background not in ("white", "learned"):
+    view_count(arguments)
+    if arguments.background not in ("white", "learned", "transparent"):
         from stylehead.export.views import parse_colour
 
         parse_colour(arguments.background)
@@ -34,7 +41,43 @@ def check_render(arguments: RenderArguments) -> None:
     heads = len(chosen_seeds(arguments)) or len(latent_files(arguments))
     if arguments.mesh is not None:
         check_mesh(arguments, arguments.mesh, heads=heads)
+    if arguments.morph:
+        check_morph(arguments, heads)
     check_styles(arguments.style, arguments.strength)
+
+
+def view_count(arguments: RenderArguments) -> int:
+    """Return how many pictures a film has.
+
+    Raises:
+        UsageError: `--seconds` makes none, or too many, or goes with `--yaw-steps`.
+    """
+    if arguments.seconds is None:
+        return arguments.yaw_steps
+    if arguments.yaw_steps != RenderArguments.yaw_steps:
+        raise UsageError("`--seconds` and `--yaw-steps` exclude each other.")
+    count = round(arguments.seconds * arguments.fps) if arguments.seconds < 1e6 else 0
+    if not 1 <= count <= MAX_YAW_STEPS:
+        raise UsageError(
+            f"`--seconds` (={arguments.seconds:g}) must make 1 to {MAX_YAW_STEPS} pictures, "
+            f"{arguments.fps} a second."
+        )
+    return count
+
+
+def check_morph(arguments: RenderArguments, heads: int) -> None:
+    """Check that a film can go from something to something.
+
+    Raises:
+        UsageError: There is nothing to go to, there are two ways to go, or it goes with something else.
+    """
+    if arguments.mesh is not None or arguments.side_by_side:
+        other = "--mesh" if arguments.mesh is not None else "--side-by-side"
+        raise UsageError(f"`--morph` does not go with `{other}`.")
+    if heads == 1 and not arguments.style:
+        raise UsageError("`--morph` needs several heads or a style.", "--seeds 1,4,7 --morph")
+    if heads > 1 and len(arguments.style) > 1:
+        raise UsageError("`--morph` goes through several heads or several styles, not both.", "use --seed")
 
 
 def chosen_seeds(arguments: RenderArguments) -> list[int]:
@@ -173,12 +216,33 @@ def check_invert(arguments: InvertArguments) -> None:
         raise UsageError("`--camera` is for pictures that are cropped already.", "add --aligned")
     if arguments.face is not None and arguments.aligned:
         raise UsageError("`--face` and `--aligned` exclude each other: an aligned picture shows one head.")
+    if arguments.fail_under is not None:
+        least_likeness(arguments.fail_under)
     if arguments.resume is None:
         return
     for name in given(arguments):
-        if name not in ("resume", "pti", "pti_steps", "device"):
+        if name not in ("resume", "pti", "pti_steps", "device", "fail_under"):
             hint = f"stylehead invert --resume {quoted(arguments.resume)}"
             raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
+
+
+def least_likeness(text: str) -> float | None:
+    """Read a similarity, or None for "likeness": from where on it is one.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text.strip().lower() == "likeness":
+        return None
+    try:
+        value = float(text)
+        if not -1 <= value <= 1:
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"`--fail-under` (={text}) must be a similarity from -1 to 1, or likeness."
+        ) from None
+    return value
 
 
 # -------------------------------------------------------------------------------------------------- evaluate

@@ -2,55 +2,51 @@
 
 import functools
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import UsageError
+from stylehead.export.frames import TRANSPARENT, Look, render_frames
 from stylehead.export.mesh import PAINTED_VIEWS, Mesh, extract_mesh
 from stylehead.export.mesh_files import save_mesh
-from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.showcase import angle_headings
+from stylehead.export.orbit import Shot, orbit, sway
 from stylehead.export.stills import save_image
-from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webp
-from stylehead.export.views import render_views, turntable_yaws
-from stylehead.files import check_folder_writable, check_parents, read_json, sweep, write_json
-from stylehead.folders import claim, hold, is_vacant, replaced
+from stylehead.export.video import (
+    write_frames,
+    write_gif,
+    write_mp4,
+    write_webm,
+    write_webp,
+)
+from stylehead.files import check_parents, sweep, write_json
+from stylehead.folders import claim, hold, replaced
 from stylehead.generator import PanoHead, mix_styles, remove_styles
 from stylehead.images import Pixels
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import RenderArguments
-from stylehead.jobs.checks import check_mesh, check_render, chosen_seeds, latent_files, parse_formats
+from stylehead.jobs.checks import (
+    check_mesh,
+    check_render,
+    chosen_seeds,
+    latent_files,
+    parse_formats,
+    view_count,
+)
+from stylehead.jobs.morph import morph
 from stylehead.jobs.named_heads import NamedHead, StyleChoice, latent_heads, load_styles, seed_heads
+from stylehead.jobs.render_folder import MANIFEST, check_folder, listed_files
+from stylehead.jobs.render_sheet import Film, draw_sheet
 from stylehead.jobs.report import ProgressView, Report
 from stylehead.runs import slugify
 from stylehead.weights.presets import resolve_preset
 
 RENDERS = Path("renders")
-FILMS = {"mp4": write_mp4, "webp": write_webp, "gif": write_gif}
+FILMS = {"mp4": write_mp4, "webp": write_webp, "gif": write_gif, "webm": write_webm}
 """Kinds of films, and what writes them."""
-MANIFEST = "render.json"
 SHEET = "contact_sheet.jpg"
-SHEET_COLUMNS = 9
-SHEET_FRAMES = 72
-SHEET_VIEWS_OF_MANY = 8
-
-
-class Film(NamedTuple):
-    """The frames of one head: stylised (or plain), and the source when it is compared."""
-
-    head: NamedHead
-    frames: Pixels
-    source: Pixels | None
-
-    def shown(self) -> Pixels:
-        """Return what films and frames show."""
-        return self.frames if self.source is None else side_by_side(self.source, self.frames)
 
 
 def render(arguments: RenderArguments, report: Report) -> "Rendered":
@@ -93,7 +89,7 @@ class _Studio:
     ) -> None:
         self._generator, self._heads, self._styles = generator, heads, styles
         self._arguments, self._report = arguments, report
-        self._yaws_deg = turntable_yaws(arguments.yaw_steps)
+        self._shots, self._look = shots_of(arguments), Look(arguments.size, arguments.background)
 
     def render(self, facts: dict[str, Any]) -> "Rendered":
         films = self._films()
@@ -102,32 +98,39 @@ class _Studio:
 
     def _films(self) -> list[Film]:
         """Render all heads: the sources first, then everything with the style on."""
+        if self._arguments.morph:
+            return [self._morph()]
         compare = self._arguments.side_by_side
         passes = len(self._heads) * (2 if compare else 1)
-        with self._report.progress(
-            total=passes * len(self._yaws_deg), label="Rendering", unit="view"
-        ) as shown:
+        with self._report.progress(total=passes * len(self._shots), label="Rendering", unit="view") as shown:
             sources = self._pass(shown, 0) if compare else [None] * len(self._heads)
             self._style_on()
             frames = self._pass(shown, len(self._heads) if compare else 0)
         return [Film(*item) for item in zip(self._heads, frames, sources, strict=True)]
 
+    def _morph(self) -> Film:
+        """One film through all heads, or all styles."""
+        with self._report.progress(total=len(self._shots), label="Rendering", unit="view") as shown:
+            done = functools.partial(_show, shown, 0)
+            frames = morph(self._generator, self._heads, self._styles, self._shots, self._look, done)
+        name = "-".join(head.name for head in self._heads[:_NAMED])
+        return Film(NamedHead(name, self._heads[0].ws), frames, None)
+
     def _pass(self, shown: ProgressView, first: int) -> list[Pixels]:
         """Render every head once around; `first` counts the heads before, for the progress."""
-        before = first * len(self._yaws_deg)
+        before = first * len(self._shots)
         frames = []
         for head in self._heads:
             frames.append(
-                render_views(
+                render_frames(
                     self._generator,
                     head.ws,
-                    self._yaws_deg,
-                    pitch_deg=self._arguments.pitch,
-                    backdrop=self._arguments.background,
+                    self._shots,
+                    self._look,
                     done=functools.partial(_show, shown, before),
                 )
             )
-            before += len(self._yaws_deg)
+            before += len(self._shots)
         return frames
 
     def _style_on(self) -> None:
@@ -171,15 +174,21 @@ class Rendered:
         return self.films[0].shown()
 
     @property
+    def shots(self) -> tuple[Shot, ...]:
+        """Return the camera of every picture."""
+        return tuple(shots_of(self.arguments))
+
+    @property
     def yaws_deg(self) -> tuple[float, ...]:
-        """Return the direction of every picture."""
-        return tuple(turntable_yaws(self.arguments.yaw_steps))
+        """Return the direction of every picture, degrees."""
+        return tuple(shot.yaw_deg for shot in self.shots)
 
     def save(self, path: Path | str) -> Path:
         """Write the first head as one file, of the kind that its name says; returns its path.
 
         Args:
-            path: Ends in .mp4, .webp or .gif (a film), .jpg or .png (a sheet), or as a mesh, if one was made.
+            path: Ends in .mp4, .webm, .webp or .gif (a film), .jpg or .png (a sheet), or as a mesh, if one
+                was made. Opacity is kept by all films but .mp4.
 
         Raises:
             UsageError: It ends in something else.
@@ -196,7 +205,7 @@ class Rendered:
         elif self.mesh is not None:
             save_mesh(path, self.mesh, {**recipe, "level": self.arguments.mesh_level})
         else:
-            raise UsageError(f"{path} must end in .mp4, .webp, .gif, .jpg or .png.")
+            raise UsageError(f"{path} must end in .mp4, .webm, .webp, .gif, .jpg or .png.")
         return path
 
     def write(self) -> "RenderFolder":
@@ -236,7 +245,7 @@ class Rendered:
             yield asked
 
     def _write_into(self, folder: Path) -> list[Path]:
-        formats = parse_formats(self.arguments.format)
+        formats = with_opacity(parse_formats(self.arguments.format), self.arguments.background)
         written = [path for film in self.films for path in self._write_film(folder, film, formats)]
         if "sheet" in formats:
             save_image(folder / SHEET, self.sheet(), self.recipe())
@@ -246,7 +255,7 @@ class Rendered:
     def _write_film(self, folder: Path, film: Film, formats: Sequence[str]) -> list[Path]:
         """Write one head; with several heads every file carries the head's name."""
         alone = len(self.films) == 1
-        name = "turntable" if alone else film.head.name
+        name = "morph" if self.arguments.morph else "turntable" if alone else film.head.name
         recipe = self._recipe(film)
         written = []
         for suffix, write in FILMS.items():
@@ -256,25 +265,14 @@ class Rendered:
         if "frames" in formats:
             (folder / "frames").mkdir(exist_ok=True)
             inside = folder / "frames" if alone else folder / "frames" / film.head.name
-            write_frames(inside, film.shown(), recipe, yaws_deg=self.yaws_deg)
+            write_frames(inside, film.shown(), recipe, shots=self.shots)
             written.append(inside)
         return written
 
     def sheet(self) -> Pixels:
         """Draw all heads on one sheet, uint8 [H, W, 3]."""
         title = " + ".join(choice.title for choice in self.styles)
-        if len(self.films) == 1 and self.films[0].source is None:
-            return _sheet_of_one(self.films[0], self.yaws_deg, title)
-        picked = _evenly(len(self.yaws_deg), SHEET_VIEWS_OF_MANY)
-        rows = []
-        for film in self.films:
-            label = film.head.name.replace("-", " ")
-            if film.source is not None:
-                rows.append(SheetRow(label, film.source[picked]))
-                label = "stylised"
-            rows.append(SheetRow(label, film.frames[picked], joined=film.source is not None))
-        headings = angle_headings([self.yaws_deg[index] for index in picked])
-        return contact_sheet(rows, title=title, headings=headings)
+        return draw_sheet(self.films, self.shots, title)
 
     def _name(self) -> str:
         heads = self.films[0].head.name
@@ -289,14 +287,35 @@ class Rendered:
             "prompt": " + ".join(choice.prompt for choice in self.styles),
             "heads": [film.head.name for film in self.films],
             "styles": [choice.recipe() for choice in self.styles],
-            "yaw_steps": self.arguments.yaw_steps,
+            "yaw_steps": len(self.shots),
             "pitch_deg": self.arguments.pitch,
             "background": self.arguments.background,
+            **{name: value for name in _FURTHER if (value := getattr(self.arguments, name))},
             **self.facts,
         }
 
     def _recipe(self, film: Film) -> dict[str, Any]:
         return {**self.recipe(), "head": film.head.name}
+
+
+_FURTHER = ("size", "seconds", "pitch_swing", "morph")
+"""Arguments that recipes name where they were given."""
+_NAMED = 4
+
+
+def shots_of(arguments: RenderArguments) -> list[Shot]:
+    """Return the camera of every picture of a film."""
+    count = view_count(arguments)
+    if arguments.morph:
+        return sway(count, pitch_deg=arguments.pitch)
+    return orbit(count, pitch_deg=arguments.pitch, swing_deg=arguments.pitch_swing, easing=arguments.easing)
+
+
+def with_opacity(formats: Sequence[str], background: str) -> list[str]:
+    """Take WebM in place of mp4, which has no opacity, where the background is transparent."""
+    if background != TRANSPARENT:
+        return list(formats)
+    return list(dict.fromkeys("webm" if name == "mp4" else name for name in formats))
 
 
 class RenderFolder(NamedTuple):
@@ -309,61 +328,3 @@ class RenderFolder(NamedTuple):
 
 def _show(shown: ProgressView, before: int, count: int) -> None:
     shown.update(before + count)
-
-
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Say no when files cannot go to `folder`.
-
-    Raises:
-        UsageError: It is a file, or holds something that is not to be replaced.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; renders need a folder.", "choose another --out")
-    check_folder_writable(folder)
-    if not folder.exists() or is_vacant(folder):
-        return
-    if not (folder / MANIFEST).is_file():
-        raise UsageError(f"{folder} is not empty and was not made by render.", "choose another --out")
-    if not overwrite:
-        raise UsageError(f"{folder} already holds a render.", "add --overwrite, or choose another --out")
-
-
-def listed_files(folder: Path) -> list[str]:
-    """List what an earlier render wrote to a folder, as its manifest says.
-
-    Raises:
-        JobError: The manifest is damaged.
-    """
-    if not (folder / MANIFEST).is_file():
-        return []
-    listed = read_json(folder / MANIFEST).get("files")
-    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-        raise JobError(f"{folder / MANIFEST} is damaged: it lists no files.", "choose another --out")
-    return [file for name in listed for file in (_frames(folder, name) or [name])]
-
-
-def _frames(folder: Path, name: str) -> list[str]:
-    """List the frames in a folder that a manifest of version 0.1.0 lists as a whole."""
-    if not (folder / name).is_dir():
-        return []
-    files = [path for path in (folder / name).iterdir() if re.fullmatch(r"frame_\d+\.png", path.name)]
-    return [f"{name}/{path.name}" for path in files]
-
-
-def _sheet_of_one(film: Film, yaws_deg: Sequence[float], title: str) -> Pixels:
-    """All views of one head, wrapped into rows that are labelled with the angle of their first view."""
-    picked = _evenly(len(yaws_deg), SHEET_FRAMES)
-    columns = min(SHEET_COLUMNS, len(picked))
-    rows = []
-    for start in range(0, len(picked), columns):
-        cells = film.frames[picked[start : start + columns]]
-        missing = np.full((columns - len(cells), *cells.shape[1:]), 255, np.uint8)
-        label = angle_headings([yaws_deg[picked[start]]])[0]
-        rows.append(SheetRow(label, np.concatenate([cells, missing]), joined=start > 0))
-    return contact_sheet(rows, title=" ".join(filter(None, [film.head.name.replace("-", " "), title])))
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    """Up to `most` of `count` indices, evenly spread from the first."""
-    wanted = min(count, most)
-    return [index * count // wanted for index in range(wanted)]

@@ -12,8 +12,10 @@ import trimesh
 from cli_helpers import Run
 from PIL import Image
 
+from stylehead.export.frames import Look, on_white, render_frames
+from stylehead.export.orbit import Shot, orbit
 from stylehead.export.recipe import read_recipe
-from stylehead.export.views import latent_from_seed, render_views, turntable_yaws
+from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style
 
 SMALL = ("render", "--yaw-steps", "4")
@@ -34,7 +36,7 @@ def stills_of(folder: Path) -> np.ndarray:
 
 
 def expected_frames(generator: PanoHead, seed: int, steps: int = 4) -> np.ndarray:
-    return render_views(generator, latent_from_seed(generator, seed, psi=0.75), turntable_yaws(steps))
+    return render_frames(generator, latent_from_seed(generator, seed, psi=0.75), orbit(steps))
 
 
 def test_the_plain_command_makes_film_frames_and_sheet(run: Run, generator: PanoHead) -> None:
@@ -201,7 +203,7 @@ def test_heads_of_one_name_are_numbered(run: Run, generator: PanoHead) -> None:
 def test_psi_pitch_and_background_matter(run: Run, generator: PanoHead) -> None:
     assert run(*SMALL, "--psi", "0", "--pitch", "-20", "--background", "#102030", "--out", "r").code == 0
     ws = latent_from_seed(generator, 5, psi=0.0)
-    expected = render_views(generator, ws, turntable_yaws(4), pitch_deg=-20, backdrop="#102030")
+    expected = render_frames(generator, ws, orbit(4, pitch_deg=-20), Look(backdrop="#102030"))
     assert np.array_equal(stills_of(Path("r/frames")), expected)
 
 
@@ -248,3 +250,99 @@ def test_meshes_open_elsewhere(run: Run, generator: PanoHead, suffix: str) -> No
     again = run(*command, "--mesh-level", str(level))
     assert again.code == 2
     assert f"out/head.{suffix} exists already." in again.err
+
+
+# ------------------------------------------------------------------------ sizes, opacity, morphs, sheets
+
+
+def test_a_size_and_opacity_reach_every_file(run: Run) -> None:
+    words = ("--size", "80", "--background", "transparent", "--format", "mp4,webp,gif,frames,sheet")
+    outcome = run(*SMALL, "--seed", "3", *words, "--json")
+    assert outcome.code == 0, outcome
+    folder = Path("renders/seed-3")
+    assert (folder / "turntable.webm").is_file()  # in place of mp4, which has no opacity
+    assert not (folder / "turntable.mp4").exists()
+    stills = stills_of(folder / "frames")
+    assert stills.shape == (4, 80, 80, 4)
+    assert 100 < stills[..., 3].max() <= 255  # the tiny head is a mist
+    for name in ("turntable.webp", "turntable.gif"):
+        with Image.open(folder / name) as film:
+            assert film.size == (80, 80)
+            opacity = np.asarray(film.convert("RGBA"))[..., 3]
+        assert np.abs((opacity > 127).astype(int) - (stills[0, ..., 3] > 127)).mean() < 0.02
+    recipe = read_recipe(folder / "turntable.webm")
+    assert (recipe["size"], recipe["background"]) == (80, "transparent")
+    with Image.open(folder / "contact_sheet.jpg") as sheet:
+        assert sheet.mode == "RGB"
+
+
+def test_a_morph_goes_through_all_heads(run: Run, generator: PanoHead) -> None:
+    outcome = run(
+        "render", "--seeds", "1,4", "--morph", "--seconds", "0.5", "--fps", "8", "--format", "frames"
+    )
+    assert outcome.code == 0, outcome
+    (folder,) = Path("renders").iterdir()
+    stills = stills_of(folder / "frames")
+    assert len(stills) == 4
+    for number, seed in ((0, 1), (2, 4)):
+        ws = latent_from_seed(generator, seed, psi=0.75)
+        shot = orbit(1) if number == 0 else [read_shot(folder / "frames" / "frame_002.png")]
+        own = render_frames(generator, ws, shot)
+        assert np.abs(stills[number].astype(int) - own[0]).max() <= 1
+    assert not np.array_equal(stills[1], stills[0])
+
+
+def read_shot(path: Path) -> Shot:
+    recipe = read_recipe(path)
+    return Shot(recipe["yaw_deg"], recipe["pitch_deg"])
+
+
+def test_a_morph_of_one_style_begins_untouched(run: Run, generator: PanoHead, finished: Path) -> None:
+    style = finished / "style.safetensors"
+    words = ("--seed", "2", "--style", style, "--morph", "--yaw-steps", "4", "--format", "frames")
+    assert run("render", *words).code == 0
+    (folder,) = Path("renders").iterdir()
+    stills, ws = stills_of(folder / "frames"), latent_from_seed(generator, 2, psi=0.75)
+    assert np.array_equal(stills[0], render_frames(generator, ws, orbit(1))[0])
+    load_style(style).apply(generator)
+    own = render_frames(generator, ws, [read_shot(folder / "frames" / "frame_002.png")])
+    assert np.abs(stills[2].astype(int) - own[0]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--size", "9"), "`--size` (=9) must be between 16 and 2048"),
+        (("--seconds", "2", "--yaw-steps", "5"), "`--seconds` and `--yaw-steps` exclude each other"),
+        (("--seconds", "900"), "`--seconds` (=900) must make 1 to 720 pictures"),
+        (("--morph",), "`--morph` needs several heads or a style"),
+        (("--seeds", "1,2", "--morph", "--mesh", "a.glb"), "`--mesh`"),
+        (
+            ("--pitch", "50", "--pitch-swing", "20"),
+            "`--pitch` and `--pitch-swing` must stay within 60 degrees together",
+        ),
+    ],
+)
+def test_views_that_make_no_sense_are_refused(run: Run, words: tuple[str, ...], sentence: str) -> None:
+    outcome = run("render", *words)
+    assert outcome.code == 2
+    assert sentence in outcome.err
+
+
+def test_a_sheet_shows_people_and_styles(run: Run, finished: Path, generator: PanoHead) -> None:
+    outcome = run(
+        "sheet", "--people", "2", "--style", finished / "style.safetensors", "--views", "0,90", "-q"
+    )
+    assert outcome.out == "renders/sheet.png\n"
+    assert read_recipe(Path("renders/sheet.png"))["heads"] == ["seed-1", "seed-2"]
+    with Image.open("renders/sheet.png") as picture:
+        drawn = np.asarray(picture)
+    cell = 128  # of 64 pixels, the multiple nearest to 160
+    first = render_frames(generator, latent_from_seed(generator, 1, psi=0.75), orbit(1))[0]
+    tile = Image.fromarray(on_white(first)).resize((cell, cell), Image.Resampling.LANCZOS)
+    assert np.array_equal(drawn[14 : 14 + cell, 14 : 14 + cell], np.asarray(tile))
+    assert drawn.shape[1] == 2 * 14 + 4 * cell + 3 * 2
+    assert run("sheet", "-q", "--people", "1").out == "renders/sheet-2.png\n"
+    assert run("sheet", "--out", "renders/sheet.png").code == 2
+    assert run("sheet", "--out", "sheet.txt").code == 2
+    assert run("sheet", "--people", "500", "--views", "0,1,2,3,4").code == 2

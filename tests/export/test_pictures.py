@@ -11,9 +11,10 @@ import torch
 from PIL import Image, ImageSequence
 
 from stylehead.errors import JobError, MissingError
+from stylehead.export.orbit import Shot
 from stylehead.export.recipe import read_recipe
 from stylehead.export.stills import save_image
-from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webp
+from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webm, write_webp
 from stylehead.images import Pixels, to_pixels
 
 RECIPE = {"prompt": "Portrait of a “werewolf”", "seed": 42}
@@ -51,6 +52,53 @@ def test_an_mp4_decodes_to_the_frames_that_went_in(tmp_path: Path, frames: Pixel
     assert path.read_bytes().find(b"moov") < path.read_bytes().find(b"mdat")  # starts before it is loaded
 
 
+@pytest.mark.parametrize(("writer", "suffix"), [(write_mp4, ".mp4"), (write_webm, ".webm")])
+def test_films_say_by_which_matrix_their_colours_were_made(
+    tmp_path: Path, writer: Callable[..., None], suffix: str
+) -> None:
+    colours = np.array([[200, 40, 60], [40, 180, 70], [60, 70, 210], [220, 200, 40]], np.uint8)
+    frames = np.repeat(np.repeat(colours[None, None], 32, axis=1), 16, axis=2).repeat(3, axis=0)
+    writer(tmp_path / f"x{suffix}", frames, RECIPE)
+    with av.open(str(tmp_path / f"x{suffix}")) as film:
+        context = film.streams.video[0].codec_context
+        frame = next(film.decode(video=0))
+        assert (frame.colorspace, frame.color_range) == (1, 1)
+        if suffix == ".mp4":
+            assert (context.color_primaries, context.color_trc) == (1, 1)
+        y, u, v = (int(plane) for plane in frame.to_ndarray()[[16, 40, 44], 8])
+    red, green, blue = colours[0] / 255
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # BT.709
+    assert y == pytest.approx(16 + 219 * luma, abs=4)
+    assert {u, v} <= set(range(256))
+
+
+def test_opacity_survives_webm(tmp_path: Path, frames: Pixels) -> None:
+    opacity = np.zeros((*frames.shape[:3], 1), np.uint8)
+    opacity[:, 10:40, 20:50] = 255
+    write_webm(tmp_path / "x.webm", np.concatenate([frames, opacity], axis=3), RECIPE)
+    with av.open(str(tmp_path / "x.webm")) as film:
+        assert film.streams.video[0].metadata["alpha_mode"] == "1"
+        decoder = av.CodecContext.create("libvpx-vp9", "r")  # the usual decoder drops opacity
+        decoder.extradata = film.streams.video[0].codec_context.extradata
+        pictures = [frame for packet in film.demux(video=0) for frame in decoder.decode(packet)]
+    again = np.stack([picture.to_ndarray(format="rgba") for picture in pictures])
+    assert again.shape == (*frames.shape[:3], 4)
+    assert np.abs(again[..., 3].astype(int) - opacity[..., 0]).mean() < 4
+
+
+@pytest.mark.parametrize(("fps", "delays"), [(18, {50, 60}), (20, {50}), (60, {30, 40}), (100, {20})])
+def test_gifs_keep_time_with_delays_that_browsers_honour(
+    tmp_path: Path, frames: Pixels, fps: int, delays: set[int]
+) -> None:
+    write_gif(tmp_path / "x.gif", frames, RECIPE, fps=fps)
+    found = []
+    with Image.open(tmp_path / "x.gif") as film:
+        for _ in ImageSequence.Iterator(film):
+            found.append(film.info["duration"])
+    assert set(found) <= delays
+    assert sum(found) == pytest.approx(1000 * 12 / fps, abs=10)
+
+
 def test_odd_sizes_grow_by_a_white_line(tmp_path: Path, frames: Pixels) -> None:
     write_mp4(tmp_path / "odd.mp4", frames[:, :47, :63], RECIPE)
     again = decode(tmp_path / "odd.mp4")
@@ -76,7 +124,7 @@ def test_animations_decode_to_the_frames_that_went_in(
 
 
 def test_frames_are_exact_and_know_their_angle(tmp_path: Path, frames: Pixels) -> None:
-    paths = write_frames(tmp_path / "frames", frames, RECIPE, yaws_deg=[30.0 * step for step in range(12)])
+    paths = write_frames(tmp_path / "frames", frames, RECIPE, shots=[Shot(30.0 * step) for step in range(12)])
     assert [path.name for path in paths[:2]] == ["frame_000.png", "frame_001.png"]
     assert np.array_equal(np.stack([np.asarray(Image.open(path)) for path in paths]), frames)
     assert read_recipe(paths[3])["yaw_deg"] == 90.0
@@ -88,6 +136,7 @@ WRITERS: dict[str, Callable[[Path, Pixels], None]] = {
     ".webp": lambda path, frames: write_webp(path, frames, RECIPE),
     ".gif": lambda path, frames: write_gif(path, frames, RECIPE),
     ".mp4": lambda path, frames: write_mp4(path, frames, RECIPE),
+    ".webm": lambda path, frames: write_webm(path, frames, RECIPE),
 }
 
 
