@@ -1,20 +1,16 @@
 """`stylehead invert`: from a photograph to a head that can be turned, styled and exported."""
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from stylehead.cli.invert_result import show
 from stylehead.cli.options import THE_RUN, JsonOption, QuietOption
-from stylehead.cli.output import Output, command_line, reporting
+from stylehead.cli.output import command_line, reporting
 from stylehead.errors import UsageError, quoted
 from stylehead.jobs.arguments import InvertArguments
-from stylehead.jobs.report import Result
 from stylehead.weights.presets import PresetName
-
-if TYPE_CHECKING:
-    from stylehead.jobs.projecting import InvertRun
 
 PICTURE, SEARCH, TUNING = "Which picture", "How it is found", "Personal generator"
 
@@ -31,8 +27,9 @@ EPILOG = """
 
   [cyan]stylehead render --latent runs/invert-me/latent.npz --style pixar.safetensors[/cyan]
 
-Finding a face needs insightface's models (stylehead weights fetch insightface-buffalo_l); --aligned does not.
-The embedded preset knows procedural heads only: for a photograph it finds the nearest of those.
+Faces are found offline, by CenterFace, or better by insightface's models where their licence is accepted
+(stylehead weights fetch insightface-buffalo_l). The embedded preset knows procedural heads only: for a
+photograph it finds the nearest of those, and says whether that is a likeness.
 """
 
 
@@ -118,6 +115,14 @@ def invert(  # noqa: PLR0913
             metavar="",
         ),
     ] = False,
+    fail_under: Annotated[
+        str | None,
+        typer.Option(
+            help="Exit with 1 when it is not a likeness, or below this similarity.",
+            rich_help_panel=THE_RUN,
+            metavar="likeness|NUMBER",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -127,6 +132,7 @@ def invert(  # noqa: PLR0913
             photo=photo, face=face, aligned=aligned, camera=camera, steps=steps, starts=starts,
             identity_weight=identity_weight, latent_weight=latent_weight, seed=seed, pti=pti,
             pti_steps=pti_steps, preset=preset, device=device, out=out, resume=resume, overwrite=overwrite,
+            fail_under=fail_under,
         )  # fmt: skip
         if resume is not None and dry_run:
             hint = f"stylehead invert --resume {quoted(resume)}"
@@ -138,37 +144,8 @@ def invert(  # noqa: PLR0913
             return
         from stylehead.jobs import invert as job
 
-        _show(job.invert(arguments, output, command=command_line()), output)
-
-
-def _show(run: "InvertRun", output: Output) -> None:
-    """Say what was found, how good it is, and what to do with it."""
-    quality = run.quality
-    for warning in quality["warnings"]:
-        output.warn(f"A poor likeness: {warning}.")
-    rows: list[tuple[str, Path | str]] = [
-        ("run", run.folder),
-        ("latent", run.latent),
-        ("contact sheet", run.contact_sheet),
-        ("camera", f"yaw {quality['yaw_deg']:.1f}, pitch {quality['pitch_deg']:.1f} degrees"),
-        ("likeness", likeness(quality)),
-    ]
-    styles = ""
-    if run.personal is not None:
-        rows.insert(2, ("personal style", run.personal))
-        styles = f" --style {shlex.quote(str(run.personal))}"
-    hint = f"stylehead render --latent {shlex.quote(str(run.latent))}{styles} --yaw-steps 36"
-    data = {"run": run.folder, **run.files(), "quality": quality, "manifest": run.manifest}
-    output.result(Result(primary=(run.latent,), rows=tuple(rows), data=data, next=(hint,)))
-
-
-def likeness(quality: dict[str, Any]) -> str:
-    """The figures of a quality report in a few words."""
-    parts = [f"outline {quality['outline']:.0%}", f"{quality['psnr_db']:.1f} dB"]
-    if quality["perceptual"] is not None:
-        parts.insert(0, f"perceptual distance {quality['perceptual']:.3f}")
-    if quality["identity"] is not None:
-        parts.insert(0, f"identity {quality['identity']:.2f}")
-    if quality["face"] is not None:
-        parts.insert(0, f"face {quality['face']:.2f}")
-    return ", ".join(parts)
+        run = job.invert(arguments, output, command=command_line())
+        show(run, output)
+        if (missed := run.missed(fail_under)) is not None:
+            output.warn(missed)
+            raise typer.Exit(1)

@@ -1,8 +1,9 @@
 """From a face in a photograph to the crop that the generator was trained on, and its camera.
 
-The square around the face is that of the FFHQ pictures, from eyes and mouth; where 68 landmarks are there, a
-mean face fitted to them puts the head's centre and size where the training pictures have them, and gives the
-camera. Outside the photograph the crop shows its blurred reflection.
+Where 68 landmarks are there, the square around the face is that of the FFHQ pictures, from eyes and mouth,
+and a mean face fitted to them puts the head's centre and size where the training pictures have them, and
+gives the camera. From five points, camera and square are those of the embedded world's mean head. Outside the
+photograph the crop shows its blurred reflection.
 """
 
 import math
@@ -14,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stylehead.geometry import DEFAULT_RADIUS, camera_label, fov_to_intrinsics
+from stylehead.geometry import DEFAULT_RADIUS, camera_from_angles, camera_label, fov_to_intrinsics
 from stylehead.inversion.faces import Face, Points
+from stylehead.inversion.five_points import fit_five
 from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import label_of_pose, pose_of_label
 
@@ -45,10 +47,10 @@ class Square(NamedTuple):
 
 
 class AlignedFace(NamedTuple):
-    """Where to crop, and the camera [1, 25] of that crop; None when only five points were found."""
+    """Where to crop, and the camera [1, 25] of that crop."""
 
     square: Square
-    camera_label: Tensor | None
+    camera_label: Tensor
 
 
 class Similarity(NamedTuple):
@@ -60,15 +62,25 @@ class Similarity(NamedTuple):
 
 
 def align_face(face: Face) -> AlignedFace:
-    """Find the crop and, from 68 landmarks, the camera of a face."""
-    square = eyes_and_mouth_square(face)
+    """Find the crop and the camera of a face."""
     if face.points is None or face.mean_points is None:
-        return AlignedFace(with_margins(square), None)
+        return align_five(face.five)
+    square = eyes_and_mouth_square(face)
     fitted = fit_similarity(face.mean_points, face.points)
     ratio = np.clip(fitted.scale * _MEAN_EDGE / square.edge, *_SCALES)
     centre = (fitted.scale * fitted.rotation @ _HEAD_CENTRE + fitted.translation)[:2]
     moved = Square(centre, square.right * ratio, square.down * ratio)
     return AlignedFace(with_margins(moved), camera_of_rotation(fitted.rotation, moved))
+
+
+def align_five(five: Points) -> AlignedFace:
+    """Find the crop, upright by the head, and the camera of five points [5, 2]."""
+    fitted = fit_five(five)
+    cos, sin = math.cos(fitted.roll_rad), math.sin(fitted.roll_rad)
+    right, down = (np.array(side) * fitted.edge / 2 for side in ([cos, sin], [-sin, cos]))
+    return AlignedFace(
+        Square(fitted.centre, right, down), camera_from_angles(fitted.yaw_rad, fitted.pitch_rad)
+    )
 
 
 def eyes_and_mouth_square(face: Face) -> Square:

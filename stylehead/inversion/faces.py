@@ -1,4 +1,7 @@
-"""Faces in photographs: found by insightface's models, whose licence has to be accepted first."""
+"""Faces in photographs, found by insightface's models where they may be used, else by CenterFace.
+
+insightface's models have to be fetched and their licence accepted; CenterFace comes with the package.
+"""
 
 import contextlib
 import sys
@@ -17,8 +20,16 @@ from stylehead.weights import catalogue
 MODELS = "insightface-buffalo_l"
 """Entry of the catalogue that holds detector, landmarks and identity."""
 
+SMALLEST_FACE, SMALL_FACE = 24, 64
+"""Pixels of a face's box: below the first nothing can be recognised, below the second little."""
+PROFILE = 0.45
+"""`Face.eye_share` below which a face is seen in profile; from the front it is about 0.95."""
+
 _TASKS = ["detection", "landmark_3d_68", "recognition"]
-_FETCH = f"stylehead weights fetch {MODELS}, or --aligned for a picture that is already cropped"
+_NO_FACE = (
+    "use a picture that shows the face larger, upright and from the front or the side (the back of a head "
+    "has none), or crop it to the head yourself and add --aligned"
+)
 _ACCEPT = f"stylehead weights fetch {MODELS} --accept-license insightface"
 
 Points = NDArray[np.float64]
@@ -46,6 +57,29 @@ class Face(NamedTuple):
         left, top, right, bottom = self.box
         return max(right - left, 0.0) * max(bottom - top, 0.0)
 
+    @property
+    def edge(self) -> float:
+        """Square root of that area, pixels."""
+        return float(np.sqrt(self.area))
+
+    @property
+    def eye_share(self) -> float:
+        """Distance between the eyes over that between eyes and mouth: about 1 in front, 0 in profile."""
+        eyes = float(np.linalg.norm(self.five[1] - self.five[0]))
+        along = float(np.linalg.norm(self.five[3:].mean(axis=0) - self.five[:2].mean(axis=0)))
+        return eyes / max(along, 1e-6)
+
+
+class Detector(Protocol):
+    """What finds faces."""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether faces come with an embedding of who it is."""
+
+    def find(self, pixels: Bytes) -> list[Face]:
+        """Find all faces in a picture [H, W, 3], the largest first."""
+
 
 class Analyser(Protocol):
     """The part of insightface's `FaceAnalysis` that is used."""
@@ -57,11 +91,13 @@ class Analyser(Protocol):
 
 
 class FaceFinder:
-    """Finds faces.
+    """Finds faces by insightface's models (protocol `Detector`).
 
     Args:
         analyser: insightface's `FaceAnalysis`, prepared, or anything that answers alike.
     """
+
+    embeds = True
 
     def __init__(self, analyser: Analyser) -> None:
         self._analyser = analyser
@@ -117,26 +153,38 @@ class FaceFinder:
         )
 
 
-def load_face_finder() -> FaceFinder:
-    """Load the models of the catalogue.
+class Chosen(NamedTuple):
+    """A detector, its catalogue entry (None: it comes with the package), and a line that says which."""
+
+    detector: Detector
+    entry: str | None
+    note: str
+
+
+def load_face_finder() -> Chosen:
+    """Load insightface's models where they may be used, else CenterFace.
 
     Raises:
-        MissingError: They are not on this machine.
-        LicenseError: Their licence has not been accepted.
+        MissingError: The package that brings CenterFace is not installed.
     """
+    from stylehead.inversion.centerface import CenterFace
+
     folder = catalogue.local_path(MODELS)
-    if folder is None:
-        raise MissingError(f"Finding a face needs the models {MODELS}, which are not here.", _FETCH)
-    catalogue.check_accepted(MODELS)
-    return FaceFinder.load(folder)
+    if folder is not None and catalogue.accepted(MODELS):
+        return Chosen(FaceFinder.load(folder), MODELS, f"Faces are found by {MODELS}.")
+    why = "is not here" if folder is None else "is here, but its licence is not accepted"
+    return Chosen(
+        CenterFace.load(), None, f"Faces are found by CenterFace (MIT); {MODELS}, which is finer, {why}."
+    )
 
 
 class FaceChoice(NamedTuple):
-    """The face that was chosen, and a sentence when there was a choice."""
+    """The face that was chosen, a sentence when there was a choice, and what makes it hard."""
 
     face: Face
     number: int
     note: str | None
+    doubts: tuple[str, ...] = ()
 
 
 def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> FaceChoice:
@@ -148,15 +196,11 @@ def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> Face
         picture: Its name, for messages.
 
     Raises:
-        JobError: There is no face.
+        JobError: There is no face, or it is too small.
         UsageError: There is none of that number.
     """
     if not faces:
-        raise JobError(
-            f"No face was found in {picture}.",
-            "use a picture that shows the face larger and less turned away, or crop it to the head yourself "
-            "and add --aligned",
-        )
+        raise JobError(f"No face was found in {picture}.", _NO_FACE)
     if number is not None and not 1 <= number <= len(faces):
         raise UsageError(
             f"`--face` (={number}) must be between 1 and {len(faces)}: "
@@ -171,7 +215,25 @@ def choose_face(faces: Sequence[Face], number: int | None, picture: str) -> Face
                 f"--face {index} at {_middle(face)}" for index, face in enumerate(faces[1:], start=2)
             )
         )  # fmt: skip
-    return FaceChoice(faces[chosen - 1], chosen, note)
+    face = faces[chosen - 1]
+    if face.edge < SMALLEST_FACE:
+        raise JobError(
+            f"The face in {picture} is {face.edge:.0f} pixels large; at least {SMALLEST_FACE} are needed.",
+            "use a picture that shows it larger",
+        )
+    return FaceChoice(face, chosen, note, doubts_of(face))
+
+
+def doubts_of(face: Face) -> tuple[str, ...]:
+    """What makes a face hard to invert, one sentence each."""
+    doubts = []
+    if face.edge < SMALL_FACE:
+        doubts.append(
+            f"The face is {face.edge:.0f} pixels large: below {SMALL_FACE} little of it can be seen."
+        )
+    if face.eye_share < PROFILE:
+        doubts.append("The face is seen in profile (its eyes fall together): its other half is a guess.")
+    return tuple(doubts)
 
 
 def _middle(face: Face) -> str:

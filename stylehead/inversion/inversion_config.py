@@ -1,6 +1,6 @@
 """Settings of an inversion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stylehead.errors import UsageError
 
@@ -47,6 +47,21 @@ class InversionConfig:
         for name in ("raw_share", "pose_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"`{name}` (={getattr(self, name)}) must be between 0 and 1.")
+
+    def for_photograph(self) -> "InversionConfig":
+        """The same for the real world on embedded models: the nearest head, not a fit of pixels.
+
+        Heads are held nearer to the mean one and their layers together, since no latent reproduces a
+        photograph and what comes closest by pixels is no head; the embedded identity encoder, which knows the
+        embedded world only, is left out, and can judge.
+        """
+        return replace(
+            self,
+            identity_weight=0.0,
+            perceptual_weight=self.perceptual_weight / 2,
+            latent_weight=8 * self.latent_weight,
+            layer_weight=200 * self.layer_weight,
+        )
 
 
 def ramp(progress: float, *, up: float = 0.05, down: float = 0.25) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from stylehead.errors import JobError, UsageError
+from stylehead.inversion.heif import is_heif, read_heif
 
 Bytes = NDArray[np.uint8]
 
@@ -62,6 +63,8 @@ def read_photo(path: Path, *, largest_edge: int = LARGEST_EDGE) -> Photo:
             with Image.open(path, formats=_readable()) as image:
                 return _read(image, path, largest_edge)
         except UnidentifiedImageError as error:
+            if is_heif(path):
+                return _read(read_heif(path), path, largest_edge)
             raise JobError(f"{path} is not a picture that can be read.", _HINT) from error
         except Image.DecompressionBombError as error:
             raise _too_large(path) from error

@@ -10,20 +10,18 @@ from torch import Tensor
 
 from stylehead.generator import PanoHead
 from stylehead.images import outline_iou
-from stylehead.inversion.faces import FaceFinder, Points
+from stylehead.inversion.faces import Detector, Points
+from stylehead.inversion.likeness import LikenessJudge
 from stylehead.inversion.photographs import Bytes
-from stylehead.inversion.pose import label_of_pose, pose_of_label
+from stylehead.inversion.pose import pose_of_label
 from stylehead.inversion.project import ProjectedHead
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 
-POOR_IDENTITY = 0.6
-"""Identity similarity (embedded encoder) below which an inversion is called poor."""
 POOR_FACE = 0.35
 """Similarity of two faces (insightface) below which they are hardly one person's."""
 POOR_PSNR_DB = 16.0
 POOR_OUTLINE = 0.85
 
-_BESIDE_DEG = 15.0
 _FACE_EDGE = 512
 
 
@@ -32,7 +30,7 @@ class Quality(NamedTuple):
 
     identity: float | None
     """Similarity to the head from 15 degrees on either side of the picture's camera (views that the
-    projection never compared), -1..1; None without an identity network."""
+    projection never compared), -1..1, by the judge; None without one."""
     face: float | None
     """Similarity of the faces by insightface, -1..1; None when it was not used or found no face in the
     render."""
@@ -52,6 +50,10 @@ class Quality(NamedTuple):
     """Root mean square distance to the mean head, in units of the latents' spread."""
     warnings: tuple[str, ...]
     """Why the result is to be doubted; empty for a good one."""
+    likeness: bool | None = None
+    """Whether it is one: more like the picture than strangers are. None when nothing can judge."""
+    threshold: float | None = None
+    """Similarity from which on it is: of `face` where that is known, else of `identity`."""
 
 
 @torch.no_grad()
@@ -62,6 +64,7 @@ def assess(
     *,
     similarity: ImageSimilarity,
     coords: Tensor,
+    judge: LikenessJudge | None = None,
 ) -> tuple[Quality, Tensor]:
     """Compare a found head with its picture.
 
@@ -71,6 +74,7 @@ def assess(
         target: The picture.
         similarity: Compares pictures.
         coords: Coordinates of the head's style vectors, [..., A].
+        judge: Says whether it is a likeness.
 
     Returns:
         The figures, and the render [1, 3, R, R] that they are about.
@@ -80,9 +84,9 @@ def assess(
     image = out.image.clamp(-1, 1)
     mse = float((image - wanted.image).square().mean())
     yaw, pitch, roll = (math.degrees(value) for value in pose_of_label(found.camera_label)[0, :3].tolist())
-    identity = (
-        _identity_beside(generator, found, wanted, similarity) if similarity.identity is not None else None
-    )
+    identity = None
+    if judge is not None:
+        identity = judge.similarity(generator, found.ws, found.camera_label, wanted.image)
     quality = Quality(
         identity=identity,
         face=None,
@@ -94,20 +98,13 @@ def assess(
         roll_deg=roll,
         latent=float(coords.square().mean().sqrt()),
         warnings=(),
+        likeness=None if judge is None or identity is None else identity >= judge.threshold,
+        threshold=None if judge is None else judge.threshold,
     )
     return quality._replace(warnings=_doubts(quality)), image
 
 
-def _identity_beside(
-    generator: PanoHead, found: ProjectedHead, wanted: TargetImage, similarity: ImageSimilarity
-) -> float:
-    poses = pose_of_label(found.camera_label).repeat(2, 1)
-    poses[:, 0] += math.radians(_BESIDE_DEG) * poses.new_tensor([-1.0, 1.0])
-    views = generator.synthesis(found.ws, label_of_pose(poses), background="white").image
-    return float(similarity.identity_similarity(views.clamp(-1, 1), wanted.image).mean())
-
-
-def with_face(quality: Quality, finder: FaceFinder, embedding: Points, render: Bytes) -> Quality:
+def with_face(quality: Quality, finder: Detector, embedding: Points, render: Bytes) -> Quality:
     """Add the similarity of faces by insightface in a render [R, R, 3], enlarged so that its detector works.
 
     Args:
@@ -122,21 +119,19 @@ def with_face(quality: Quality, finder: FaceFinder, embedding: Points, render: B
     found = finder.find(np.asarray(framed, dtype=np.uint8))
     if not found or found[0].embedding is None:
         doubt = "no face can be made out in the result"
-        return quality._replace(warnings=(*quality.warnings, doubt))
+        return quality._replace(warnings=(*quality.warnings, doubt), likeness=False)
     similarity = float(found[0].embedding @ embedding)
-    warnings = quality.warnings
-    if similarity < POOR_FACE:
-        doubt = f"it is hardly the same face (similarity {similarity:.2f}, the same person has {POOR_FACE:g})"
-        warnings = (*warnings, doubt)
-    return quality._replace(face=similarity, warnings=warnings)
+    judged = quality._replace(face=similarity, likeness=similarity >= POOR_FACE, threshold=POOR_FACE)
+    return judged._replace(warnings=_doubts(judged))
 
 
 def _doubts(quality: Quality) -> tuple[str, ...]:
     doubts = []
-    if quality.identity is not None and quality.identity < POOR_IDENTITY:
+    if quality.likeness is False:
+        reached = quality.identity if quality.face is None else quality.face
         doubts.append(
-            f"the face resembles the photograph's little (similarity {quality.identity:.2f}, "
-            f"good ones reach {POOR_IDENTITY:g})"
+            f"the head is not a likeness of the picture's (similarity {reached or 0:.2f}, likenesses have at "
+            f"least {quality.threshold:.2f})"
         )
     if quality.outline < POOR_OUTLINE:
         doubts.append(

@@ -4,16 +4,18 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from stylehead.errors import UsageError
+from stylehead.errors import StyleheadError, UsageError
+from stylehead.export.recipe import read_recipe
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
 from stylehead.inversion.camera_files import SUFFIXES, read_camera_file
-from stylehead.inversion.faces import FaceFinder, Points, choose_face, load_face_finder
+from stylehead.inversion.faces import Detector, Points, choose_face, load_face_finder
 from stylehead.inversion.inverter import Camera
+from stylehead.inversion.numbered import number_faces
 from stylehead.inversion.photographs import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
 from stylehead.jobs.arguments import InvertArguments
@@ -24,6 +26,9 @@ _MOST_YAW_DEG, _MOST_PITCH_DEG = 180.0, 89.0
 _EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
 
 
+Kind = Literal["aligned", "photograph", "render"]
+
+
 class HeadCrop(NamedTuple):
     """The aligned picture of a head.
 
@@ -31,8 +36,11 @@ class HeadCrop(NamedTuple):
         pixels: [R, R, 3].
         alpha: [R, R], if the picture has any.
         camera: What is known of its camera.
-        face: Number of the face that was chosen; None for an aligned picture.
+        face: Number of the face that was chosen; None where none was looked for.
         likeness: Adds what the face models say of a render; None when they were not used.
+        kind: Whether a face was found in a photograph, the user cropped it, or it is a render of ours.
+        entry: Catalogue entry of the detector, if it is of the catalogue.
+        faces: The whole picture with its faces numbered, [H, W, 3]; None unless there are several.
     """
 
     pixels: Bytes
@@ -40,6 +48,9 @@ class HeadCrop(NamedTuple):
     camera: Camera | None
     face: int | None
     likeness: Callable[[Quality, Bytes], Quality] | None = None
+    kind: Kind = "aligned"
+    entry: str | None = None
+    faces: Bytes | None = None
 
 
 def find_head(arguments: InvertArguments, picture: Photo, resolution: int, report: Report) -> HeadCrop:
@@ -52,35 +63,75 @@ def find_head(arguments: InvertArguments, picture: Photo, resolution: int, repor
         report: For notes.
 
     Raises:
-        MissingError: Face models are missing.
-        LicenseError: Their licence is not accepted.
-        JobError: There is no face.
+        MissingError: No detector is installed.
+        JobError: There is no face, or it is too small.
         UsageError: There is no face of that number, or the camera cannot be read.
     """
-    face, camera, likeness = None, None, None
     if arguments.aligned:
-        camera = (
-            None
-            if arguments.camera is None
-            else Camera(parse_camera(arguments.camera, _name(arguments)), fixed=True)
+        camera = None
+        if arguments.camera is not None:
+            camera = Camera(parse_camera(arguments.camera, _name(arguments)), fixed=True)
+        return _whole(picture, resolution, camera, "aligned", report)
+    height, width = picture.pixels.shape[:2]
+    rendered = camera_of_render(arguments.photo) if arguments.face is None and height == width else None
+    if rendered is not None:
+        report.note(
+            f"{arguments.photo} is a render of stylehead: its camera is known, no face is looked for."
         )
-        square, note = whole_square(picture.pixels)
-    else:
-        finder = load_face_finder()
-        choice = choose_face(finder.find(picture.pixels), arguments.face, str(arguments.photo))
-        aligned = align_face(choice.face)
-        if choice.face.embedding is not None:
-            likeness = functools.partial(_with_face, finder, choice.face.embedding)
-        square, note, face = aligned.square, choice.note, choice.number
-        if aligned.camera_label is not None:
-            camera = Camera(aligned.camera_label, fixed=False)
+        return _whole(picture, resolution, Camera(rendered, fixed=True), "render", report)
+    return _found(arguments, picture, resolution, report)
+
+
+def _whole(picture: Photo, resolution: int, camera: Camera | None, kind: Kind, report: Report) -> HeadCrop:
+    """The middle square of a picture that shows one head."""
+    square, note = whole_square(picture.pixels)
     if note is not None:
         report.note(note)
     alpha = _alpha(picture.alpha, square, resolution)
-    return HeadCrop(crop(picture.pixels, square, resolution), alpha, camera, face, likeness)
+    return HeadCrop(crop(picture.pixels, square, resolution), alpha, camera, None, kind=kind)
 
 
-def _with_face(finder: FaceFinder, embedding: Points, quality: Quality, render: Bytes) -> Quality:
+def _found(arguments: InvertArguments, picture: Photo, resolution: int, report: Report) -> HeadCrop:
+    """The square around a face."""
+    detector, entry, note = load_face_finder()
+    report.note(note)
+    faces = detector.find(picture.pixels)
+    choice = choose_face(faces, arguments.face, str(arguments.photo))
+    if choice.note is not None:
+        report.note(choice.note)
+    for doubt in choice.doubts:
+        report.warn(doubt)
+    square, label = align_face(choice.face)
+    likeness = None
+    if choice.face.embedding is not None:
+        likeness = functools.partial(_with_face, detector, choice.face.embedding)
+    return HeadCrop(
+        pixels=crop(picture.pixels, square, resolution),
+        alpha=_alpha(picture.alpha, square, resolution),
+        camera=Camera(label, fixed=False),
+        face=choice.number,
+        likeness=likeness,
+        kind="photograph",
+        entry=entry,
+        faces=number_faces(picture.pixels, faces) if len(faces) > 1 else None,
+    )
+
+
+def camera_of_render(path: Path | None) -> Tensor | None:
+    """Camera [1, 25] of a frame that `render` wrote, by the recipe inside it; None for any other picture."""
+    try:
+        recipe = {} if path is None else read_recipe(path)
+    except StyleheadError:  # no recipe, or none that can be read: a picture like any other
+        return None
+    yaw, pitch = recipe.get("yaw_deg"), recipe.get("pitch_deg", 0.0)
+    if recipe.get("command") != "render":
+        return None
+    if not isinstance(yaw, int | float) or not isinstance(pitch, int | float):
+        return None
+    return camera_from_angles(math.radians(yaw), math.radians(pitch))
+
+
+def _with_face(finder: Detector, embedding: Points, quality: Quality, render: Bytes) -> Quality:
     return with_face(quality, finder, embedding, render)
 
 

@@ -73,6 +73,7 @@ def machine() -> Iterator[Check]:
         f"{format_bytes(free)} free here",
         None if state == "ok" else "full-size runs need 5 GB",
     )
+    yield guarded("opencv", opencv)
     yield from _extras()
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         yield Check("network", "note", "HF_HUB_OFFLINE is set: nothing is fetched")
@@ -96,6 +97,16 @@ def _extras() -> Iterator[Check]:
             )
         else:
             yield Check(f"extra {name}", "ok", f"installed ({purpose})")
+
+
+def opencv() -> Check:
+    """Look whether OpenCV can be imported, and the face detector read: they need a library of the system."""
+    import cv2
+
+    from stylehead.inversion.centerface import CenterFace
+
+    CenterFace.load()
+    return Check("opencv", "ok", f"{cv2.__version__}, with the face detector CenterFace")
 
 
 def gpu() -> Check:

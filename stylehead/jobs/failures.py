@@ -117,6 +117,32 @@ def _unfit_torchvision(_: BaseException) -> Failure:
     )
 
 
+def _lacks_library(error: BaseException) -> bool:
+    """Whether a package could not be imported for want of a library of the system."""
+    return isinstance(error, ImportError) and _LIBRARY.search(str(error)) is not None
+
+
+def _missing_library(error: BaseException) -> Failure:
+    found = _LIBRARY.search(str(error))
+    assert found is not None
+    packages = _PACKAGES.get(found[1])
+    hint = (
+        None
+        if packages is None
+        else f"apt-get install {packages[0]} (Debian, Ubuntu), dnf install {packages[1]}"
+    )
+    return Failure(f"The system library {found[1]} is missing; OpenCV or another package needs it.", hint, 3)
+
+
+_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\d.]*): cannot open shared object file")
+_PACKAGES = {
+    "libGL.so.1": ("libgl1", "mesa-libGL"),
+    "libgthread-2.0.so.0": ("libglib2.0-0", "glib2"),
+    "libglib-2.0.so.0": ("libglib2.0-0", "glib2"),
+}
+"""Packages of Debian and of Fedora that bring the libraries which OpenCV's wheel leaves to the system."""
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -128,6 +154,7 @@ _TABLE: tuple[tuple[Callable[[BaseException], bool], Callable[[BaseException], F
         lambda _: Failure("Interrupted.", None, INTERRUPTED),
     ),
     (_foreign_torchvision, _unfit_torchvision),
+    (_lacks_library, _missing_library),
     (_out_of_memory, lambda _: Failure("Out of memory.", MEMORY_HINT, 5)),
     (lambda error: isinstance(error, OSError), _system),
     (_of("SafetensorError"), _tensor_file),

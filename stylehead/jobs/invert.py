@@ -14,12 +14,11 @@ from stylehead.inversion import (
     InversionConfig,
     PivotalConfig,
 )
-from stylehead.inversion.faces import MODELS as FACE_MODELS
 from stylehead.inversion.photographs import read_photo
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_invert
-from stylehead.jobs.cropping import HeadCrop, find_head
+from stylehead.jobs.cropping import HeadCrop, Kind, find_head
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.projecting import (
     ALIGNED,
@@ -96,11 +95,12 @@ def first_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str) ->
             job.device,
             licence=job.preset.licence,
             weights=[generator_file(job.preset)],
-            used=[] if head.face is None else [FACE_MODELS],
+            used=[] if head.entry is None else [head.entry],
         ),
         "photo": str(photo),
         "photo_sha256": hash_file(photo).sha256,
         "face": head.face,
+        "picture": head.kind,
         "start_camera": None if camera is None else camera.label[0].tolist(),
         "camera_fixed": camera is not None and camera.fixed,
         "seed": job.config.seed,
@@ -147,5 +147,7 @@ def reopen(run: RunDirectory, arguments: InvertArguments) -> tuple[InvertJob, He
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise JobError(f"The settings in {run.path / MANIFEST} cannot be used ({error}).") from error
     alpha = planes[..., 3] if planes.shape[2] == 4 else None
-    head = HeadCrop(planes[..., :3], alpha, camera, manifest.get("face"))
+    face = manifest.get("face")
+    kind: Kind = manifest.get("picture") or ("aligned" if face is None else "photograph")  # 0.2.0 named none
+    head = HeadCrop(planes[..., :3], alpha, camera, face, kind=kind)
     return InvertJob(config, pivotal, weights, environment.choose_device(arguments.device)), head

@@ -32,8 +32,10 @@ from stylehead.inversion import (
     save_latent,
     tune,
 )
+from stylehead.inversion.likeness import LikenessJudge
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
+from stylehead.jobs.checks import least_likeness
 from stylehead.jobs.cropping import HeadCrop
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.job import followed, named, style_header
@@ -47,6 +49,7 @@ from stylehead.weights.presets import Preset
 JOB = "invert"
 LATENT, PERSONAL, SHEET = "latent.npz", "personal.safetensors", "contact_sheet.jpg"
 ALIGNED, PREVIEWS = "aligned.png", "previews"
+FACES = "faces.jpg"
 PREVIEW_EVERY = 20
 SHEET_YAWS_DEG = (-90.0, -30.0, 30.0, 90.0, 180.0)
 _MINI_NOTE = (
@@ -57,6 +60,10 @@ _MINI_NOTE = (
 _STALE_NOTE = (
     "The first guess beside the generator was fitted to other encoders and is left aside: "
     "python -m stylehead.world guess fits it again."
+)
+_STALE_JUDGE_NOTE = (
+    "What counts as a likeness was not measured for this generator and judge: "
+    "python -m stylehead.world likeness does it."
 )
 
 
@@ -74,6 +81,8 @@ class InvertRun:
     """The crop."""
     personal: Path | None
     """The style file of the tuned generator, if there is one."""
+    faces: Path | None = None
+    """The picture with its faces numbered, where there were several."""
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -85,6 +94,18 @@ class InvertRun:
         """Return how good the likeness is, and the camera that was found."""
         return dict(self.manifest["quality"])
 
+    def missed(self, fail_under: str | None) -> str | None:
+        """Say how it fails a limit of `--fail-under`, or return None when it does not."""
+        if fail_under is None:
+            return None
+        quality, least = self.quality, least_likeness(fail_under)
+        reached = quality["identity"] if quality["face"] is None else quality["face"]
+        if least is None:
+            return None if quality["likeness"] else "It is not a likeness."
+        if reached is None:
+            return "The likeness could not be measured."
+        return None if reached >= least else f"The likeness is {reached:.4g}, under {least:g}."
+
     def files(self) -> dict[str, Path]:
         """Return its results by role."""
         every = {
@@ -92,6 +113,7 @@ class InvertRun:
             "contact_sheet": self.contact_sheet,
             "aligned": self.aligned,
             "personal": self.personal,
+            "faces": self.faces,
         }
         return {role: path for role, path in every.items() if path is not None}
 
@@ -132,6 +154,12 @@ class InvertJob:
         path = self.preset.companion("guess")
         guess = None if path is None else Guess.load(path, self.device)
         return Inverter(generator, similarity, guess, config=self.config)
+
+    def judge(self, generator: PanoHead) -> LikenessJudge | None:
+        """Load what says whether a head is a likeness; None where the preset's heads have no such encoder."""
+        if self.preset.companion("faces") is None:
+            return None
+        return LikenessJudge.load(self.preset.generator.parent, generator.fingerprint(), self.device)
 
 
 def pivotal_of(arguments: InvertArguments) -> PivotalConfig | None:
@@ -185,12 +213,16 @@ class Inversion:
                 personal = self._run.path / PERSONAL
                 save_style(personal, generator, self._inverter.generator, self._style_metadata())
         coords = self._inverter.space.coords(found.ws)
-        quality, image = assess(generator, found, target, similarity=self._inverter.similarity, coords=coords)
+        similarity, judge = self._inverter.similarity, self._job.judge(self._inverter.generator)
+        if judge is not None and not judge.fits:
+            self._report.note(_STALE_JUDGE_NOTE)
+        quality, image = assess(generator, found, target, similarity=similarity, coords=coords, judge=judge)
         if self._head.likeness is not None:
             quality = self._head.likeness(quality, to_pixels(image)[0])
         folder = self._run.path
         self._draw_sheet(generator, found, image)
-        return InvertRun(folder, folder / LATENT, folder / SHEET, folder / ALIGNED, personal), quality
+        faces = folder / FACES if (folder / FACES).is_file() else None
+        return InvertRun(folder, folder / LATENT, folder / SHEET, folder / ALIGNED, personal, faces), quality
 
     # ------------------------------------------------------------------------------------------------- steps
 
@@ -199,9 +231,11 @@ class Inversion:
         self._run.update({"mask": prepared.mask_source})
         if prepared.mask_source == "cut out":
             self._report.note("The background is not plain: the head is cut out by its colours, roughly.")
-        photograph = self._head.face is not None or prepared.mask_source == "cut out"
+        cut_out = prepared.mask_source == "cut out" and self._head.kind != "render"
+        photograph = self._head.kind == "photograph" or cut_out
         if photograph and self._job.preset.vocabulary is not None:
             self._report.warn(_MINI_NOTE)
+            self._inverter.config = self._job.config.for_photograph()
         return prepared.target
 
     def _project(self, target: TargetImage, stop: StopRequest) -> ProjectedHead:
@@ -278,6 +312,9 @@ class Inversion:
         """The crop as a PNG, with its alpha when the picture had any."""
         if (self._run.path / ALIGNED).is_file():
             return
+        if self._head.faces is not None:
+            save_image(self._run.path / FACES, self._head.faces, self._recipe())
+            self._report.note(f"{self._run.path / FACES} numbers the faces.")
         pixels = self._head.pixels
         if self._head.alpha is not None:
             pixels = np.concatenate([pixels, self._head.alpha[..., None]], axis=2)

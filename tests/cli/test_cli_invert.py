@@ -22,7 +22,9 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion import FaceFinder
 from stylehead.inversion import inverter as invert_module
+from stylehead.inversion.faces import Chosen
 from stylehead.inversion.guess import POOLED, Guess
+from stylehead.inversion.pose import rotation_between_deg
 from stylehead.inversion.search import GridConfig
 from stylehead.jobs import projecting
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
@@ -50,7 +52,8 @@ def faces(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def see(*found: object, points: bool = True) -> None:
         finder = FaceFinder(FakeAnalyser(*found, points=points))  # type: ignore[arg-type]
-        monkeypatch.setattr("stylehead.jobs.cropping.load_face_finder", lambda: finder)
+        chosen = Chosen(finder, None, "Faces are found by a stand-in.")
+        monkeypatch.setattr("stylehead.jobs.cropping.load_face_finder", lambda: chosen)
 
     return see
 
@@ -198,7 +201,45 @@ def test_another_face(run: Run, photo: Path, faces: Callable[..., None]) -> None
 
 def test_five_points_are_enough(run: Run, photo: Path, faces: Callable[..., None]) -> None:
     faces(FACE_AT, points=False)
-    assert json.loads(run("invert", photo, *FAST, "--json").out)["manifest"]["start_camera"] is None
+    start = json.loads(run("invert", photo, *FAST, "--json").out)["manifest"]["start_camera"]
+    assert len(start) == 25  # five points of another mean face: about from where it is
+    assert float(rotation_between_deg(torch.tensor([start]), FACE_AT[0])) < 15
+
+
+def test_a_sheet_numbers_the_faces(run: Run, photo: Path, faces: Callable[..., None]) -> None:
+    faces(FACE_AT, (camera_from_angles(0.0), 30.0, (50.0, 40.0)))
+    outcome = run("invert", photo, *FAST, "--json")
+    assert "faces.jpg numbers the faces" in outcome.err
+    with Image.open(only_run() / "faces.jpg") as picture, Image.open(photo) as plain:
+        drawn, before = np.asarray(picture).astype(int), np.asarray(plain).astype(int)
+    changed = np.abs(drawn - before).max(axis=2) > 60
+    assert drawn.shape == before.shape
+    assert changed[:70, :90].mean() > 0.05  # a box round the small face, and one round the large
+    assert changed[60:170, 110:200].mean() > 0.05
+    assert changed[190:, 220:].mean() < 0.02
+
+
+def test_a_render_needs_no_detector(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise AssertionError("a face was looked for")
+
+    monkeypatch.setattr("stylehead.jobs.cropping.load_face_finder", none)
+    assert run("render", "--seed", "3", "--yaw-steps", "8", "--format", "frames", "--out", "r").code == 0
+    outcome = run("invert", "r/frames/frame_001.png", *FAST, "--json")
+    assert outcome.code == 0, outcome
+    assert "is a render of stylehead: its camera is known" in outcome.err
+    document = json.loads(outcome.out)
+    assert document["manifest"]["picture"] == "render"
+    assert document["quality"]["yaw_deg"] == pytest.approx(45, abs=1e-3)
+    assert "procedural heads only" not in outcome.err
+
+
+def test_a_likeness_can_be_asked_for(run: Run, head: Path) -> None:
+    outcome = run("invert", head, "--aligned", *FAST, "--fail-under", "0.99")
+    assert outcome.code == 1
+    assert "warning: The likeness could not be measured." in outcome.err  # the tiny world has no judge
+    assert run("invert", head, "--aligned", *FAST, "--fail-under", "likeness").code == 1
+    assert run("invert", head, "--aligned", *FAST).code == 0
 
 
 def test_alpha_is_used_and_kept(run: Run, tmp_path: Path) -> None:
@@ -451,7 +492,9 @@ WORDS: dict[str, tuple[tuple[str, ...], int]] = {
     "no picture": ((), 2),
     "picture is missing": (("none.jpg",), 2),
     "picture is a folder": (("folder", "--aligned"), 2),
-    "no models": (("us.jpg",), 3),
+    "no detector": (("us.jpg",), 3),
+    "likeness in words": (("me.png", "--aligned", "--fail-under", "good"), 2),
+    "likeness out of range": (("me.png", "--aligned", "--fail-under", "1.5"), 2),
     "camera without aligned": (("us.jpg", "--camera", "1,2"), 2),
     "face of an aligned picture": (("me.png", "--aligned", "--face", "1"), 2),
     "face zero": (("us.jpg", "--face", "0"), 2),
@@ -491,6 +534,7 @@ def test_invert_refuses(
     name: str,
 ) -> None:
     monkeypatch.setattr("stylehead.inversion.faces.catalogue.local_path", lambda _id: None)
+    monkeypatch.setattr("stylehead.inversion.centerface.installed_file", lambda: None)
     for folder in ("folder", "style"):
         (tmp_path / folder).mkdir()
     (tmp_path / "folder" / "mine.txt").write_text("keep")

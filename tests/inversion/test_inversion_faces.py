@@ -10,11 +10,20 @@ import torch
 from inversion_helpers import FakeAnalyser, mean_face
 from PIL import Image
 
-from stylehead.errors import JobError, LicenseError, MissingError, UsageError
+from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.geometry import camera_from_angles
-from stylehead.inversion import FaceFinder, align_face, choose_face, crop, load_face_finder, whole_square
+from stylehead.inversion import (
+    Face,
+    FaceFinder,
+    align_face,
+    choose_face,
+    crop,
+    load_face_finder,
+    whole_square,
+)
 from stylehead.inversion import faces as faces_module
 from stylehead.inversion.align import Square, eyes_and_mouth_square, fit_similarity, with_margins
+from stylehead.inversion.centerface import CenterFace
 from stylehead.inversion.pose import label_of_pose, pose_of_label, rotation_between_deg
 
 FRONT = camera_from_angles(0.0)
@@ -73,20 +82,31 @@ def test_a_face_that_is_not_there(number: int) -> None:
         choose_face(faces, number, "us.jpg")
 
 
-def test_models_that_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_models_centerface_finds_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces_module.catalogue, "local_path", lambda _id: None)
-    with pytest.raises(MissingError) as caught:
-        load_face_finder()
-    assert "stylehead weights fetch insightface-buffalo_l" in str(caught.value.hint)
+    detector, entry, note = load_face_finder()
+    assert isinstance(detector, CenterFace)
+    assert entry is None
+    assert "insightface-buffalo_l, which is finer, is not here" in note
 
 
-def test_a_licence_that_is_not_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_models_whose_licence_is_not_accepted_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(faces_module.catalogue, "local_path", lambda _id: tmp_path)
     monkeypatch.setattr(faces_module.catalogue, "accepted", lambda _id: False)
-    with pytest.raises(LicenseError) as caught:
-        load_face_finder()
-    assert "Research use only" in caught.value.message
-    assert "--accept-license" in str(caught.value.hint)
+    detector, entry, note = load_face_finder()
+    assert isinstance(detector, CenterFace)
+    assert entry is None
+    assert "its licence is not accepted" in note
+
+
+def test_accepted_models_are_preferred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finder = FaceFinder(FakeAnalyser())
+    monkeypatch.setattr(faces_module.catalogue, "local_path", lambda _id: tmp_path)
+    monkeypatch.setattr(faces_module.catalogue, "accepted", lambda _id: True)
+    monkeypatch.setattr(FaceFinder, "load", lambda _folder: finder)
+    assert load_face_finder()[:2] == (finder, faces_module.MODELS)
 
 
 def test_a_folder_without_models_is_one_sentence(tmp_path: Path) -> None:
@@ -155,11 +175,16 @@ def test_a_front_view_lies_in_its_crop_as_in_the_training_pictures() -> None:
     assert places[1, 1] == pytest.approx(0.725, abs=0.03)
 
 
-def test_five_points_give_a_crop_and_no_camera() -> None:
-    (face,) = FaceFinder(FakeAnalyser((FRONT, 60.0, (300, 200)), points=False)).find(BLANK)
-    aligned = align_face(face)
-    assert aligned.camera_label is None
-    assert aligned.square.edge == pytest.approx(1.1 * eyes_and_mouth_square(face).edge)
+def test_a_face_that_is_too_small_or_in_profile_is_said() -> None:
+    def of(edge: float, eyes: float) -> Face:
+        five = np.array([[-eyes / 2, 0], [eyes / 2, 0], [0, 20], [-eyes / 3, 40], [eyes / 3, 40]], float)
+        return Face((0.0, 0.0, edge, edge), 0.9, five)
+
+    with pytest.raises(JobError, match="is 20 pixels large; at least 24"):
+        choose_face([of(20, 40)], None, "far.jpg")
+    assert choose_face([of(200, 40)], None, "me.jpg").doubts == ()
+    assert ["little of it" in doubt for doubt in choose_face([of(50, 40)], None, "me.jpg").doubts] == [True]
+    assert ["in profile" in doubt for doubt in choose_face([of(200, 4)], None, "me.jpg").doubts] == [True]
 
 
 def test_margins_are_above_and_beside() -> None:
@@ -250,7 +275,7 @@ def test_sample_pictures_of_insightface() -> None:
     from stylehead.inversion import read_photo
 
     folder = Path(insightface.__file__).parent / "data" / "images"
-    finder = load_face_finder()
+    finder = load_face_finder().detector
     photo = read_photo(folder / "t1.jpg")
     faces = finder.find(photo.pixels)
     assert len(faces) == 6

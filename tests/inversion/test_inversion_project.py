@@ -35,6 +35,7 @@ from stylehead.inversion import (
 )
 from stylehead.inversion.guess import features_fingerprint, mirror_features
 from stylehead.inversion.inversion_config import noise_scale, ramp
+from stylehead.inversion.likeness import LikenessJudge
 from stylehead.inversion.pose import label_of_pose, pose, rotation_between_deg
 from stylehead.inversion.project import Initialisation
 from stylehead.inversion.search import PoseGrid
@@ -330,8 +331,12 @@ def test_the_report_of_a_perfect_likeness_has_no_warning(
     label = camera_from_angles(math.radians(25), math.radians(-8))
     found = ProjectedHead(space.ws(coords), label, 0.0)
     own = picture_of(tiny, found.ws, label)
-    quality, image = assess(tiny, found, own, similarity=similarity, coords=coords)
+    assert similarity.identity is not None
+    judge = LikenessJudge(similarity.identity, "identity.safetensors", threshold=0.4)
+    quality, image = assess(tiny, found, own, similarity=similarity, coords=coords, judge=judge)
     assert quality.warnings == ()
+    assert quality.likeness is True
+    assert quality.threshold == 0.4
     assert quality.identity is not None
     assert 0.5 < quality.identity < 1  # seen from beside
     assert quality.face is None
@@ -372,9 +377,11 @@ def test_what_the_face_models_say(tiny: PanoHead, space: LatentSpace, similarity
     assert (analyser.seen[0][0] == 255).all()
     analyser.embedding = np.array([0.1, 0.99])
     other = with_face(quality, FaceFinder(analyser), mine, render)
-    assert "hardly the same face" in other.warnings[-1]
+    assert "not a likeness of the picture's (similarity 0.10" in other.warnings[0]
+    assert (alike.likeness, other.likeness) == (True, False)
     nobody = with_face(quality, FaceFinder(FakeAnalyser()), mine, render)
     assert nobody.face is None
+    assert nobody.likeness is False
     assert "no face can be made out" in nobody.warnings[-1]
 
 

@@ -29,6 +29,16 @@ def test_a_torchvision_of_another_build_is_named(cause: str, depth: int) -> None
     assert str(failure.hint).startswith("pip uninstall torchvision")
 
 
+def test_a_library_that_the_system_lacks_is_named_with_its_package() -> None:
+    said = "libGL.so.1: cannot open shared object file: No such file or directory"
+    failure = explain(ImportError(said))
+    assert failure.exit_code == 3
+    assert "libGL.so.1 is missing" in failure.message
+    assert "apt-get install libgl1" in str(failure.hint)
+    assert explain(ImportError(said.replace("libGL", "libfoo"))).hint is None
+    assert explain(ImportError("cannot import name x")).exit_code == 1
+
+
 def test_other_failures_stay_what_they_are() -> None:
     assert explain(JobError("no", "yes")) == ("no", "yes", 1)
     assert explain(RuntimeError("something else")).exit_code == 1

@@ -83,6 +83,7 @@ def train_everything(
             process.join()
     if not failed:
         report(f"guess: {_fit_guess(at)}")
+        report(f"likeness: {_measure_likeness(at)}")
     for line in summary(done, failed, too_large(at.export)):
         report(line)
     if failed:
@@ -96,6 +97,16 @@ def _fit_guess(at: Place) -> str:
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         fit_guess.main(["--data", str(at.data), "--weights", str(at.export)])
+    return printed.getvalue().strip()
+
+
+def _measure_likeness(at: Place) -> str:
+    """Measure what `invert` calls a likeness with the new generator and judge; returns the threshold."""
+    from stylehead.world.recipes import measure_likeness as likeness
+
+    people = 2 if at.rehearsal else likeness.PEOPLE
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        likeness.main(["--weights", str(at.export), "--people", str(people)])
     return printed.getvalue().strip()
 
 
