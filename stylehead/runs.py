@@ -34,7 +34,7 @@ EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 _OWN = re.compile(
     r"(run|config)\.json|events\.jsonl|README\.md|(style|personal)\.safetensors|latent\.npz|aligned\.png"
-    r"|contact_sheet\.jpg|turntable\.mp4|previews/(step|project|tune)_\d+\.jpg"
+    r"|contact_sheet\.jpg|faces\.jpg|(turntable|training)\.mp4|index\.html|previews/(step|project|tune)_\d+\.jpg"
     r"|checkpoints/step_\d+/(state\.json|(state|weights)\.safetensors)"
     r"|bank/(bank\.json|(latents|renders|masks|edited)/\d+(_\d+)?\.(png|npz))"
 )

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_type_hints
 
 import typer
 
@@ -28,6 +28,28 @@ JsonOption = Annotated[
 QuietOption = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Only the primary result.", rich_help_panel=PRINTED, metavar=""),
+]
+
+KeepCheckpointsOption = Annotated[
+    int, typer.Option(min=0, help="Checkpoints that stay; 0: none at the end.", rich_help_panel="The run")
+]
+LogWithOption = Annotated[
+    Literal["tensorboard", "wandb"] | None,
+    typer.Option(
+        help="Also log every step there; wandb may use the network.",
+        show_default=False,
+        rich_help_panel="The run",
+    ),
+]
+ProbeOption = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        hidden=True,
+        help="Let --dry-run time a few steps of large models, too, not estimate.",
+        rich_help_panel="The run",
+        metavar="",
+    ),
 ]
 
 PANELS: dict[str, tuple[str, ...]] = {

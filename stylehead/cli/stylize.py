@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from stylehead.cli.options import THE_RUN, JsonOption, QuietOption, given_settings
+from stylehead.cli.options import (
+    THE_RUN,
+    JsonOption,
+    KeepCheckpointsOption,
+    LogWithOption,
+    ProbeOption,
+    QuietOption,
+    given_settings,
+)
 from stylehead.cli.output import Output, command_line, reporting
 from stylehead.errors import UsageError, quoted
 from stylehead.jobs.arguments import StylizeArguments
@@ -32,8 +40,8 @@ EPILOG = """
 
 What a method can be told: stylehead stylize --method ld --help
 
-Ctrl-C saves a checkpoint and says how to go on. Everything a run makes is in its folder: the style file,
-previews from step 0 on, a contact sheet, a turntable and a model card.
+Ctrl-C saves a checkpoint and says how to go on. A run's folder holds its page
+(index.html: curves, previews), style file, contact sheet, films and card.
 """
 
 
@@ -70,9 +78,8 @@ def stylize(  # noqa: PLR0913
         bool,
         typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=THE_RUN, metavar=""),
     ] = False,
-    keep_checkpoints: Annotated[
-        int, typer.Option(min=0, help="Checkpoints that stay; 0: none at the end.", rich_help_panel=THE_RUN)
-    ] = 2,
+    keep_checkpoints: KeepCheckpointsOption = 2,
+    log_with: LogWithOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -82,16 +89,7 @@ def stylize(  # noqa: PLR0913
             metavar="",
         ),
     ] = False,
-    probe: Annotated[
-        bool,
-        typer.Option(
-            "--probe",
-            hidden=True,
-            help="Let --dry-run time a few steps of large models, too, not estimate.",
-            rich_help_panel=THE_RUN,
-            metavar="",
-        ),
-    ] = False,
+    probe: ProbeOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     **settings: Any,
@@ -107,6 +105,7 @@ def stylize(  # noqa: PLR0913
             resume=resume,
             overwrite=overwrite,
             keep_checkpoints=keep_checkpoints,
+            log_with=log_with,
         )
         _check(arguments, dry_run=dry_run, probe=probe)
         if dry_run:
@@ -136,6 +135,7 @@ def _show(run: "StylizeRun", output: Output) -> None:
         ("contact sheet", run.contact_sheet),
         ("turntable", run.turntable),
         ("model card", run.card),
+        ("page", run.page),
     )
     hint = f"stylehead render --seed 42 --yaw-steps 36 --style {shlex.quote(str(run.style))}"
     data = {"run": run.folder, **run.files(), "manifest": run.manifest}

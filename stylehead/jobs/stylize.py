@@ -14,6 +14,7 @@ from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.needs import few_words, warn_of_lost_words
 from stylehead.jobs.report import Report
+from stylehead.jobs.trackers import check_tracker
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
@@ -27,7 +28,7 @@ from stylehead.weights.presets import Preset, find_preset
 from stylehead.weights.store import hash_file
 
 EXAMPLE = 'stylehead stylize --prompt "Pixar character"'
-OF_THE_RUN = ("profile", "device", "out", "overwrite", "keep_checkpoints")
+OF_THE_RUN = ("profile", "device", "out", "overwrite", "keep_checkpoints", "log_with")
 """What a file of settings may hold beside the settings: arguments of the job."""
 
 
@@ -156,7 +157,10 @@ def open_job(config: StylizeConfig, arguments: StylizeArguments, report: Report,
     weights, why = find_preset(preset)
     report.note(why)
     config = understood(config, weights, report)
-    job = Job(config, weights, environment.choose_device(arguments.device), arguments.keep_checkpoints)
+    if arguments.log_with is not None:
+        check_tracker(arguments.log_with)
+    device = environment.choose_device(arguments.device)
+    job = Job(config, weights, device, arguments.keep_checkpoints, arguments.log_with)
     estimator = job.needs.find("depth_estimator")
     optional = method_class(config.method).needed(config).depth_estimator == "optional"
     if optional and estimator is not None:
@@ -182,7 +186,7 @@ def warn_of_settings(config: StylizeConfig, arguments: StylizeArguments, report:
 
 def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeRun:
     for name in given(arguments):
-        if name not in ("settings", "resume", "device", "keep_checkpoints"):
+        if name not in ("settings", "resume", "device", "keep_checkpoints", "log_with"):
             hint = f"stylehead stylize --resume {quoted(path)}"
             raise UsageError(f"`{option(name)}` does not go with `--resume`.", hint)
     check_ranges(arguments)

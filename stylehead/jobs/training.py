@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from stylehead.checkpoints import Checkpoint
 from stylehead.errors import JobError, quoted
 from stylehead.export.card import model_card
+from stylehead.export.run_page import PAGE, write_page
 from stylehead.export.showcase import Showcase
 from stylehead.export.stills import save_image
 from stylehead.export.video import write_mp4
@@ -21,6 +25,7 @@ from stylehead.jobs.job import followed, named, style_header
 from stylehead.jobs.needs import list_needs
 from stylehead.jobs.report import Report
 from stylehead.jobs.signals import StopRequest
+from stylehead.jobs.trackers import Tracker, TrackerName
 from stylehead.methods import StepRecord, Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.runs import RunDirectory
@@ -32,6 +37,11 @@ SHEET = "contact_sheet.jpg"
 TURNTABLE = "turntable.mp4"
 CARD = "README.md"
 PREVIEWS = "previews"
+GROWTH = "training.mp4"
+EARLY = (5, 10, 20, 35)
+"""Steps after which a preview is drawn, beside every `preview_every`th: first steps change most."""
+GROWTH_FPS = 4
+"""Previews a second of the film of a training."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Job:
     preset: Preset
     device: str
     keep_checkpoints: int
+    log_with: TrackerName | None = None
 
     @functools.cached_property
     def needs(self) -> Inventory:
@@ -73,6 +84,8 @@ class StylizeRun:
     """A film."""
     card: Path
     """The model card."""
+    page: Path
+    """Curves, previews and settings."""
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -87,11 +100,12 @@ class StylizeRun:
     @classmethod
     def at(cls, folder: Path) -> "StylizeRun":
         """Return the run in a folder."""
-        return cls(folder, folder / STYLE, folder / SHEET, folder / TURNTABLE, folder / CARD)
+        return cls(folder, folder / STYLE, folder / SHEET, folder / TURNTABLE, folder / CARD, folder / PAGE)
 
     def files(self) -> dict[str, Path]:
         """Return its results by role."""
-        return {name: getattr(self, name) for name in ("style", "contact_sheet", "turntable", "card")}
+        names = ("style", "contact_sheet", "turntable", "card", "page")
+        return {name: getattr(self, name) for name in names}
 
 
 _MOVED_NOTE = (
@@ -114,6 +128,7 @@ class Training:
         self._job, self._stylizer, self._run, self._report = job, stylizer, run, report
         self._showcase = Showcase(stylizer.reference, psi=job.config.psi, title=job.config.prompt)
         self._saved: int | None = None
+        self._tracker: Tracker | None = None
         self._seconds: float = run.manifest().get("seconds", 0.0)
 
     def resume(self) -> int:
@@ -154,15 +169,28 @@ class Training:
         job = self._job
         with followed(self._run, {"config": job.config.to_dict()}, job.device) as end:
             supply_edits(self._stylizer, job.needs, self._run.path, job.device, self._report)
-            self._train()
+            self._train_logged()
             with self._stylizer.averaged():
                 results = self._write_results()
             end |= {"files": named(results.files()), "seconds": round(self._seconds, 1)}
+        write_page(self._run)
         if self._job.keep_checkpoints == 0:
             self._run.saved.prune(0)
         return results
 
     # ---------------------------------------------------------------------------------------------- training
+
+    def _train_logged(self) -> None:
+        """Train, and keep the page of the run, and a tracker if one was asked for."""
+        name, config = self._job.log_with, self._job.config
+        tracker = None if name is None else Tracker.start(name, self._run.path, config.to_dict())
+        self._tracker = tracker
+        try:
+            self._train()
+        finally:
+            write_page(self._run)
+            if tracker is not None:
+                tracker.close()
 
     def _train(self) -> None:
         total, done = self._job.config.iterations, self._stylizer.iteration
@@ -171,7 +199,9 @@ class Training:
         with stop, self._report.progress(total=total, done=done, label=self._job.config.prompt) as shown:
             preview = self._preview() if done == 0 and self._job.config.preview_every else None
             for record in self._stylizer:
-                self._run.log(_event(record))
+                self._run.log(event := _event(record))
+                if self._tracker is not None:
+                    self._tracker.log(event)
                 preview = self._after(record) or preview
                 shown.update(record.iteration, values=_headline(record), preview=preview)
                 if stop.asked:
@@ -191,10 +221,8 @@ class Training:
         """Write what is due after a step; the path of a new preview."""
         config, step = self._job.config, record.iteration
         self._seconds = record.elapsed_s
-        due = config.preview_every and (step % config.preview_every == 0 or step == config.iterations)
-        preview = (
-            self._preview() if due else None
-        )  # first: a run that goes on from this step draws it no more
+        # first: a run that goes on from this step draws it no more
+        preview = self._preview() if preview_due(step, config.preview_every, config.iterations) else None
         if config.checkpoint_every and step % config.checkpoint_every == 0:
             self._checkpoint()
         return preview
@@ -215,6 +243,7 @@ class Training:
         with self._stylizer.averaged():
             picture = self._showcase.preview(self._stylizer.generator, step=step)
         save_image(path, picture, {**self._recipe(), "step": step})
+        write_page(self._run)
         return path.relative_to(self._run.path)
 
     # ----------------------------------------------------------------------------------------------- results
@@ -227,6 +256,7 @@ class Training:
         save_image(results.contact_sheet, self._showcase.contact_sheet(generator), self._recipe())
         write_mp4(results.turntable, self._showcase.turntable(generator), self._recipe())
         atomic_write(results.card, self._card())
+        film_of_training(self._run.path, self._recipe())
         return results
 
     def _write_config(self, path: Path) -> None:
@@ -263,6 +293,25 @@ class Training:
     def _measured(self) -> dict[str, Any]:
         memory = environment.peak_memory(self._job.device)
         return {"seconds": round(self._seconds, 1), "peak_memory_bytes": memory}
+
+
+def preview_due(step: int, every: int, total: int) -> bool:
+    """Whether a preview is drawn after a step: early, then at every so many, and at the end."""
+    return bool(every) and (step % every == 0 or step == total or step in EARLY)
+
+
+def film_of_training(folder: Path, recipe: dict[str, Any]) -> None:
+    """Write the previews of a run as a film, the last one held; nothing where there are fewer than two."""
+    paths = sorted((folder / PREVIEWS).glob("step_*.jpg"))
+    pictures = []
+    for path in paths:
+        with Image.open(path) as picture:
+            pictures.append(np.asarray(picture.convert("RGB")))
+    shapes = {picture.shape for picture in pictures}
+    if len(pictures) < 2 or len(shapes) > 1:
+        return
+    frames = np.stack([*pictures, *[pictures[-1]] * GROWTH_FPS])
+    write_mp4(folder / GROWTH, frames, recipe, fps=GROWTH_FPS)
 
 
 def _event(record: StepRecord) -> dict[str, Any]:

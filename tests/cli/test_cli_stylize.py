@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from safetensors.torch import load_file
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead, load_style
 from stylehead.jobs import training
+from stylehead.jobs.training import preview_due
 from stylehead.methods import Stylizer
 from stylehead.runs import RunDirectory
 
@@ -45,8 +47,10 @@ def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
         "config.json",
         "contact_sheet.jpg",
         "events.jsonl",
+        "index.html",
         "run.json",
         "style.safetensors",
+        "training.mp4",
         "turntable.mp4",
         *(f"previews/step_00000{step}.jpg" for step in (0, 2, 4)),
         *(f"checkpoints/step_00000{step}/{name}" for step in (2, 4) for name in checkpoint),
@@ -136,6 +140,7 @@ def test_people_get_paths_progress_and_a_next_command(run: Run) -> None:
         "contact sheet  r/contact_sheet.jpg",
         "turntable      r/turntable.mp4",
         "model card     r/README.md",
+        "page           r/index.html",
     ]
     lines = outcome.err.splitlines()
     assert lines[0].startswith("preset mini: ")
@@ -382,3 +387,72 @@ def test_a_time_budget_ends_a_run_in_good_order(run: Run) -> None:
     assert manifest["outcome"] == "finished"
     assert 0 < manifest["steps"] < 100000
     assert Path("r/turntable.mp4").is_file()
+
+
+# ------------------------------------------------------------------------------------------ seen from outside
+
+
+def test_the_page_of_a_run_shows_curves_previews_and_settings(finished: Path) -> None:
+    text = (finished / "index.html").read_text()
+    assert text.count("<img ") == 3
+    assert text.count("<polyline ") >= 1
+    assert "step 4 of 4" in text
+    assert "finished" in text
+    assert "Pixar character" in text
+    assert 'http-equiv="refresh"' not in text  # it is over
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", text)  # nothing is asked for
+
+
+def test_the_film_of_a_training_shows_its_previews(finished: Path) -> None:
+    with av.open(str(finished / "training.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 3 + 4
+    for frame, step in zip(frames, (0, 2, 4), strict=False):
+        with Image.open(finished / "previews" / f"step_00000{step}.jpg") as picture:
+            shown = np.asarray(picture)
+        assert np.abs(frame[: len(shown), : shown.shape[1]].astype(int) - shown).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("step", "due"), [(1, False), (5, True), (7, False), (20, True), (50, True), (60, True)]
+)
+def test_previews_come_early_and_then_at_every_so_many_steps(step: int, due: bool) -> None:
+    assert preview_due(step, 50, 60) is due
+    assert not preview_due(step, 0, 60)
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_the_work(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accelerate.utils.is_wandb_available", lambda: False)
+    outcome = run("stylize", *FAST, "--log-with", "wandb", "--out", "r")
+    assert outcome.code == 3
+    assert "`--log-with wandb` needs the package wandb" in outcome.err
+    assert not Path("r").exists()
+
+
+def test_a_tracker_gets_the_numbers_of_every_step(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    class Board:
+        def __init__(self, name: str, folder: Path) -> None:
+            told.append(("begin", name, folder))
+
+        def start(self) -> None: ...
+
+        def store_init_configuration(self, values: dict[str, Any]) -> None:
+            told.append(("settings", values["prompt"]))
+
+        def log(self, values: dict[str, float], step: int) -> None:
+            told.append((step, values))
+
+        def finish(self) -> None:
+            told.append("end")
+
+    monkeypatch.setattr("accelerate.utils.is_tensorboard_available", lambda: True)
+    monkeypatch.setattr("accelerate.tracking.TensorBoardTracker", Board)
+    assert run("stylize", *FAST, "--log-with", "tensorboard", "--out", "r").code == 0
+    assert told[:2] == [("begin", "r", Path("r/logs")), ("settings", "Pixar character")]
+    assert [step for step, _ in told[2:-1]] == [1, 2, 3, 4]
+    assert all(isinstance(value, float) for _, values in told[2:-1] for value in values.values())
+    assert told[-1] == "end"
