@@ -15,6 +15,7 @@ from stylehead.cli import people_sheet as sheet_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
 from stylehead.cli import sweep as sweep_command
+from stylehead.cli import view as view_command
 from stylehead.cli import weights as weights_command
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import StylizeCommand
@@ -77,6 +78,7 @@ app.command(cls=Command, epilog=sheet_command.EPILOG, context_settings=CONTEXT)(
 app.command("eval", cls=Command, epilog=eval_command.EPILOG, context_settings=CONTEXT)(eval_command.evaluate)
 app.command(cls=Command, epilog=invert_command.EPILOG, context_settings=CONTEXT)(invert_command.invert)
 app.command(cls=Command, epilog=sweep_command.EPILOG, context_settings=CONTEXT)(sweep_command.sweep)
+app.command(cls=Command, epilog=view_command.EPILOG, context_settings=CONTEXT)(view_command.view)
 app.command(cls=Command, epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 app.command(cls=Command, epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
 app.add_typer(bank_command.commands(CONTEXT), name="bank")

@@ -17,6 +17,7 @@ from stylehead.units import format_bytes
 State = Literal["ok", "note", "failed", "missing"]
 EXTRAS = {
     "mesh": (("skimage", "fast_simplification", "xatlas", "trimesh", "scipy"), "meshes: render --mesh"),
+    "viewer": (("viser",), "heads in the browser: view"),
     "mini": (("anny", "moderngl", "scipy"), "training the embedded models"),
 }
 """Optional parts of the installation: what they import, and what they are for."""
