@@ -2,8 +2,12 @@
 
 import importlib.util
 import json
+import os
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,8 +26,10 @@ def load(name):
 def test_every_example_is_tested():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "embedded_world",
+        "gradio_space",
         "measure_inversion",
         "measure_styles",
+        "mesh_fidelity",
         "own_pictures",
         "style_sheet",
     }
@@ -84,3 +90,48 @@ def test_measure_inversion_prints_every_figure(tmp_path, capsys):
     assert figures["other_side_ratio_median"] > 0
     with Image.open(tmp_path / "people.png") as page:
         assert page.width > 7 * 128
+
+
+def test_the_demo_draws_what_its_controls_say():
+    demo = load("gradio_space").Demo([])
+    front = demo.picture(4, 0.7, "none", 1.0, 0.0, "white")
+    assert front.shape == (256, 256, 3)
+    assert (front[0] == 255).all()
+    assert not np.array_equal(front, demo.picture(4, 0.7, None, 1.0, 90.0, "white"))
+    assert (demo.picture(4, 0.7, None, 1.0, 0.0, "black")[0] == 0).all()
+
+
+def test_the_demo_asks_nobody_to_count_it(monkeypatch):
+    told = {}
+    stand_in = types.SimpleNamespace(
+        Number=lambda *_, **__: None, Slider=lambda *_, **__: None, Dropdown=lambda *_, **__: None,
+        Image=lambda **_: None, Interface=lambda *_, **words: told.update(words),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "gradio", stand_in)
+    load("gradio_space").page(types.SimpleNamespace(names=[], picture=None))
+    assert told["analytics_enabled"] is False
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+
+
+@pytest.mark.slow
+def test_meshes_are_faithful_to_the_renders(capsys):
+    for package in ("moderngl", "trimesh", "xatlas"):
+        pytest.importorskip(package)
+    load("mesh_fidelity").main(["--seeds", "1", "--json"])
+    found = json.loads(capsys.readouterr().out)["untouched"]
+    assert set(found) == {"front", "sides", "back"}
+    assert min(found.values()) > 18
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    notebook = json.loads((EXAMPLES / "stylehead.ipynb").read_text())
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for cell in notebook["cells"]:
+        assert not cell.get("outputs"), "outputs are not kept"
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"<{cell['id']}>", "exec"), names)
+    assert names["film"].images.shape == (8, 256, 256, 3)
+    assert (names["run"].folder / "morph.webp").is_file()
+    assert names["found"].quality["yaw_deg"] == pytest.approx(0, abs=0.1)

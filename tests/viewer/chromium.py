@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from websockets.sync.client import connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -92,6 +91,8 @@ class Page:
 @contextmanager
 def opened(address: str, folder: Path, size: tuple[int, int] = (900, 600)) -> Iterator[Page]:
     """Open a page in a browser of its own, which ends with the block."""
+    from websockets.sync.client import connect
+
     found = program()
     assert found is not None
     words = ["--headless", "--no-sandbox", "--hide-scrollbars", "--remote-debugging-port=0"]
