@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -17,24 +17,53 @@ class StepRecord:
     """What one iteration did.
 
     Args:
-        iteration: Number of iterations done, this one included.
         step_index: DDIM step indices that were drawn, by stage.
         losses: Weighted regularisers, by name; only those that are switched on.
         gradient_rms: Root mean square of the gradient that each stage's latents received.
         parameter_gradient: Euclidean norm of the gradient on all trained parameters.
         non_finite: What was not finite and so left out: `single`, `grid`, or `step` (no update at all).
+        iteration: Number of iterations done, this one included.
         seconds: Wall time by part (`render`, `teacher`, `backward`); a GPU queues work: only sums count.
         elapsed_s: Wall time of the job so far, earlier sessions of a resumed run included.
     """
 
-    iteration: int
     step_index: dict[str, list[int]]
     losses: dict[str, float]
     gradient_rms: dict[str, float]
     parameter_gradient: float
     non_finite: tuple[str, ...]
-    seconds: dict[str, float]
-    elapsed_s: float
+    iteration: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the weights may move: something counts, and the gradient is finite."""
+        return self.parameter_gradient < math.inf and bool(self.losses or self.gradient_rms)
+
+    @classmethod
+    def read(cls, draw: Draw, terms: Terms, norm: Tensor) -> Self:
+        """Read all numbers of an iteration at once: the one time in it that a graphics card is waited for.
+
+        Args:
+            draw: Whose step indices are noted.
+            terms: What was minimised; stages that were not finite do not count.
+            norm: Euclidean norm of the gradient on all trained parameters.
+        """
+        tables = (terms.losses, terms.gradient_rms, terms.finite)
+        steps = [draw.step_index[name] for name in terms.gradient_rms]
+        numbers = iter(_read([norm, *(value for table in tables for value in table.values()), *steps]))
+        (total,) = next(numbers)
+        losses, rms, finite = ({name: next(numbers)[0] for name in table} for table in tables)
+        indices = {name: [int(value) for value in next(numbers)] for name in terms.gradient_rms}
+        bad = tuple(name for name, value in finite.items() if not value)
+        return cls(
+            step_index={name: value for name, value in indices.items() if name not in bad},
+            losses={name: value for name, value in losses.items() if terms.stage_of.get(name) not in bad},
+            gradient_rms={name: value for name, value in rms.items() if name not in bad},
+            parameter_gradient=total,
+            non_finite=bad,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, for an event log."""
@@ -59,48 +88,6 @@ class Progress:
     elapsed_s: float = 0.0
     non_finite_steps: int = 0
     non_finite_in_row: int = 0
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The numbers of an iteration: what is left out was not finite.
-
-    Attributes:
-        norm: Euclidean norm of the gradient on all trained parameters.
-        losses: Weighted regularisers.
-        gradient_rms: Of each stage's latents.
-        step_index: DDIM step indices of the stages.
-        non_finite: The stages that do not count.
-    """
-
-    norm: float
-    losses: dict[str, float]
-    gradient_rms: dict[str, float]
-    step_index: dict[str, list[int]]
-    non_finite: tuple[str, ...]
-
-    @property
-    def usable(self) -> bool:
-        """Whether the weights may move: something counts, and the gradient is finite."""
-        return self.norm < math.inf and bool(self.losses or self.gradient_rms)
-
-    @classmethod
-    def of(cls, draw: Draw, terms: Terms, norm: Tensor) -> "Measured":
-        """Read all numbers of an iteration at once: the one time in it that a graphics card is waited for."""
-        tables = (terms.losses, terms.gradient_rms, terms.finite)
-        steps = [draw.step_index[name] for name in terms.gradient_rms]
-        numbers = iter(_read([norm, *(value for table in tables for value in table.values()), *steps]))
-        (total,) = next(numbers)
-        losses, rms, finite = ({name: next(numbers)[0] for name in table} for table in tables)
-        indices = {name: [int(value) for value in next(numbers)] for name in terms.gradient_rms}
-        bad = tuple(name for name, value in finite.items() if not value)
-        return cls(
-            norm=total,
-            losses={name: value for name, value in losses.items() if terms.stage_of.get(name) not in bad},
-            gradient_rms={name: value for name, value in rms.items() if name not in bad},
-            step_index={name: value for name, value in indices.items() if name not in bad},
-            non_finite=bad,
-        )
 
 
 def _read(tensors: list[Tensor]) -> list[list[float]]:

@@ -18,7 +18,7 @@ from stylehead.memory import MemoryTier, choose_tier, device_memory
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import Method, Networks, Terms
 from stylehead.methods.draws import Draw, draw_inputs
-from stylehead.methods.records import Clock, Measured, Progress, RunSummary, StepRecord
+from stylehead.methods.records import Clock, Progress, RunSummary, StepRecord
 from stylehead.methods.registry import method_class
 from stylehead.methods.scene import Scene, render_groups
 from stylehead.settings import flag
@@ -150,13 +150,13 @@ class Stylizer:
             clock.mark("render")
             terms = self.method.terms(scene, rng=self.noise)
             clock.mark("teacher")
-            measured = self._descend(draw, terms)
+            record = self._descend(draw, terms)
             self._update_average()
             clock.mark("backward")
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
-        return self._record(measured, seconds=clock.seconds)
+        return self._count(record, seconds=clock.seconds)
 
     def _choose_updated(self) -> None:
         """Switch gradients on for what moves in this iteration, and off for the rest."""
@@ -207,20 +207,20 @@ class Stylizer:
         psi, cutoff = self.config.psi, self.config.psi_cutoff
         return self.reference.mapping(draw.z, self._camera, truncation_psi=psi, truncation_cutoff=cutoff)
 
-    def _descend(self, draw: Draw, terms: Terms) -> Measured:
-        """Update the weights if the gradient is usable, and return what was measured."""
+    def _descend(self, draw: Draw, terms: Terms) -> StepRecord:
+        """Update the weights if the gradient is usable, and return the numbers of the iteration."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = [*terms.scores.values(), *terms.losses.values()]
         if parts:
             torch.stack(parts).sum().backward()
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients).to(self.device)  # of none, it is elsewhere
-        measured = Measured.of(draw, terms, norm)
-        if measured.usable:
+        record = StepRecord.read(draw, terms, norm)
+        if record.usable:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate()
             self.optimizer.step()
-        return measured
+        return record
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -254,12 +254,12 @@ class Stylizer:
         """Return how many of the iterations are over, 0..1."""
         return min(1.0, self.iteration / self.config.iterations)
 
-    def _record(self, measured: Measured, *, seconds: dict[str, float]) -> StepRecord:
-        """Count the iteration and describe it; give up after too many bad ones in a row."""
+    def _count(self, record: StepRecord, *, seconds: dict[str, float]) -> StepRecord:
+        """Count the iteration and complete its record; give up after too many bad ones in a row."""
         progress = self._progress
         progress.iteration += 1
         progress.elapsed_s += sum(seconds.values())
-        bad = (*measured.non_finite, *(() if measured.usable else ("step",)))
+        bad = (*record.non_finite, *(() if record.usable else ("step",)))
         progress.non_finite_steps += bool(bad)
         progress.non_finite_in_row = progress.non_finite_in_row + 1 if bad else 0
         if progress.non_finite_in_row >= self.config.max_non_finite:
@@ -267,12 +267,9 @@ class Stylizer:
                 f"{progress.non_finite_in_row} iterations in a row were not finite ({', '.join(bad)}).",
                 f"--learning-rate {self.config.learning_rate / 2:g}",
             )
-        return StepRecord(
+        return dataclasses.replace(
+            record,
             iteration=progress.iteration,
-            step_index=measured.step_index,
-            losses=measured.losses,
-            gradient_rms=measured.gradient_rms,
-            parameter_gradient=measured.norm,
             non_finite=bad,
             seconds=seconds,
             elapsed_s=progress.elapsed_s,

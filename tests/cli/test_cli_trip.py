@@ -19,8 +19,8 @@ import stylehead
 from stylehead.methods import Stylizer
 
 PACKAGE = Path(stylehead.__file__).parent
-PROMPT_TO_STYLE = (80, 490)
-STEP = (34, 167)
+PROMPT_TO_STYLE = (77, 498)
+STEP = (31, 166)
 
 
 class Trip:
