@@ -13,7 +13,7 @@ import numpy as np
 
 from stylehead.export.frames import Look
 from stylehead.generator import PanoHead, load_style
-from stylehead.viewer.stage import Gaze, Scene, Stage
+from stylehead.viewer.shared_generator import Gaze, Scene, Stage
 from stylehead.weights.presets import resolve_preset
 
 BACKGROUNDS = ["white", "black", "#202028"]

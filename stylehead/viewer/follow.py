@@ -11,7 +11,7 @@ from stylehead.errors import JobError
 from stylehead.export.run_page import numbers
 from stylehead.generator import PanoHead, Style, load_style
 from stylehead.runs import RunDirectory
-from stylehead.viewer.stage import Stage
+from stylehead.viewer.shared_generator import SharedGenerator
 
 STYLE, PREVIEWS = "style.safetensors", "previews"
 _MOST_POINTS = 600
@@ -59,7 +59,7 @@ class Follower:
             self._plot = gui.add_uplot((steps, losses), series, scales=scales, aspect=1.6)
             self._preview = gui.add_image(self.preview(), label="preview", format="jpeg")
 
-    def look(self, stage: Stage) -> bool:
+    def look(self, stage: SharedGenerator) -> bool:
         """See what is new; returns whether the head has changed."""
         self._words.content = self.words()
         self._plot.data = self.curve()

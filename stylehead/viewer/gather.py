@@ -14,7 +14,7 @@ from stylehead.runs import RunDirectory
 from stylehead.settings import between, check_ranges
 from stylehead.viewer.follow import Follower
 from stylehead.viewer.guard import is_loopback
-from stylehead.viewer.stage import Stage
+from stylehead.viewer.shared_generator import SharedGenerator
 from stylehead.weights.presets import PresetName, resolve_preset
 
 HOST, PORT = "127.0.0.1", 7860
@@ -44,7 +44,7 @@ class ViewArguments(Paths):
 class Gathered(NamedTuple):
     """What is shown, and the training that is followed."""
 
-    stage: Stage
+    stage: SharedGenerator
     follower: Follower | None
 
 
@@ -79,7 +79,7 @@ def gather(arguments: ViewArguments, report: Report) -> Gathered:
             styles = {follower.name: newest, **styles}
     files = [*arguments.latent, *([run.path / LATENT] if run is not None and inverted else [])]
     latents = {head.name: head.ws for head in latent_heads(generator, files)}
-    return Gathered(Stage(generator, styles, latents), follower)
+    return Gathered(SharedGenerator(generator, styles, latents), follower)
 
 
 def _unused(name: str, taken: dict[str, Style]) -> str:

@@ -19,7 +19,7 @@ from stylehead.export.stills import save_image
 from stylehead.export.video import side_by_side, write_mp4, write_webm
 from stylehead.geometry import DEFAULT_RADIUS, fov_to_intrinsics
 from stylehead.images import Pixels
-from stylehead.viewer.stage import Gaze, Scene, Stage, fit, plain
+from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead, fit, plain
 
 BACKGROUNDS = ("white", "black", "#202028", "#808080", "#e8e0d0", "transparent")
 SIZES = (128, 256, 384, 512)
@@ -33,7 +33,7 @@ _MOST_STRENGTH, _MOST_PITCH_DEG = 1.5, 60.0
 class Wish(NamedTuple):
     """What is to be drawn: one or two heads, and how."""
 
-    scenes: tuple[Scene, ...]
+    scenes: tuple[ShownHead, ...]
     look: Look
 
 
@@ -45,7 +45,7 @@ class Panel:
         client: The visitor, as viser knows them.
     """
 
-    def __init__(self, stage: Stage, client: Any) -> None:
+    def __init__(self, stage: SharedGenerator, client: Any) -> None:
         self._stage, self._client = stage, client
         self._wake, self._gone = threading.Event(), threading.Event()
         self._angles = [0.0, 0.0]
@@ -166,12 +166,12 @@ class Panel:
         """Return what the controls ask for."""
         latent = self._latent.value if self._latent.value in self._stage.latents else None
         strengths = tuple((name, float(slider.value)) for name, slider in self._styles.items())
-        scene = Scene(int(self._seed.value or 0), latent, float(self._psi.value), strengths)
+        scene = ShownHead(int(self._seed.value or 0), latent, float(self._psi.value), strengths)
         look = Look(int(self._size.value), self._background.value)
         if self._beside.value == BESIDE[1]:
             return Wish((plain(scene), scene), look)
         if self._beside.value == BESIDE[2]:
-            return Wish((scene, Scene(int(self._other.value or 0), None, scene.psi, strengths)), look)
+            return Wish((scene, ShownHead(int(self._other.value or 0), None, scene.psi, strengths)), look)
         return Wish((scene,), look)
 
     def _draw_forever(self) -> None:

@@ -7,7 +7,7 @@ from stylehead.geometry import DEFAULT_RADIUS
 from stylehead.viewer.follow import Follower
 from stylehead.viewer.guard import open_server
 from stylehead.viewer.panel import FIELD_OF_VIEW_RAD, Panel
-from stylehead.viewer.stage import Stage
+from stylehead.viewer.shared_generator import SharedGenerator
 
 NEAREST, FARTHEST = 0.4, 2.0
 """How near and far the mouse's wheel goes, in parts of the usual distance."""
@@ -27,7 +27,9 @@ class Viewer:
         UsageError: The port cannot be had.
     """
 
-    def __init__(self, stage: Stage, host: str, port: int, follower: Follower | None = None) -> None:
+    def __init__(
+        self, stage: SharedGenerator, host: str, port: int, follower: Follower | None = None
+    ) -> None:
         self._stage, self._follower, self._panels = stage, follower, dict[int, Panel]()
         self._lock = threading.Lock()
         self.server = server = open_server(host, port)

@@ -24,7 +24,7 @@ from stylehead.runs import RunDirectory
 from stylehead.viewer import guard
 from stylehead.viewer.follow import Follower, loss_of
 from stylehead.viewer.gather import ViewArguments, gather
-from stylehead.viewer.stage import Gaze, Scene, Stage, fit
+from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead, fit
 
 
 @pytest.fixture(scope="module")
@@ -169,29 +169,29 @@ def test_a_viser_that_cannot_be_guarded_is_refused() -> None:
 
 
 def test_a_picture_is_that_of_render(generator: PanoHead) -> None:
-    stage = Stage(generator)
-    seen = stage.see(Scene(seed=3, psi=0.7), front(), Look())
+    stage = SharedGenerator(generator)
+    seen = stage.see(ShownHead(seed=3, psi=0.7), front(), Look())
     ws = latent_from_seed(generator, 3, psi=0.7)
     assert np.abs(seen.astype(int) - render_frames(generator, ws, [Shot(0.0)])[0]).max() <= 1
 
 
 def test_styles_mix_and_come_off_again(generator: PanoHead, style: Style) -> None:
-    stage, plain = Stage(generator, {"loud": style}), Scene(seed=3)
+    stage, plain = SharedGenerator(generator, {"loud": style}), ShownHead(seed=3)
     before = stage.see(plain, front(), Look())
-    half = stage.see(Scene(seed=3, strengths=(("loud", 0.5),)), front(), Look())
-    whole = stage.see(Scene(seed=3, strengths=(("loud", 1.0),)), front(), Look())
-    after = stage.see(Scene(seed=3, strengths=(("loud", 0.0),)), front(), Look())
+    half = stage.see(ShownHead(seed=3, strengths=(("loud", 0.5),)), front(), Look())
+    whole = stage.see(ShownHead(seed=3, strengths=(("loud", 1.0),)), front(), Look())
+    after = stage.see(ShownHead(seed=3, strengths=(("loud", 0.0),)), front(), Look())
     assert np.array_equal(before, after)
     assert np.abs(whole.astype(int) - before).mean() > np.abs(half.astype(int) - before).mean() > 0
 
 
 def test_a_newer_style_takes_the_place_of_one(generator: PanoHead, style: Style) -> None:
-    stage, scene = Stage(generator, {"loud": style}), Scene(seed=3, strengths=(("loud", 1.0),))
+    stage, scene = SharedGenerator(generator, {"loud": style}), ShownHead(seed=3, strengths=(("loud", 1.0),))
     before = stage.see(scene, front(), Look())
     newer = Style({name: tensor * 1.5 for name, tensor in style.tensors.items()}, style.base, {})
     stage.replace_style("loud", newer)
     assert not np.array_equal(stage.see(scene, front(), Look()), before)
-    stage.see(Scene(seed=3), front(), Look())  # the generator is left as it was
+    stage.see(ShownHead(seed=3), front(), Look())  # the generator is left as it was
 
 
 def test_a_nearer_camera_sees_a_larger_head(generator: PanoHead) -> None:
@@ -201,8 +201,8 @@ def test_a_nearer_camera_sees_a_larger_head(generator: PanoHead) -> None:
 
 
 def test_visitors_may_ask_at_the_same_time(generator: PanoHead, style: Style) -> None:
-    stage = Stage(generator, {"loud": style})
-    scenes = [Scene(seed=seed, strengths=(("loud", float(seed % 2)),)) for seed in range(4)]
+    stage = SharedGenerator(generator, {"loud": style})
+    scenes = [ShownHead(seed=seed, strengths=(("loud", float(seed % 2)),)) for seed in range(4)]
     alone = [stage.see(scene, front(), Look()) for scene in scenes]
     together: list[Any] = [None] * 4
 
@@ -216,12 +216,12 @@ def test_visitors_may_ask_at_the_same_time(generator: PanoHead, style: Style) ->
         thread.join()
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
     assert [not np.array_equal(alone[0], other) for other in alone[1:]] == [True] * 3
-    stage.see(Scene(), front(), Look())
+    stage.see(ShownHead(), front(), Look())
 
 
 def test_a_head_that_is_not_there_is_said(generator: PanoHead) -> None:
     with pytest.raises(JobError, match="no head me"):
-        Stage(generator).see(Scene(latent="me"), front(), Look())
+        SharedGenerator(generator).see(ShownHead(latent="me"), front(), Look())
 
 
 @pytest.mark.parametrize(("aspect", "shape"), [(1.0, (8, 8)), (2.0, (8, 16)), (0.5, (16, 8))])
@@ -261,9 +261,9 @@ def test_a_training_is_followed(run: RunDirectory, generator: PanoHead, style: S
     newest = follower.style(generator)
     assert newest is not None
     assert all(torch.equal(newest.tensors[name], style.tensors[name]) for name in style.tensors)
-    stage = Stage(generator, {"loud": newest})
-    stage.see(Scene(strengths=(("loud", 1.0),)), front(), Look())
-    stage.see(Scene(), front(), Look())
+    stage = SharedGenerator(generator, {"loud": newest})
+    stage.see(ShownHead(strengths=(("loud", 1.0),)), front(), Look())
+    stage.see(ShownHead(), front(), Look())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stylehead.generator import PanoHead
-from stylehead.viewer.stage import Stage
+from stylehead.viewer.shared_generator import SharedGenerator
 from stylehead.weights.presets import MINI_WEIGHTS
 
 pytestmark = [
@@ -24,7 +24,7 @@ def address() -> Iterator[str]:
     pytest.importorskip("viser")
     from stylehead.viewer.serve import Viewer
 
-    stage = Stage(PanoHead.load(MINI_WEIGHTS / "generator.safetensors").requires_grad_(False))
+    stage = SharedGenerator(PanoHead.load(MINI_WEIGHTS / "generator.safetensors").requires_grad_(False))
     viewer, stopped = Viewer(stage, "127.0.0.1", 0), threading.Event()
     serving = threading.Thread(target=viewer.run, args=(stopped,))
     serving.start()

@@ -26,7 +26,7 @@ _KEPT = 6  # prepared heads: two of each of three visitors
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShownHead:
     """What one picture shows."""
 
     seed: int = 0
@@ -56,7 +56,7 @@ class Gaze(NamedTuple):
 
 
 @dataclass
-class Stage:
+class SharedGenerator:
     """A generator with heads and styles by name; safe to ask from several threads."""
 
     generator: PanoHead
@@ -69,24 +69,24 @@ class Stage:
         self._ready: OrderedDict[Any, tuple[TriGrid, Tensor]] = OrderedDict()
         self._worn: tuple[tuple[str, float], ...] = ()
 
-    def see(self, scene: Scene, gaze: Gaze, look: Look) -> Pixels:
+    def see(self, scene: ShownHead, gaze: Gaze, look: Look) -> Pixels:
         """Render one picture to be looked at, bytes [S, S, 3]."""
         return on_white(self.still(scene, look, gaze))
 
-    def film(self, scene: Scene, look: Look, steps: int = 36) -> Pixels:
+    def film(self, scene: ShownHead, look: Look, steps: int = 36) -> Pixels:
         """Render a turntable, bytes [T, S, S, 3 or 4]."""
         with self._lock:
             _, ws = self._prepared(scene)
             return render_frames(self.generator, ws, orbit(steps), look)
 
-    def still(self, scene: Scene, look: Look, gaze: Gaze) -> Pixels:
+    def still(self, scene: ShownHead, look: Look, gaze: Gaze) -> Pixels:
         """Render a picture to be kept, bytes [S, S, 3 or 4]."""
         with self._lock, torch.no_grad():
             grid, ws = self._prepared(scene)
             label = gaze.label().to(ws.device)
             return to_pixels(picture(self.generator, grid, ws, label, look))[0]
 
-    def mesh(self, scene: Scene, path: Path) -> None:
+    def mesh(self, scene: ShownHead, path: Path) -> None:
         """Write the surface of a head.
 
         Raises:
@@ -109,7 +109,7 @@ class Stage:
             self._ready.clear()
             self._worn = ((name, math.nan),)  # what is worn is not what is asked for, whatever that is
 
-    def _prepared(self, scene: Scene) -> tuple[TriGrid, Tensor]:
+    def _prepared(self, scene: ShownHead) -> tuple[TriGrid, Tensor]:
         """The tri-grid and style vectors of a scene, its styles on; the last few are kept."""
         self._wear(scene.strengths)
         if scene in self._ready:
@@ -133,7 +133,7 @@ class Stage:
             remove_styles(self.generator)
         self._worn = strengths
 
-    def _ws(self, scene: Scene) -> Tensor:
+    def _ws(self, scene: ShownHead) -> Tensor:
         if scene.latent is None:
             return latent_from_seed(self.generator, scene.seed, psi=scene.psi)
         if scene.latent not in self.latents:
@@ -141,7 +141,7 @@ class Stage:
         return self.latents[scene.latent]
 
 
-def plain(scene: Scene) -> Scene:
+def plain(scene: ShownHead) -> ShownHead:
     """The same head without its styles."""
     return replace(scene, strengths=())
 
