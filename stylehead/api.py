@@ -33,6 +33,7 @@ from stylehead.jobs.render import Rendered
 from stylehead.jobs.report import NONE, ProgressView, Values
 from stylehead.jobs.training import StylizeRun
 from stylehead.methods.config import ProfileName, StylizeConfig
+from stylehead.methods.qualities import QualityName
 from stylehead.methods.registry import BUILT_IN, DEFAULT, settings_class
 from stylehead.weights.presets import PresetName
 
@@ -104,12 +105,13 @@ def stylize(  # noqa: PLR0913
     prompt: str | None = None,
     *,
     profile: ProfileName = "default",
+    quality: QualityName | None = None,
     config: AnyPath | None = None,
     device: Device = "auto",
     out: AnyPath | None = None,
     resume: AnyPath | None = None,
     overwrite: bool = False,
-    keep_checkpoints: int = 2,
+    keep_checkpoints: int = 0,
     log_with: Literal["tensorboard", "wandb"] | None = None,
     progress: OnStep | None = None,
     **settings: Any,
@@ -119,12 +121,13 @@ def stylize(  # noqa: PLR0913
     Args:
         prompt: What every head is to become, in words; needed unless a run is resumed.
         profile: Settings to start from: default, paper (its equations) or release (the published script).
+        quality: Preset of numbers: quick, good (the usual) or best.
         config: File of settings to start from, such as the `config.json` of a run.
         device: Where to compute.
         out: Folder of the run; a new one under `runs` when not given.
         resume: Go on with this stopped run.
         overwrite: Replace the run in `out`.
-        keep_checkpoints: Checkpoints that stay; with 0 the newest, until the run is finished.
+        keep_checkpoints: Checkpoints that stay when the run is finished; until then the newest two do.
         log_with: Where else the numbers of every step go; the one place where a run may reach the network.
         progress: Called after every step, for example `print`.
         **settings: Fields of `StylizeConfig`, such as `iterations`.
@@ -140,8 +143,8 @@ def stylize(  # noqa: PLR0913
     given = {**({} if prompt is None else {"prompt": prompt}), **settings}
     arguments = StylizeArguments(
         settings={name: tuple(v) if isinstance(v, list) else v for name, v in given.items()},
-        profile=profile, config=_path(config), device=device, out=_path(out), resume=_path(resume),
-        overwrite=overwrite, keep_checkpoints=keep_checkpoints, log_with=log_with,
+        profile=profile, quality=quality, config=_path(config), device=device, out=_path(out),
+        resume=_path(resume), overwrite=overwrite, keep_checkpoints=keep_checkpoints, log_with=log_with,
     )  # fmt: skip
     return stylize_job.stylize(arguments, _Caller(progress), command=_call("stylize", arguments))
 
@@ -184,7 +187,7 @@ def render(  # noqa: PLR0913
         psi: Truncation: 1 draws every head, 0 the average one.
         preset: Which weights to use.
         device: Where to compute.
-        style: A style file, or several that act together.
+        style: Name, file or run folder of a style, or several that act together.
         strength: How strongly each acts, 0 to 2; 1 when none are given.
         side_by_side: Source left, stylised right.
         yaw_steps: Views once around the head.
@@ -214,7 +217,7 @@ def render(  # noqa: PLR0913
     """
     arguments = RenderArguments(
         seed=seed, seeds=seeds if seeds is None or isinstance(seeds, str) else ",".join(map(str, seeds)),
-        latent=_paths(latent), psi=psi, preset=preset, device=device, style=_paths(style),
+        latent=_paths(latent), psi=psi, preset=preset, device=device, style=_words(style),
         strength=tuple(strength) if isinstance(strength, Sequence) else (strength,),
         side_by_side=side_by_side, yaw_steps=yaw_steps, seconds=seconds, easing=easing, pitch=pitch,
         pitch_swing=pitch_swing, morph=morph, size=size, background=background, format=format, fps=fps,
@@ -374,6 +377,12 @@ def _path(path: AnyPath | None) -> Path | None:
 
 def _paths(paths: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
     return (Path(paths),) if isinstance(paths, str | PathLike) else tuple(map(Path, paths))
+
+
+def _words(styles: AnyPath | Sequence[AnyPath]) -> tuple[str | Path, ...]:
+    """Words stay words: a style may be meant by its name."""
+    several = (styles,) if isinstance(styles, str | PathLike) else styles
+    return tuple(each if isinstance(each, str) else Path(each) for each in several)
 
 
 def _texts(texts: str | Sequence[str]) -> tuple[str, ...]:

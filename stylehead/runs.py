@@ -36,7 +36,7 @@ _OWN = re.compile(
     r"(run|config)\.json|events\.jsonl|README\.md|(style|personal)\.safetensors|latent\.npz|aligned\.png"
     r"|contact_sheet\.jpg|faces\.jpg|(turntable|training)\.mp4|index\.html|previews/(step|project|tune)_\d+\.jpg"
     r"|checkpoints/step_\d+/(state\.json|(state|weights)\.safetensors)"
-    r"|bank/(bank\.json|(latents|renders|masks|edited)/\d+(_\d+)?\.(png|npz))"
+    r"|bank/(bank\.json|(latents|renders|masks|edited)/\d+(_\d+)?(\.round\d+)?\.(png|npz))"
 )
 """Names of what runs write: overwriting one removes these and nothing else."""
 _FIELDS: dict[str, type | tuple[type, ...]] = {

@@ -155,7 +155,7 @@ def _portray(
     radians = torch.tensor(angles, dtype=torch.float32) * (math.pi / 180)
     labels = camera_from_angles(radians[:, 0], radians[:, 1])
     views = []
-    for side, (pixels, mask) in enumerate(_rendered(generator, sitter.ws, labels)):
+    for side, (pixels, mask) in enumerate(rendered(generator, sitter.ws, labels)):
         view = f"{name}_{side}"
         _save_png(folder / "renders" / f"{view}.png", pixels)
         _save_png(folder / "masks" / f"{view}.png", mask)
@@ -173,7 +173,7 @@ def _portray(
 
 
 @torch.no_grad()
-def _rendered(generator: PanoHead, ws: Tensor, labels: Tensor) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def rendered(generator: PanoHead, ws: Tensor, labels: Tensor) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield pixels [S, S, 3] and masks [S, S], uint8, one view at a time."""
     grid = generator.prepare(generator.planes(ws))
     for label in labels.to(ws.device).split(1):

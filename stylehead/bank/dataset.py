@@ -75,11 +75,20 @@ class Bank:
             JobError: A file is damaged or was changed, or the generator is another one.
         """
         self.check_generator(generator)
+        return self.read_latents(num_ws=generator.num_ws, w_dim=generator.config.w_dim)
+
+    def read_latents(self, *, num_ws: int, w_dim: int) -> Tensor:
+        """Read everybody's style vectors [N, num_ws, w_dim], whoever is to draw them.
+
+        Raises:
+            MissingError: A file is not there.
+            JobError: A file is damaged or was changed.
+        """
         rows = []
         for person in self.manifest.people:
             path = self._existing(self.folder / "latents" / f"{person.name}.npz")
             self._check_hash(path, person.latent_sha256)
-            rows.append(read_heads(path, num_ws=generator.num_ws, w_dim=generator.config.w_dim)[0].ws)
+            rows.append(read_heads(path, num_ws=num_ws, w_dim=w_dim)[0].ws)
         return torch.from_numpy(np.stack(rows))
 
     def cameras(self) -> Tensor:
@@ -129,11 +138,21 @@ class Bank:
         record = next((edit for edit in self.manifest.edits if edit.file == name), None)
         return record if record is not None and record.sha256 == sha256_of(path) else None
 
-    def all_edits(self) -> Iterator[tuple[int, Path]]:
-        """Yield the index of a view and a picture that edits it, view by view."""
+    def all_edits(self, number: int | None = None) -> Iterator[tuple[int, Path]]:
+        """Yield the index of a view and a picture that edits it, view by view.
+
+        Args:
+            number: Of the round that made it, 0 for the first filling and for pictures without a record; all
+                rounds when None.
+        """
         for index, view in enumerate(self.views):
             for path in self.edited_files(view):
-                yield index, path
+                if number is None or self._round_of(path) == number:
+                    yield index, path
+
+    def _round_of(self, path: Path) -> int:
+        record = self.record_of(path)
+        return 0 if record is None else record.round
 
     def _existing(self, path: Path) -> Path:
         if not path.is_file():

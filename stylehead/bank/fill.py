@@ -93,7 +93,7 @@ def _edit_person(bank: Bank, editor: Editor, filling: Filling, person: int) -> B
         if bank.edited_files(view):
             continue
         file = f"edited/{view.name}.png"
-        pictures[file] = _png(pixels)
+        pictures[file] = png(pixels)
         records.append(
             EditRecord(
                 file=file,
@@ -193,7 +193,8 @@ def _for_prompt(bank: Bank, prompt: str) -> Bank:
     return Bank(bank.folder, manifest)
 
 
-def _png(pixels: Pixels) -> bytes:
+def png(pixels: Pixels) -> bytes:
+    """Encode a picture."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
     return stream.getvalue()

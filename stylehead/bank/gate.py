@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylehead.bank.pictures import Outline, Pixels
+from stylehead.bank.strangers import STRANGER
 
 LEAST_IOU = 0.6
 """Below this an edit's outline is not that of its render."""
@@ -72,6 +73,7 @@ def judge(
     views: Sequence[int],
     renders: Sequence[Pixels],
     masks: Sequence[Outline],
+    strange: Sequence[float] | None = None,
 ) -> list[Verdict]:
     """Judge all edits of a bank together.
 
@@ -81,6 +83,7 @@ def judge(
         views: Which render each was made from.
         renders: All renders of the bank.
         masks: Where their heads are, bool [S, S] each.
+        strange: How much more each edit resembles somebody else; see `strangers.strangeness`.
     """
     if not edits:
         return []
@@ -91,6 +94,8 @@ def judge(
     for index, view in enumerate(views):
         changed = np.abs(edits[index].astype(np.int16) - renders[view]).mean()
         reason = _refusal(changed, own[index], better[index], 0.0 if placed[index] else limit)
+        if not reason and strange is not None and strange[index] > STRANGER:
+            reason = f"shows somebody else by {strange[index]:.2f}"
         verdicts.append(
             Verdict(
                 kept=not reason,

@@ -11,6 +11,7 @@ from torch import Tensor
 from stylehead.bank.dataset import Bank
 from stylehead.bank.gate import Verdict, judge, moved_outline, moved_picture
 from stylehead.bank.pictures import Outline, Pixels, find_outline, read_pixels
+from stylehead.bank.strangers import FaceVectors, strangeness
 from stylehead.errors import JobError, UsageError
 
 OWN = "own pictures"
@@ -106,8 +107,13 @@ class CheckedBank:
         ]
 
 
-def check_bank(bank: Bank) -> CheckedBank:
+def check_bank(bank: Bank, number: int | None = None, *, faces: FaceVectors | None = None) -> CheckedBank:
     """Read and judge all edits of a bank.
+
+    Args:
+        bank: The bank.
+        number: Of the round whose edits count; all when None.
+        faces: Recogniser that tells who is in a picture, where there is one.
 
     Raises:
         MissingError: A render or mask is not there.
@@ -116,27 +122,26 @@ def check_bank(bank: Bank) -> CheckedBank:
     size = bank.manifest.resolution
     renders = [bank.render(view) for view in bank.views]
     masks = [bank.mask(view) for view in bank.views]
-    found = list(bank.all_edits())
+    found = list(bank.all_edits(number))
     read: list[tuple[Pixels, Outline] | None] = [_read(path, size) for _, path in found]
     good = [index for index, item in enumerate(read) if item is not None]
     pictures = [item for item in read if item is not None]
-    verdicts = judge(
-        [pixels for pixels, _ in pictures],
-        [outline for _, outline in pictures],
-        [found[index][0] for index in good],
-        renders,
-        masks,
-    )
+    edits, views = [pixels for pixels, _ in pictures], [found[index][0] for index in good]
+    strange = None
+    if faces is not None:
+        whom = [bank.views[view].person for view in views]
+        strange = strangeness(edits, whom, renders, faces, people=len(bank.manifest.people)).tolist()
+    verdicts = judge(edits, [outline for _, outline in pictures], views, renders, masks, strange)
     judged = dict(zip(good, verdicts, strict=True))
-    edits = []
+    checked = []
     for index, (view, path) in enumerate(found):
         verdict, item = judged.get(index, DAMAGED), read[index]
         pixels, outline = item if item is not None else (None, None)
         if verdict.placement is not None and item is not None:
             pixels = moved_picture(item[0], verdict.placement)
             outline = moved_outline(item[1], verdict.placement)
-        edits.append(CheckedEdit(view, path, verdict, pixels, outline))
-    return CheckedBank(bank, tuple(edits))
+        checked.append(CheckedEdit(view, path, verdict, pixels, outline))
+    return CheckedBank(bank, tuple(checked))
 
 
 def _read(path: Path, size: int) -> tuple[Pixels, Outline] | None:

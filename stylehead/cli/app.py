@@ -11,6 +11,7 @@ from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
 from stylehead.cli import info as info_command
 from stylehead.cli import invert as invert_command
+from stylehead.cli import named_styles as styles_command
 from stylehead.cli import people_sheet as sheet_command
 from stylehead.cli import render as render_command
 from stylehead.cli import stylize as stylize_command
@@ -81,6 +82,7 @@ app.command(cls=Command, epilog=sweep_command.EPILOG, context_settings=CONTEXT)(
 app.command(cls=Command, epilog=view_command.EPILOG, context_settings=CONTEXT)(view_command.view)
 app.command(cls=Command, epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 app.command(cls=Command, epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
+app.add_typer(styles_command.commands(CONTEXT), name="styles")
 app.add_typer(bank_command.commands(CONTEXT), name="bank")
 app.add_typer(weights_command.commands(CONTEXT), name="weights")
 

@@ -29,6 +29,8 @@ EPILOG = """
 """
 
 
+_KINDS = {"style-1": "style", "style-2": "style", "generator-1": "generator"}
+"""What a safetensors file is, by the format in its header."""
 _OF_A_RUN = ("run.json", "config.json", "events.jsonl", "README.md")
 
 
@@ -278,7 +280,7 @@ def _tensors(path: Path) -> Facts:
         raise JobError(f"{path} is damaged or not a safetensors file.") from error
     numbers = sum(math.prod(shape) for shape in shapes.values())
     known = {key.removeprefix("stylehead."): value for key, value in metadata.items()}
-    kind = {"style-1": "style", "generator-1": "generator"}.get(known.pop("format", ""), "safetensors file")
+    kind = _KINDS.get(known.pop("format", ""), "safetensors file")
     config = _config(known.pop("config", "{}"), path)
     rows: dict[str, object] = {**known, **_architecture(config)}
     if kind == "generator":

@@ -31,7 +31,7 @@ QuietOption = Annotated[
 ]
 
 KeepCheckpointsOption = Annotated[
-    int, typer.Option(min=0, help="Checkpoints that stay; 0: none at the end.", rich_help_panel="The run")
+    int, typer.Option(min=0, help="Checkpoints that stay at the end.", rich_help_panel="The run")
 ]
 LogWithOption = Annotated[
     Literal["tensorboard", "wandb"] | None,
@@ -55,6 +55,7 @@ ProbeOption = Annotated[
 PANELS: dict[str, tuple[str, ...]] = {
     "What to make": ("prompt", "method", "preset", "seed"),
     "The teacher": (
+        "teacher",
         "diffusion",
         "lora",
         "controlnet_canny",
@@ -75,6 +76,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         "memory",
         "checkpoint_every",
         "preview_every",
+        "full_style",
         "max_non_finite",
     ),
     "Score": (
@@ -113,15 +115,22 @@ PANELS: dict[str, tuple[str, ...]] = {
         "text_scale",
         "picture_scale",
         "edit_steps",
+        "refresh",
+        "refresh_noise",
         "square_weight",
         "absolute_weight",
         "detail_weight",
         "raw_weight",
+        "critic_weight",
+        "matching_weight",
+        "critic_rate",
+        "critic_from",
         "outline_weight",
         "depth_weight",
         "side_weight",
         "back_weight",
         "train_maps",
+        "patience",
     ),
     "ControlNets": ("canny", "canny_scale", "canny_channel", "canny_bytes", "depth", "depth_scale"),
     "Regularisers": (

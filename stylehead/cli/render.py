@@ -45,9 +45,9 @@ EPILOG = """
 
   [cyan]stylehead render --seed 42 --yaw-steps 36[/cyan]
 
-  [cyan]stylehead render --seed 42 --style joker.safetensors --side-by-side[/cyan]
+  [cyan]stylehead render --seed 42 --style joker --side-by-side[/cyan]
 
-  [cyan]stylehead render --seeds 1-6 --style joker.safetensors --strength 0.5[/cyan]
+  [cyan]stylehead render --seeds 1-6 --style runs/pixar-character-3f9c --strength 0.5[/cyan]
 
   [cyan]stylehead render --latent me.npz --format mp4,gif --background "#202028"[/cyan]
 

@@ -36,8 +36,10 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=HEAD)
 ]
 StyleOption = Annotated[
-    list[Path] | None,
-    typer.Option(help="A style file; may be given several times.", rich_help_panel=STYLE, metavar="FILE"),
+    list[str] | None,
+    typer.Option(
+        help="A style by its name, file or run; repeatable.", rich_help_panel=STYLE, metavar="STYLE"
+    ),
 ]
 StrengthOption = Annotated[
     list[float] | None,

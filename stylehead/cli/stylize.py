@@ -20,6 +20,7 @@ from stylehead.errors import UsageError, quoted
 from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.report import Result
 from stylehead.methods.config import ProfileName
+from stylehead.methods.qualities import QualityName
 
 if TYPE_CHECKING:
     from stylehead.jobs.training import StylizeRun
@@ -56,6 +57,14 @@ def stylize(  # noqa: PLR0913
             rich_help_panel=MAKE,
         ),
     ] = "default",
+    quality: Annotated[
+        QualityName | None,
+        typer.Option(
+            help="1, 3 or 20 minutes of two cores.",
+            show_default="good",
+            rich_help_panel=MAKE,
+        ),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=MAKE)
     ] = "auto",
@@ -78,13 +87,13 @@ def stylize(  # noqa: PLR0913
         bool,
         typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=THE_RUN, metavar=""),
     ] = False,
-    keep_checkpoints: KeepCheckpointsOption = 2,
+    keep_checkpoints: KeepCheckpointsOption = 0,
     log_with: LogWithOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Print settings, weights, files, memory and time, write nothing.",
+            help="Print what it needs and costs; write nothing.",
             rich_help_panel=THE_RUN,
             metavar="",
         ),
@@ -99,6 +108,7 @@ def stylize(  # noqa: PLR0913
         arguments = StylizeArguments(
             settings=given_settings(context, settings),
             profile=profile_name,
+            quality=quality,
             config=config,
             device=device,
             out=out,

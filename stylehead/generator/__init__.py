@@ -2,6 +2,7 @@
 
 from stylehead.architecture import GeneratorConfig, RenderingConfig, SuperresolutionConfig
 from stylehead.generator.latent_mapper import LatentMapper
+from stylehead.generator.low_rank import Change, LowRank
 from stylehead.generator.outputs import PointSamples, RawOutput, RenderOptions, RenderOutput
 from stylehead.generator.panohead import PanoHead
 from stylehead.generator.renderer import (
@@ -14,15 +15,25 @@ from stylehead.generator.renderer import (
     march,
     render_rays,
 )
-from stylehead.generator.style_file import Style, StyleMix, load_style, mix_styles, remove_styles, save_style
+from stylehead.generator.style_file import (
+    Style,
+    StyleMix,
+    changed_tensors,
+    load_style,
+    mix_styles,
+    remove_styles,
+    save_style,
+)
 from stylehead.generator.trained import mapper_parameters, trainable_parameters
 from stylehead.generator.trigrid import TriGrid, sample_trigrid
 
 __all__ = [
+    "Change",
     "DensityEdits",
     "DepthDraws",
     "GeneratorConfig",
     "LatentMapper",
+    "LowRank",
     "MarchOutput",
     "PanoHead",
     "PointSamples",
@@ -37,6 +48,7 @@ __all__ = [
     "SuperresolutionConfig",
     "TriGrid",
     "camera_rays",
+    "changed_tensors",
     "load_style",
     "mapper_parameters",
     "march",

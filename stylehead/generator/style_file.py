@@ -1,12 +1,14 @@
 """Style files: what training changed in a generator, to be laid over the same base at any strength.
 
-A style of StyleCLIP changes nothing in it: its file holds a mapper that moves style vectors beforehand.
+A small file holds low-rank factors of the changes (`stylehead.generator.low_rank`), a full one the tensors
+as trained. A style of StyleCLIP changes nothing in it: its file holds a mapper that moves style vectors
+beforehand.
 """
 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,26 +17,53 @@ from stylehead import __version__
 from stylehead.errors import JobError, UsageError
 from stylehead.generator import checkpoint
 from stylehead.generator.latent_mapper import LatentMapper
+from stylehead.generator.low_rank import Change
 from stylehead.generator.panohead import PanoHead
 from stylehead.generator.trained import MAPPER_PREFIX, mapper_parameters
 
-STYLE_FORMAT = "style-1"
+FULL_FORMAT, SMALL_FORMAT = "style-1", "style-2"
 _BASE_KEY = "stylehead.base"
+_WHOLE, _LEFT, _RIGHT = ".change", ".left", ".right"
+"""What follows a tensor's name in small files."""
 
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """The tensors that training changed, as trained.
+    """The tensors that training changed: as trained, or what was added to them.
 
     Attributes:
         tensors: Trained values by state-dict name; those of a mapper after `MAPPER_PREFIX`.
         base: Fingerprint of the generator that training started from.
         metadata: All header entries of the file.
+        changes: What a small file adds to tensors, by state-dict name.
     """
 
     tensors: Mapping[str, Tensor]
     base: str
     metadata: Mapping[str, str]
+    changes: Mapping[str, Change] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """Return the names of the generator's tensors that it changes."""
+        whole = {name for name in self.tensors if not name.startswith(MAPPER_PREFIX)}
+        return frozenset(whole | self.changes.keys())
+
+    def trained(self, name: str, base: Tensor) -> Tensor:
+        """Return a tensor as trained.
+
+        Args:
+            name: One of `changed`.
+            base: The tensor before training.
+
+        Raises:
+            JobError: It has another shape.
+        """
+        if not _fits(self, name, base):
+            raise _unfitting(name)
+        if name in self.changes:
+            return base + self.changes[name].whole(base.shape).to(base)
+        return self.tensors[name].to(base)
 
     def apply(self, generator: PanoHead, strength: float = 1.0) -> None:
         """Set a generator's weights to `base + strength (trained - base)`, in place.
@@ -71,15 +100,13 @@ class StyleMix:
         generator.latent_edits = tuple(
             (mapper, share) for style, share in shares for mapper in _mappers(style, generator)
         )
-        names = sorted({name for style, _ in shares for name in _changed(style)})
+        names = sorted({name for style, _ in shares for name in style.changed})
         generator.unstyled = {name: state[name].clone() for name in names}
         for name in names:
-            changes = [
-                (style.tensors[name].to(state[name]), share)
-                for style, share in shares
-                if name in style.tensors
+            trained = [
+                (style.trained(name, state[name]), share) for style, share in shares if name in style.changed
             ]
-            state[name].copy_(_blend(state[name], changes))
+            state[name].copy_(_blend(state[name], trained))
 
 
 def mix_styles(parts: Sequence[tuple[Style, float]]) -> StyleMix:
@@ -109,34 +136,48 @@ def remove_styles(generator: PanoHead) -> None:
 
 
 def save_style(
-    path: str | os.PathLike[str], generator: PanoHead, reference: PanoHead, metadata: Mapping[str, str]
+    path: str | os.PathLike[str],
+    generator: PanoHead,
+    reference: PanoHead,
+    metadata: Mapping[str, str],
+    changes: Mapping[str, Change] | None = None,
 ) -> None:
-    """Write the tensors in which a trained generator differs from the one it started from, atomically.
+    """Write what makes a trained generator of the one it started from, atomically.
 
     Args:
         path: File to write.
         generator: After training.
         reference: Before training.
         metadata: Header entries, all strings: prompt, method, iterations, seed, preset, licence note.
+        changes: What is to be stored of the changed tensors; when None, all of them, as trained.
 
     Raises:
         JobError: The two differ in architecture, or the file cannot be written.
     """
-    if generator.config != reference.config:
-        raise JobError("The trained generator and its reference have different configurations.")
-    before = reference.state_dict()
-    changed = {
-        name: tensor
-        for name, tensor in generator.state_dict().items()
-        if not torch.equal(tensor, before[name].to(tensor.device))
-    }
+    stored = changed_tensors(generator, reference) if changes is None else _named(changes)
     header = {
-        checkpoint.FORMAT_KEY: STYLE_FORMAT,
+        checkpoint.FORMAT_KEY: FULL_FORMAT if changes is None else SMALL_FORMAT,
         _BASE_KEY: reference.fingerprint(),
         "stylehead.version": __version__,
     }
     mapper = {name: tensor.detach() for name, tensor in mapper_parameters(generator).items()}
-    checkpoint.write_tensors(path, {**changed, **mapper}, {**metadata, **header})
+    checkpoint.write_tensors(path, {**stored, **mapper}, {**metadata, **header})
+
+
+def changed_tensors(generator: PanoHead, reference: PanoHead) -> dict[str, Tensor]:
+    """Return the tensors in which a trained generator differs from the one it started from, as trained.
+
+    Raises:
+        JobError: The two differ in architecture.
+    """
+    if generator.config != reference.config:
+        raise JobError("The trained generator and its reference have different configurations.")
+    before = reference.state_dict()
+    return {
+        name: tensor
+        for name, tensor in generator.state_dict().items()
+        if not torch.equal(tensor, before[name].to(tensor.device))
+    }
 
 
 def load_style(path: str | os.PathLike[str]) -> Style:
@@ -146,12 +187,45 @@ def load_style(path: str | os.PathLike[str]) -> Style:
         StyleheadError: The file is missing, damaged, or no style file.
     """
     tensors, metadata = checkpoint.read_tensors(path)
-    if metadata.get(checkpoint.FORMAT_KEY) != STYLE_FORMAT or _BASE_KEY not in metadata:
+    form = metadata.get(checkpoint.FORMAT_KEY)
+    if form not in (FULL_FORMAT, SMALL_FORMAT) or _BASE_KEY not in metadata:
         raise JobError(f"{path} is not a style file that this version can read.")
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise JobError(f"`{name}` in {path} holds numbers that are not finite.")
-    return Style({name: tensor.float() for name, tensor in tensors.items()}, metadata[_BASE_KEY], metadata)
+    changes = _read_changes(path, tensors) if form == SMALL_FORMAT else {}
+    return Style(
+        {name: tensor.float() for name, tensor in tensors.items()}, metadata[_BASE_KEY], metadata, changes
+    )
+
+
+def _named(changes: Mapping[str, Change]) -> dict[str, Tensor]:
+    """Name the parts of changes as small files do."""
+    stored: dict[str, Tensor] = {}
+    for name, change in changes.items():
+        if change.right is None:
+            stored[name + _WHOLE] = change.left
+        else:
+            stored |= {name + _LEFT: change.left, name + _RIGHT: change.right}
+    return stored
+
+
+def _read_changes(path: str | os.PathLike[str], tensors: dict[str, Tensor]) -> dict[str, Change]:
+    """Take the changes out of a small file's tensors; a mapper's are left.
+
+    Raises:
+        JobError: Half of a change is missing, or there is something else.
+    """
+    changes: dict[str, Change] = {}
+    for stored in sorted(name for name in tensors if not name.startswith(MAPPER_PREFIX)):
+        name, dot, kind = stored.rpartition(".")
+        if dot + kind == _WHOLE:
+            changes[name] = Change(tensors.pop(stored))
+        elif dot + kind == _LEFT and name + _RIGHT in tensors:
+            changes[name] = Change(tensors.pop(stored), tensors.pop(name + _RIGHT))
+        elif stored in tensors:
+            raise JobError(f"{path} is damaged: `{stored}` is no change of a tensor.")
+    return changes
 
 
 def _check_base(style: Style, generator: PanoHead) -> None:
@@ -162,14 +236,19 @@ def _check_base(style: Style, generator: PanoHead) -> None:
             f"(fingerprint {style.base[:12]}, this one is {actual[:12]})."
         )
     state = generator.state_dict()
-    for name, tensor in _changed(style).items():
-        if name not in state or state[name].shape != tensor.shape:
-            raise JobError(f"The style changes `{name}`, which this generator does not have in that shape.")
+    for name in sorted(style.changed):
+        if name not in state or not _fits(style, name, state[name]):
+            raise _unfitting(name)
 
 
-def _changed(style: Style) -> dict[str, Tensor]:
-    """Return a style's tensors that take the place of the generator's own."""
-    return {name: tensor for name, tensor in style.tensors.items() if not name.startswith(MAPPER_PREFIX)}
+def _fits(style: Style, name: str, base: Tensor) -> bool:
+    if name in style.changes:
+        return style.changes[name].fits(base.shape)
+    return style.tensors[name].shape == base.shape
+
+
+def _unfitting(name: str) -> JobError:
+    return JobError(f"The style changes `{name}`, which this generator does not have in that shape.")
 
 
 def _mappers(style: Style, generator: PanoHead) -> list[LatentMapper]:

@@ -13,6 +13,7 @@ from stylehead.evaluation.angles import wrap_yaw
 from stylehead.export.orbit import Easing
 from stylehead.files import user_path
 from stylehead.methods.config import ProfileName, StylizeConfig
+from stylehead.methods.qualities import QualityName
 from stylehead.settings import Count, Few, Natural, Seed, Share, Weight, above, at_most, between
 from stylehead.weights.presets import PresetName
 
@@ -29,7 +30,8 @@ class Paths:
             if isinstance(value, Path):
                 object.__setattr__(self, item.name, user_path(value))
             elif isinstance(value, tuple) and any(isinstance(entry, Path) for entry in value):
-                object.__setattr__(self, item.name, tuple(user_path(path) for path in value))
+                known = (user_path(entry) if isinstance(entry, Path) else entry for entry in value)
+                object.__setattr__(self, item.name, tuple(known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class StylizeArguments(Paths):
     """Fields of `StylizeConfig` that were given; the profile and the defaults supply the others."""
     profile: ProfileName = "default"
     """Settings to start from."""
+    quality: QualityName | None = None
+    """Preset of numbers for a short or a long run; None is the usual one, good."""
     config: Path | None = None
     """File of settings to start from: the `config.json` of a run, or JSON of the user's."""
     device: Device = "auto"
@@ -50,8 +54,8 @@ class StylizeArguments(Paths):
     """The stopped run that goes on."""
     overwrite: bool = False
     """Replace the run in `out`."""
-    keep_checkpoints: Natural = 2
-    """Checkpoints that stay on the disk; with 0 the newest stays until the run is finished."""
+    keep_checkpoints: Natural = 0
+    """Checkpoints that stay when the run is finished; until then the newest two do."""
     log_with: Literal["tensorboard", "wandb"] | None = None
     """Where else the numbers of every step go."""
 
@@ -72,8 +76,8 @@ class RenderArguments(Paths):
     """Which weights to use."""
     device: Device = "auto"
     """Where to compute."""
-    style: tuple[Path, ...] = ()
-    """Style files that act together."""
+    style: tuple[str | Path, ...] = ()
+    """Styles that act together: names, files or folders of runs."""
     strength: tuple[float, ...] = ()
     """How strongly each acts, 0 to 2; 1 when none are given."""
     side_by_side: bool = False

@@ -3,7 +3,7 @@
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -27,12 +27,12 @@ from stylehead.export.stills import save_image
 from stylehead.generator import PanoHead
 from stylehead.images import Pixels
 from stylehead.jobs import environment
-from stylehead.jobs.banking import instruct, open_job_editor
+from stylehead.jobs.banking import instruct, open_job_editor, recogniser_of
 from stylehead.jobs.named_heads import latent_heads
 from stylehead.jobs.report import Report, Result
 from stylehead.methods.edit import EditSettings
 from stylehead.settings import Seed, Share, between, check_ranges
-from stylehead.weights.presets import find_preset
+from stylehead.weights.presets import PresetName, find_preset
 
 SHEET = "check.png"
 MOST_PEOPLE = 40
@@ -162,7 +162,9 @@ def check(folder: Path, report: Report, *, out: Path | None = None) -> Result:
         UsageError: It is no bank, or has no edits.
         JobError: It is damaged, or none of its edits can be used.
     """
-    checked = check_bank(Bank.open(folder))
+    bank = Bank.open(folder)
+    known = bank.manifest.preset if bank.manifest.preset in get_args(PresetName) else "auto"
+    checked = check_bank(bank, faces=recogniser_of(find_preset(known).preset, "cpu"))
     if not checked.edits:
         checked.require_edits()
     path = folder / SHEET if out is None else out

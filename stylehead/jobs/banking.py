@@ -4,15 +4,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stylehead.bank import Bank, Filling, check_bank, create_bank, fill_bank
+from stylehead.bank import Bank, CheckedBank, Filling, check_bank, create_bank, fill_bank
 from stylehead.bank.create import sitters_from_seeds
-from stylehead.bank.instruction import instruction_for
 from stylehead.bank.learning import edited_views
 from stylehead.bank.manifest import MANIFEST
+from stylehead.bank.refresh import refresh_bank
+from stylehead.bank.strangers import FaceVectors
+from stylehead.errors import JobError
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.report import Report
 from stylehead.methods.edit import Edit, EditSettings
 from stylehead.teacher.editing import Editor, Guidance, InstructPix2Pix, open_editor, open_preset_editor
+from stylehead.teacher.editing.instruction import instruction_for
 from stylehead.weights.presets import Preset
 
 if TYPE_CHECKING:
@@ -47,15 +50,49 @@ def supply_edits(stylizer: "Stylizer", needs: Inventory, folder: Path, device: s
     method, config = stylizer.method, stylizer.config
     if not isinstance(method, Edit) or not isinstance(config, EditSettings):
         return
+    number = config.round_at(stylizer.iteration)
     if config.bank is not None:
         bank = Bank.open(Path(config.bank))
         bank.check_generator(stylizer.reference)
     else:
         bank = _own_bank(config, stylizer.reference, needs, folder / BANK, device, report)
-    checked = check_bank(bank)
+        if number:
+            bank = _refreshed(config, stylizer.generator, needs, bank, number, device, report)
+    faces = recogniser_of(needs.preset, device)
+    checked = check_bank(bank, None if config.bank is not None else number, faces=faces)
     checked.require_edits()
     report.note(f"Bank {bank.folder}: {checked.summary()}")
     method.edits = edited_views(checked, stylizer.reference)
+
+
+def recogniser_of(preset: Preset, device: str) -> FaceVectors | None:
+    """Load the preset's recogniser of faces; None where it has none."""
+    from stylehead.perception.embedded import IdentityEncoder
+
+    path = preset.companion("faces")
+    if path is None:
+        return None
+    encoder = IdentityEncoder.load(path).to(device)
+    return lambda images_pm1: encoder(images_pm1.to(device))
+
+
+def check_given_bank(config: object, generator: "PanoHead") -> None:
+    """Refuse a bank that cannot teach, before a run is made for it.
+
+    Raises:
+        UsageError: It is no bank, or has no edits.
+        JobError: It is damaged, or another generator's.
+    """
+    if isinstance(config, EditSettings) and config.bank is not None:
+        bank = Bank.open(Path(config.bank))
+        bank.check_generator(generator)
+        if not any(True for _ in bank.all_edits()):
+            CheckedBank(bank, ()).require_edits()
+
+
+def is_refreshed(config: object, iteration: int) -> bool:
+    """Whether the bank is edited anew right after an iteration."""
+    return isinstance(config, EditSettings) and config.round_at(iteration) > config.round_at(iteration - 1)
 
 
 def time_edits(stylizer: "Stylizer", needs: Inventory, device: str) -> EditCost | None:
@@ -101,6 +138,36 @@ def licences_of(config: object) -> dict[str, str]:
     if not isinstance(config, EditSettings) or config.bank is None:
         return {}
     return {edit.editor: edit.licence for edit in Bank.open(Path(config.bank)).manifest.edits}
+
+
+def _refreshed(
+    config: EditSettings,
+    generator: "PanoHead",
+    needs: Inventory,
+    bank: Bank,
+    number: int,
+    device: str,
+    report: Report,
+) -> Bank:
+    """Edit the bank of a run anew, or go on where a stopped one was.
+
+    Raises:
+        JobError: The editor cannot start from a picture.
+    """
+    editor = open_job_editor(config, needs.preset, device)
+    if not isinstance(editor, InstructPix2Pix):
+        raise JobError(f"{editor.name} cannot start from a picture, so it edits once.", "--refresh 0")
+    filling = Filling(config.prompt, instruct(config, needs.preset), config.negative_prompt, config.seed)
+    with report.progress(total=len(bank.manifest.people), label=f"edits, {number}", unit="person") as shown:
+        return refresh_bank(
+            bank,
+            generator,
+            editor,
+            filling,
+            number=number,
+            noise_share=config.refresh_noise,
+            done=lambda count: shown.update(count),
+        )
 
 
 def _own_bank(

@@ -56,7 +56,8 @@ def _teacher(needs: Inventory, device: str) -> "Teacher | None":
     if not isinstance(needs.config, TeacherSettings) or needs.find("diffusion") is None:
         return None
     dtype = choose_dtype(needs.config.precision, device)
-    return teacher_on_paper(_folders(needs), dtype, steps=needs.config.ddim_steps)
+    edits = method_class(needs.config.method).needed(needs.config).editing
+    return teacher_on_paper(_folders(needs), dtype, steps=needs.config.ddim_steps, edits=edits)
 
 
 def _looking(needs: Inventory) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from stylehead.errors import UsageError, quoted
 from stylehead.files import check_parents
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, given, option
+from stylehead.jobs.named_styles import find_styles
 from stylehead.settings import check_ranges
 
 FORMATS = ("mp4", "frames", "sheet", "webp", "gif", "webm")
@@ -168,36 +169,33 @@ def check_mesh(arguments: RenderArguments, path: Path, *, heads: int) -> None:
     require_mesh_tools()
 
 
-def check_styles(paths: Sequence[Path], strengths: Sequence[float]) -> None:
+def check_styles(styles: Sequence[str | Path], strengths: Sequence[float]) -> None:
     """Check what can be checked without reading the files.
 
     Args:
-        paths: Any number.
-        strengths: None, one for all paths, or one for each.
+        styles: Any number.
+        strengths: None, one for all styles, or one for each.
 
     Raises:
-        UsageError: The numbers differ, a strength is out of range, or a path is no file.
+        UsageError: The numbers differ, a strength is out of range, or there is no such style.
     """
-    if strengths and not paths:
+    if strengths and not styles:
         raise UsageError("`--strength` needs a `--style`.")
-    if len(strengths) > 1 and len(strengths) != len(paths):
+    if len(strengths) > 1 and len(strengths) != len(styles):
         raise UsageError(
-            f"`--strength` was given {len(strengths)} times, `--style` {len(paths)} times.",
+            f"`--strength` was given {len(strengths)} times, `--style` {len(styles)} times.",
             "give one strength for all styles, or one for each in the same order",
         )
     for strength in strengths:
         if not 0 <= strength <= MAX_STRENGTH:
             raise UsageError(f"`--strength` (={strength:g}) must be between 0 and {MAX_STRENGTH:g}.")
-    for path in paths:
-        check_file(path, "--style")
+    find_styles(styles)
 
 
 def check_file(path: Path, option: str) -> None:
     """Raise UsageError unless a path is a file; says what is there instead."""
     if path.is_dir():
-        inside = path / "style.safetensors"
-        hint = f"{option} {inside}" if option == "--style" and inside.is_file() else None
-        raise UsageError(f"`{option}` (={path}) is a folder, not a file.", hint)
+        raise UsageError(f"`{option}` (={path}) is a folder, not a file.")
     if not path.exists():
         raise UsageError(f"`{option}` (={path}) does not exist.")
 

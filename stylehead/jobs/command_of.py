@@ -8,7 +8,8 @@ from typing import Any
 
 from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs.arguments import StylizeArguments
-from stylehead.methods.config import PROFILES, StylizeConfig, profile
+from stylehead.methods.config import PROFILES, StylizeConfig
+from stylehead.methods.qualities import start_settings
 from stylehead.runs import MANIFEST, RunDirectory
 from stylehead.settings import flag
 from stylehead.weights.presets import find_preset
@@ -55,7 +56,7 @@ def stylize_words(manifest: Mapping[str, Any], path: Path) -> list[str]:
 
 def _from_profile(config: StylizeConfig, name: str, full_scale: bool) -> list[str] | None:
     """Return the words that lead from a profile to settings; None where an option cannot unset a value."""
-    values = profile(name, method=config.method, full_scale=full_scale)
+    values = start_settings(name, None, config.method, full_scale=full_scale)
     usual = StylizeConfig.from_dict({**values, "prompt": config.prompt}).to_dict()
     words = ["--prompt", config.prompt, "--method", config.method]
     words += [] if name == PROFILES[0] else ["--profile", name]

@@ -6,7 +6,7 @@ the shapes of the networks otherwise, whether their weights are here or not.
 
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from stylehead.cost import measure_rates
 from stylehead.errors import LicenseError
@@ -25,10 +25,19 @@ from stylehead.jobs.stylize import (
     warn_of_settings,
     with_file,
 )
-from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
+from stylehead.jobs.training import CARD, CONFIG, KEPT_CHECKPOINTS, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
 from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
+from stylehead.methods.qualities import (
+    FULL_SCALE_MINUTES,
+    QUALITIES,
+    QualityName,
+    Timing,
+    at_quality,
+    expected_minutes,
+    presets_of,
+)
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 from stylehead.settings import flag
 from stylehead.units import format_bytes, format_duration
@@ -61,7 +70,7 @@ def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Res
         StyleheadError: The job is refused; or its weights are missing, where they are needed to measure.
     """
     arguments = with_file(arguments)
-    config, path = configure(arguments)
+    config, path = configure(arguments, report)
     preset, why = find_preset(config.preset)
     report.note(why)
     config = understood(config, preset, report)
@@ -100,10 +109,33 @@ def measure_job(job: Job, path: Path, report: Report) -> Result:
         *_edit_rows(edits),
         ("steps", f"{config.iterations} x {cost.seconds_per_step:.2f} s, measured"),
         ("training time", format_duration(cost.training_seconds)),
+        *_quality_rows(config, cost, edits),
         ("peak memory", f"{memory}, measured"),
-        ("disk", _disk(cost.style_bytes, job.keep_checkpoints)),
+        ("disk", _disk(cost.style_bytes, job.keep_checkpoints, full_style=config.full_style)),
     )
     return _result(job.needs, job.device, path, rows, {"measured": True, **cost._asdict()})
+
+
+def _quality_rows(config: StylizeConfig, cost: Cost, edits: EditCost | None) -> tuple[tuple[str, str], ...]:
+    """Say what each preset of quality would take at the pace that was measured; nothing without presets."""
+    usual = type(config)(prompt=config.prompt)
+    pictures = config.batch * config.views / (usual.batch * usual.views)
+    sides = getattr(config, "bank_views", 1) / getattr(usual, "bank_views", 1)
+    person = 0.0 if edits is None else edits.seconds_per_person / sides
+    pace = Timing(cost.seconds_per_step / pictures, person)
+    parts = [
+        f"{name} {format_duration(60 * minutes)}"
+        for name in presets_of(config.method, full_scale=False)
+        if (minutes := expected_minutes(at_quality(config, cast(QualityName, name)), pace)) is not None
+    ]
+    return (("--quality", ", ".join(parts)),) if parts else ()
+
+
+def _computed_rows(config: StylizeConfig) -> tuple[tuple[str, str], ...]:
+    """Say what the presets of the published size are made for; nothing without presets."""
+    parts = [f"{name} {FULL_SCALE_MINUTES[name]}" for name in QUALITIES]
+    known = presets_of(config.method, full_scale=True)
+    return (("--quality", f"{', '.join(parts)} minutes of a large GPU, computed"),) if known else ()
 
 
 def _edit_rows(edits: EditCost | None) -> tuple[tuple[str, str], ...]:
@@ -128,7 +160,8 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
     rows = (
         *forecast_rows(found),
         ("training time", f"about {format_duration(found.seconds * config.iterations)}, estimated"),
-        ("disk", _disk(style_bytes, keep_checkpoints)),
+        *_computed_rows(config),
+        ("disk", _disk(style_bytes, keep_checkpoints, full_style=config.full_style)),
     )
     data = {"measured": False, "style_bytes": style_bytes, "checkpoint_bytes": 3 * style_bytes}
     return _result(needs, device, path, rows, data | {"estimate": found.to_dict()})
@@ -192,11 +225,13 @@ def _result(
     return Result(primary=(path,), rows=tuple(common), data=document, next=needs.hints())
 
 
-def _disk(style_bytes: int, keep: int) -> str:
-    checkpoint = 4 * style_bytes  # weights, their average and Adam's two moments
-    return (
-        f"{format_bytes(style_bytes + keep * checkpoint)}  ({keep} checkpoints of {format_bytes(checkpoint)})"
-    )
+def _disk(trained_bytes: int, keep: int, *, full_style: bool) -> str:
+    """Say what a run takes on the disk at most, and what is left of it when it is finished."""
+    checkpoint = 4 * trained_bytes  # weights, their average and Adam's two moments
+    running = max(keep, KEPT_CHECKPOINTS)
+    style = format_bytes(trained_bytes) if full_style else f"less than {format_bytes(trained_bytes // 2)}"
+    kept = f" and {keep} checkpoints" if keep else ""
+    return f"{running} checkpoints of {format_bytes(checkpoint)} while it runs; then the style, {style}{kept}"
 
 
 def step_seconds(stylizer: Stylizer, steps: int = 1) -> float:

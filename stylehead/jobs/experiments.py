@@ -34,6 +34,7 @@ NOT_COMPARED = (
     "max_non_finite",
     "memory",
     "preset",
+    "full_style",
 )
 """Settings in which two runs may differ and still be the same experiment."""
 

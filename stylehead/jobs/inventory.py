@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stylehead.errors import StyleheadError
 from stylehead.methods.config import StylizeConfig
+from stylehead.methods.registry import method_class
 from stylehead.teacher.sources import local_tokenizer
 from stylehead.units import format_bytes
 from stylehead.weights import Preset
@@ -158,7 +159,8 @@ def teacher_paths(needs: tuple[Need, ...], config: StylizeConfig) -> "TeacherPat
     if base is None:
         return None
     tokenizer = local_tokenizer() if base.is_file() else None
-    return TeacherPaths(base, canny, depth, vae, tokenizer, parse_loras(config))
+    edits = method_class(config.method).needed(config).editing
+    return TeacherPaths(base, canny, depth, vae, tokenizer, parse_loras(config), edits)
 
 
 def parse_loras(config: StylizeConfig) -> "tuple[Lora, ...]":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stylehead.perception.depth import DepthEstimator
     from stylehead.perception.embedded import IdentityEncoder
     from stylehead.perception.roles import ImageText
-    from stylehead.teacher import Teacher
+    from stylehead.teacher import Teacher, TeacherPaths
 
 
 def load_stylizer(needs: Inventory, device: str) -> "Stylizer":
@@ -47,7 +47,26 @@ def _load_teacher(config: StylizeConfig, needs: Inventory, device: str) -> "Teac
         return None
     assert isinstance(config, TeacherSettings), "a method that asks a teacher has them"
     dtype = choose_dtype(config.precision, device)
-    return Teacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
+    if not paths.edits:
+        return Teacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
+    return _load_editing_teacher(config, paths, needs, dtype=dtype, device=device)
+
+
+def _load_editing_teacher(
+    config: TeacherSettings, paths: "TeacherPaths", needs: Inventory, *, dtype: "torch.dtype", device: str
+) -> "Teacher":
+    """Load an editor that teaches; one that is not the preset's few-words editor is told what to do."""
+    from stylehead.jobs.needs import few_words
+    from stylehead.teacher.editing.instruction import instruction_for
+    from stylehead.teacher.editing.teaching import PICTURE_SCALE, EditingTeacher
+
+    teacher = EditingTeacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
+    assert isinstance(teacher, EditingTeacher)
+    scale = getattr(config, "picture_scale", None)
+    teacher.picture_scale = PICTURE_SCALE if scale is None else scale
+    if few_words(config, needs.preset) is None:
+        teacher.instruct = instruction_for
+    return teacher
 
 
 def _load_image_text(needs: Inventory, device: str) -> "ImageText | None":

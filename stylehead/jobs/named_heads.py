@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import UsageError
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, Style, StyleMix, load_style, remove_styles
 from stylehead.inversion.latent_files import MOST_HEADS, find_latents, read_heads, read_latent
 from stylehead.jobs.checks import check_file
+from stylehead.jobs.named_styles import find_styles, strange_base
 
 _PUBLISHED = (14, 512)
 
@@ -87,22 +88,21 @@ def _unused(name: str, heads: Sequence[NamedHead]) -> str:
     return name if name not in names else next(each for each in numbered if each not in names)
 
 
-def load_styles(generator: PanoHead, paths: Sequence[Path], strengths: Sequence[float]) -> list[StyleChoice]:
-    """Read style files and pair them with their strengths: one for all, or one for each; 1 when none.
+def load_styles(
+    generator: PanoHead, styles: Sequence[str | Path], strengths: Sequence[float]
+) -> list[StyleChoice]:
+    """Read styles and pair them with their strengths: one for all, or one for each; 1 when none.
 
     Raises:
         JobError: A file is damaged, is no style, or belongs to another generator.
     """
-    base = generator.fingerprint()
+    base, paths = generator.fingerprint(), find_styles(styles)
     each = list(strengths) if len(strengths) == len(paths) else [*strengths, 1.0][:1] * len(paths)
     pairs = zip(paths, each, strict=True)
     choices = [StyleChoice(path, load_style(path), strength) for path, strength in pairs]
     for path, style, _ in choices:
         if style.base != base:
-            raise JobError(
-                f"{path} was trained on another generator ({style.base[:12]}) than this one ({base[:12]}).",
-                f"it was made with the preset {style.metadata.get('stylehead.preset', 'unknown')}",
-            )
+            raise strange_base(path, base=style.base, metadata=dict(style.metadata), generator=base)
         StyleMix(((style, 1.0),)).apply(generator)  # finds tensors that do not fit
     remove_styles(generator)
     return choices

@@ -97,6 +97,9 @@ def _generator(preset: Preset) -> Need:
 
 def _teacher(config: StylizeConfig, asked: "Needs", preset: Preset) -> Iterator[Need]:
     source = config.source("diffusion") or preset.teacher_entry
+    if asked.editing and config.source("diffusion") is None:
+        yield _editing_teacher(preset)
+        return
     base = _own_teacher(preset) if source is None else _named("diffusion", source)
     whole = source is None
     yield base
@@ -114,6 +117,13 @@ def _teacher(config: StylizeConfig, asked: "Needs", preset: Preset) -> Iterator[
         size = lora.path.stat().st_size
         yield Need(f"lora_{number}", shown, lora.path, UNKNOWN_LICENCE, size=size)
     yield from _estimator(config, asked, whole=whole)
+
+
+def _editing_teacher(preset: Preset) -> Need:
+    """The editor that teaches: the preset's, else the catalogue's."""
+    if "ip2p" in preset.companions:
+        return _companion("diffusion", "ip2p", preset, without="--teacher text")
+    return _named("diffusion", IP2P)
 
 
 def _controlnet(kind: str, entry_id: str | None, preset: Preset) -> Need:
@@ -188,10 +198,23 @@ def _editor(config: StylizeConfig, preset: Preset) -> Need:
     if named is None and "ip2p" in preset.companions:
         return _companion("editor", "ip2p", preset, without="--bank FOLDER")
     need = _named("editor", named or IP2P)
+    if named is not None and need.problem is None:
+        return _checked_editor(need)
     if need.problem is None or named is not None:
         return need
     hint = f"{need.problem.hint}, or --bank FOLDER"
     return replace(need, problem=type(need.problem)(need.problem.message, hint))
+
+
+def _checked_editor(need: Need) -> Need:
+    """Look into the editor's folder before pictures are made for it."""
+    from stylehead.teacher.editing import check_editor
+
+    try:
+        check_editor(need.path)
+    except StyleheadError as error:
+        return replace(need, problem=error)
+    return need
 
 
 def _companion(role: str, companion: str, preset: Preset, *, without: str | None = None) -> Need:

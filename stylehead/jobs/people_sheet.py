@@ -41,8 +41,8 @@ class SheetArguments(Paths):
     """Which people, such as "1,2,5-8", in place of `people`."""
     latent: tuple[Path, ...] = ()
     """People from latent files, or folders of them, in place of `people`."""
-    style: tuple[Path, ...] = ()
-    """Style files, a column each after the untouched head."""
+    style: tuple[str | Path, ...] = ()
+    """Styles by name, file or run, a column each after the untouched head."""
     strength: tuple[float, ...] = ()
     """How strongly each acts, 0 to 2; 1 when none are given."""
     views: str = "0"

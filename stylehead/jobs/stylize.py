@@ -10,6 +10,7 @@ from stylehead.config_files import read_config_file
 from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
+from stylehead.jobs.banking import check_given_bank
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.needs import few_words, warn_of_lost_words
@@ -18,17 +19,19 @@ from stylehead.jobs.trackers import check_tracker
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
-from stylehead.methods.registry import DEFAULT, method_class, method_for, method_names, settings_class
+from stylehead.methods.qualities import LONG_MINUTES, expected_minutes, start_settings
+from stylehead.methods.registry import DEFAULT, choose_method, method_class, method_names, settings_class
 from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
 from stylehead.mini.captions import known_words
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
 from stylehead.settings import check_ranges, flag, unusual
+from stylehead.units import format_duration
 from stylehead.weights import WeightFile
 from stylehead.weights.presets import Preset, find_preset
 from stylehead.weights.store import hash_file
 
 EXAMPLE = 'stylehead stylize --prompt "Pixar character"'
-OF_THE_RUN = ("profile", "device", "out", "overwrite", "keep_checkpoints", "log_with")
+OF_THE_RUN = ("profile", "quality", "device", "out", "overwrite", "keep_checkpoints", "log_with")
 """What a file of settings may hold beside the settings: arguments of the job."""
 
 
@@ -48,20 +51,22 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
     if arguments.resume is not None:
         return _resume(arguments, arguments.resume, report)
     arguments = with_file(arguments)
-    config, path = configure(arguments)
+    config, path = configure(arguments, report)
     job = open_job(config, arguments, report, preset=config.preset)
     stylizer = load_stylizer(job)
     if config.memory != "auto" or stylizer.memory.name != "24":
         report.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
+    check_given_bank(config, stylizer.reference)
     run = RunDirectory.create(path, first_manifest(job, stylizer, command), overwrite=arguments.overwrite)
     with run.lock():
         previews = f": previews come to {run.path / PREVIEWS}" if config.preview_every else ""
         report.note(f"Run {run.path}{previews}.")
+        warn_of_time(job, report)
         return Training(job, stylizer, run, report).execute()
 
 
-def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
-    """Return the settings of a new run, and its folder, which is free.
+def configure(arguments: StylizeArguments, report: Report) -> tuple[StylizeConfig, Path]:
+    """Return the settings of a new run, and its folder, which is free; say which method it is and why.
 
     Raises:
         UsageError: A setting is out of range or says nothing to the method, or the folder is taken.
@@ -71,6 +76,9 @@ def configure(arguments: StylizeArguments) -> tuple[StylizeConfig, Path]:
     config = settle(arguments)
     path = arguments.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=arguments.overwrite)
+    full_scale = find_preset(config.preset).preset.vocabulary is None
+    why = choose_method(arguments.settings, full_scale=full_scale).why
+    report.note(f"method {config.method}: {why}")
     return config, path
 
 
@@ -83,10 +91,19 @@ def settle(arguments: StylizeArguments) -> StylizeConfig:
     given = dict(arguments.settings)
     if "prompt" not in given:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
-    method = method_for(given)
     weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
     whole = weights.vocabulary is None
-    return StylizeConfig.from_dict(profile(arguments.profile, method=method, full_scale=whole) | given)
+    method, _ = choose_method(given, full_scale=whole)
+    start = start_settings(arguments.profile, arguments.quality, method, full_scale=whole)
+    return StylizeConfig.from_dict(start | given)
+
+
+def warn_of_time(job: Job, report: Report) -> None:
+    """Say before it starts that a run takes long; at full scale `--dry-run` knows."""
+    minutes = expected_minutes(job.config) if job.preset.vocabulary is not None else None
+    if minutes is not None and minutes > LONG_MINUTES:
+        long = format_duration(60 * minutes)
+        report.note(f"This takes about {long} on two idle cores; Ctrl-C saves a checkpoint.")
 
 
 def understood(config: StylizeConfig, preset: Preset, report: Report) -> StylizeConfig:
@@ -201,8 +218,6 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
             f"{path} is finished: {done} of {config.iterations} steps are done.",
             f"stylehead stylize --resume {quoted(path)} --iterations {2 * done}",
         )
-    if manifest.get("outcome") == "finished" and not run.checkpoints():
-        raise UsageError(f"{path} is finished and has no checkpoint to go on from.", "start a new run")
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
         training = Training(job, load_stylizer(job), run, report)

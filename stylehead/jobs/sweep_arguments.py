@@ -98,7 +98,7 @@ def read_sweep(arguments: SweepArguments) -> Asked:
         ).require()  # a prompt that the teacher does not know, a model that is not here
         return config
 
-    return Asked(arguments, make_plan(list(axes.values()), settled))
+    return Asked(arguments, make_plan(list(axes.values()), settled, full_scale=preset.vocabulary is None))
 
 
 def check(arguments: SweepArguments) -> None:

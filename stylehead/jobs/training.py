@@ -13,12 +13,13 @@ from stylehead.errors import JobError, quoted
 from stylehead.export.card import model_card
 from stylehead.export.run_page import PAGE, write_page
 from stylehead.export.showcase import Showcase
+from stylehead.export.small_style import set_changes, small_changes
 from stylehead.export.stills import save_image
 from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
-from stylehead.generator import save_style
+from stylehead.generator import Style, load_style, save_style
 from stylehead.jobs import environment
-from stylehead.jobs.banking import licences_of, supply_edits
+from stylehead.jobs.banking import is_refreshed, licences_of, supply_edits
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import followed, named, style_header
@@ -36,6 +37,8 @@ CONFIG = "config.json"
 SHEET = "contact_sheet.jpg"
 TURNTABLE = "turntable.mp4"
 CARD = "README.md"
+KEPT_CHECKPOINTS = 2
+"""Checkpoints of a run that is not finished: a damaged one leaves another."""
 PREVIEWS = "previews"
 GROWTH = "training.mp4"
 EARLY = (5, 10, 20, 35)
@@ -108,6 +111,10 @@ class StylizeRun:
         return {name: getattr(self, name) for name in names}
 
 
+_NO_OPTIMISER_NOTE = (
+    "A finished run keeps no optimiser: this one goes on from its style file, with a new one. "
+    "`--keep-checkpoints 1` keeps it."
+)
 _MOVED_NOTE = (
     "The checkpoint is from another kind of device: the noise is drawn anew from here on, so the result is "
     "as good as, but not bit for bit that of a run that never stopped."
@@ -147,6 +154,8 @@ class Training:
         if found is not None:
             checkpoint, weights, state = found
             self._restore(checkpoint, {**state, "weights": weights})
+        elif self._run.manifest().get("outcome") == "finished":
+            self._go_on_from(load_style(self._run.path / STYLE))
         self._run.rewind_events(self._stylizer.iteration)
         return self._stylizer.iteration
 
@@ -159,6 +168,15 @@ class Training:
             self._report.note(_MOVED_NOTE)
         self._saved = checkpoint.step
 
+    def _go_on_from(self, style: Style) -> None:
+        """Take the trained weights from the style file of a run that kept no checkpoint."""
+        before = self._stylizer.reference.state_dict()
+        changed = {name: style.trained(name, before[name]) for name in style.changed}
+        steps = self._run.manifest().get("steps", 0)
+        self._stylizer.start_from({**style.tensors, **changed}, iteration=steps)
+        self._report.note(_NO_OPTIMISER_NOTE)
+        self._saved = steps
+
     def execute(self) -> StylizeRun:
         """Train to the end and write the results.
 
@@ -168,17 +186,22 @@ class Training:
         """
         job = self._job
         with followed(self._run, {"config": job.config.to_dict()}, job.device) as end:
-            supply_edits(self._stylizer, job.needs, self._run.path, job.device, self._report)
+            self._supply()
             self._train_logged()
             with self._stylizer.averaged():
                 results = self._write_results()
             end |= {"files": named(results.files()), "seconds": round(self._seconds, 1)}
         write_page(self._run)
-        if self._job.keep_checkpoints == 0:
-            self._run.saved.prune(0)
+        done = self._stylizer.iteration >= job.config.iterations or self._stylizer.stalled
+        self._run.saved.prune(max(job.keep_checkpoints, 0 if done else 1))
         return results
 
     # ---------------------------------------------------------------------------------------------- training
+
+    def _supply(self) -> None:
+        """Give the method the edits of its bank, as they are at this iteration."""
+        job = self._job
+        supply_edits(self._stylizer, job.needs, self._run.path, job.device, self._report)
 
     def _train_logged(self) -> None:
         """Train, and keep the page of the run, and a tracker if one was asked for."""
@@ -206,12 +229,16 @@ class Training:
                 shown.update(record.iteration, values=_headline(record), preview=preview)
                 if stop.asked:
                     break
+                if is_refreshed(self._job.config, record.iteration):
+                    self._supply()
         if self._stylizer.iteration > done:
             self._checkpoint()
         budget, step = self._job.config.time_budget_minutes, self._stylizer.iteration
-        if budget is not None and not stop.asked and step < total:
+        if budget is not None and not stop.asked and step < total and not self._stylizer.stalled:
             self._report.warn(f"The time budget of {budget:g} minutes ran out after step {step} of {total}.")
-        if stop.asked and self._stylizer.iteration < total:
+        if self._stylizer.stalled and step < total:
+            self._report.note(f"Nothing improved any more: done after step {step} of {total}.")
+        if stop.asked and step < total and not self._stylizer.stalled:
             raise StoppedError(
                 f"Stopped after step {self._stylizer.iteration} of {total}; the checkpoint is saved.",
                 f"stylehead stylize --resume {quoted(self._run.path)}",
@@ -233,7 +260,9 @@ class Training:
             return
         state = self._stylizer.state_dict()
         weights = state.pop("weights")
-        self._run.save_checkpoint(step, weights, state, keep=self._job.keep_checkpoints)
+        self._run.save_checkpoint(
+            step, weights, state, keep=max(self._job.keep_checkpoints, KEPT_CHECKPOINTS)
+        )
         self._run.update({"steps": step, **self._measured()})
         self._saved = step
 
@@ -251,13 +280,20 @@ class Training:
     def _write_results(self) -> StylizeRun:
         self._report.note("Drawing the contact sheet and the turntable.")
         results, generator = StylizeRun.at(self._run.path), self._stylizer.generator
-        save_style(results.style, generator, self._stylizer.reference, self._style_metadata())
+        self._save_style(results.style)
         self._write_config(self._run.path / CONFIG)
         save_image(results.contact_sheet, self._showcase.contact_sheet(generator), self._recipe())
         write_mp4(results.turntable, self._showcase.turntable(generator), self._recipe())
         atomic_write(results.card, self._card())
         film_of_training(self._run.path, self._recipe())
         return results
+
+    def _save_style(self, path: Path) -> None:
+        """Write the style, and let the generator draw what was written."""
+        generator, reference = self._stylizer.generator, self._stylizer.reference
+        changes = None if self._job.config.full_style else small_changes(generator, reference)
+        save_style(path, generator, reference, self._style_metadata(), changes)
+        set_changes(generator, reference.state_dict(), changes or {})
 
     def _write_config(self, path: Path) -> None:
         generator = self._stylizer.generator.config.to_dict()

@@ -49,7 +49,7 @@ class StylizeConfig:
 
     method: ClassVar[str]
     """Name of the method that these settings are of."""
-    former: ClassVar[Mapping[str, Any]] = {"weight_average": 0.0}
+    former: ClassVar[Mapping[str, Any]] = {"weight_average": 0.0, "full_style": True}
     """Fields that whole records of older versions lack, and the values that those ran with."""
 
     prompt: str
@@ -78,6 +78,8 @@ class StylizeConfig:
     """Iterations between two checkpoints; 0 keeps only the last."""
     preview_every: Natural = 50
     """Iterations between two preview pictures; 0 draws none."""
+    full_style: bool = False
+    """Store the trained weights as they are in the style file, not the few numbers that pictures need."""
 
     background: Literal["random", "white", "bare"] = "random"
     """Behind the head: a random plain colour, white, or bare (what the network shows there)."""

@@ -41,6 +41,7 @@ from stylehead.generator import PanoHead, trainable_parameters
 from stylehead.images import FeatureMaps
 from stylehead.methods.config import ImageTextSettings, StylizeConfig, TeacherSettings
 from stylehead.methods.draws import Sampling
+from stylehead.methods.qualities import Timing
 from stylehead.methods.registry import Variant, declare
 from stylehead.methods.scene import Groups, Scene
 from stylehead.perception.roles import ImageText
@@ -96,6 +97,7 @@ class Needs(NamedTuple):
         features: A feature network for a perceptual distance.
         trunk: The network under LPIPS, where a preset has no feature network of its own.
         editor: A model that edits pictures by instruction.
+        editing: The diffusion model is such a one.
     """
 
     teacher: bool = False
@@ -106,6 +108,7 @@ class Needs(NamedTuple):
     features: bool = False
     trunk: Literal["alex", "vgg"] = "alex"
     editor: bool = False
+    editing: bool = False
 
 
 @dataclass
@@ -165,6 +168,12 @@ class Method(ABC, Generic[S]):
     """Its settings class."""
     ablation: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """The ladder of an ablation: what rows are called, and how their settings differ from the defaults."""
+    qualities: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Settings of `--quality quick`, `good` and `best` over the embedded models, or none."""
+    full_scale_qualities: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The same for presets of the published size."""
+    pace: ClassVar[Timing | None] = None
+    """How long it takes over the embedded models, if that is known."""
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
     """Adam's decay rates."""
 
@@ -203,6 +212,11 @@ class Method(ABC, Generic[S]):
     def variant_of(cls, config: S) -> str:
         """Return the name of the row that a run with these settings belongs to."""
         return cls.name
+
+    @property
+    def patience(self) -> int:
+        """Iterations without a lower loss after which nothing improves; 0 where losses say no such thing."""
+        return 0
 
     # ------------------------------------------------------------------------------------- what it trains
 

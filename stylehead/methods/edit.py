@@ -15,8 +15,9 @@ JoJoGAN (2112.11641) for regression on a generator. (D) and what is trained are 
 biases, the decoder, and the constant noise, which as a *map of positions* says where a mouth is.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ from stylehead.methods.contract import Cast, Method, Needs, Networks, Terms
 from stylehead.methods.critic import CriticInTraining
 from stylehead.methods.edited_views import EditedViews, Picked
 from stylehead.methods.losses import detail_loss, perceptual_loss
+from stylehead.methods.qualities import Timing
 from stylehead.methods.scene import Groups, Scene, Views
 from stylehead.settings import Count, Few, Guidance, Natural, Rate, Share, Weight, between, refuse
 
@@ -69,6 +71,10 @@ class EditSettings(StylizeConfig):
     """How strongly the editor keeps the picture, likewise."""
     edit_steps: Annotated[int, between(1, 1000)] = 10
     """Denoising steps of an InstructPix2Pix."""
+    refresh: Annotated[int, between(0, 4)] = 0
+    """How often the run edits its bank anew, started from what the generator draws by then."""
+    refresh_noise: Share = 0.7
+    """Noise level that such edits start at, of 1."""
 
     square_weight: Weight = 1.0
     """Weight of the squared difference to the edit."""
@@ -100,17 +106,53 @@ class EditSettings(StylizeConfig):
     """Weight of views from behind."""
     train_maps: bool = True
     """Train the constant noise, biases and decoder as well, not the weights alone."""
+    patience: Natural = 200
+    """Stop when so many steps have brought no lower loss (mean of 50 steps); 0: never."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.background == "random":
             refuse("background", self.background, "white or bare, as the edits have a plain background")
+        if self.refresh and self.bank is not None:
+            refuse("refresh", self.refresh, "0 with a bank that is not the run's own")
+
+    def round_at(self, iteration: int) -> int:
+        """Return how many times the bank was edited anew before an iteration: evenly spread over the run."""
+        steps = [round(self.iterations * k / (self.refresh + 1)) for k in range(1, self.refresh + 1)]
+        return sum(iteration >= step for step in steps)
+
+
+QUALITIES: dict[str, dict[str, Any]] = {
+    "quick": {"people": 14, "iterations": 50},
+    "good": {},
+    "best": {"people": 120, "iterations": 1400, "preview_every": 200},
+}
+"""For the embedded models: about 1, 3 and 20 minutes of two cores."""
+FULL_SCALE: dict[str, Any] = {
+    "iterations": 1500, "learning_rate": 1e-3, "weight_average": 0.995,
+    "checkpoint_every": 250, "preview_every": 250, "edit_steps": 20,
+}  # fmt: skip
+FULL_SCALE_QUALITIES: dict[str, dict[str, Any]] = {
+    "quick": {"people": 48, "bank_views": 4, "iterations": 600},
+    "good": {"people": 128, "bank_views": 8, "iterations": 1500},
+    "best": {"people": 250, "bank_views": 8, "iterations": 9000},
+}
+"""For models of the published size: about 10, 30 and 120 minutes of a large GPU, computed, not measured.
+
+An edit by InstructPix2Pix at 512 x 512 is 20 steps of three predictions, about a second; an iteration over
+four pictures, forward and back through renders and super-resolution, about half a second: 48 x 4 edits and
+600 iterations are 8 minutes, 128 x 8 and 1500 are 30, 250 x 8 and 9000 are 108.
+"""
 
 
 class Edit(Method[EditSettings]):
     """Regresses edited pictures; `edits` are given to it before the first step."""
 
     name, title = "edit", "edit, then regress"
+    qualities: ClassVar[Mapping[str, Mapping[str, Any]]] = QUALITIES
+    full_scale_qualities: ClassVar[Mapping[str, Mapping[str, Any]]] = FULL_SCALE_QUALITIES
+    full_scale: ClassVar[Mapping[str, Any]] = FULL_SCALE
+    pace: ClassVar[Timing | None] = Timing(step=0.6, person=1.5)
     needs: ClassVar[Needs] = Needs(editor=True)
     edits: EditedViews | None = None
 
@@ -140,6 +182,11 @@ class Edit(Method[EditSettings]):
             faces=config.identity_weight > 0,
             features=config.perceptual_weight > 0,
         )
+
+    @property
+    def patience(self) -> int:
+        """Regression is done when its loss falls no more; that of a game with a critic never says so."""
+        return self.config.patience if self._critic is None else 0
 
     def trained(self, generator: PanoHead) -> dict[str, nn.Parameter]:
         """Name all of synthesis, super-resolution and decoder, the constant noise as a map of positions."""

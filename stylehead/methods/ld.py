@@ -29,6 +29,7 @@ from stylehead.methods.ask import Distillation
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Needs, Networks, Terms
 from stylehead.methods.draws import Sampling
+from stylehead.methods.qualities import Timing
 from stylehead.methods.rank import rank_weigh
 from stylehead.methods.registry import Variant
 from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
@@ -47,8 +48,13 @@ class LdSettings(TeacherSettings, RelativeDistanceSettings):
 
     former: ClassVar[Mapping[str, Any]] = {
         **TeacherSettings.former, "latent_colour": 1.0, "canny_bytes": "rounded", "score_limit": None,
+        "teacher": "text", "picture_scale": None,
     }  # fmt: skip
 
+    teacher: Literal["text", "edit"] = "text"
+    """Whose score: a model of texts with ControlNets, or an editor that sees the untouched render."""
+    picture_scale: Weight | None = None
+    """How strongly such an editor keeps the picture; else what suits it."""
     controlnet_canny: str | None = None
     """Edge ControlNet, a folder or hub id; else the one that comes with the diffusion model or preset."""
     controlnet_depth: str | None = None
@@ -184,6 +190,9 @@ PAPER_TERMS: dict[str, object] = {
 """The paper's noise levels and regularisers, but for LPIPS, for which there is no network. The drawn noise
 stays subtracted, which changes no expectation; budget, guidance and backgrounds are those of all rows."""
 
+EDITED: dict[str, object] = {"teacher": "edit", "cfg_scale": 3.0, "grid": False}
+"""With an editor's score: its own guidance, and no grids, of which it has seen none."""
+
 _PLAIN: dict[str, object] = {"mirror": False, "grid": False, "rank": "none"}
 ABLATION: Mapping[str, Mapping[str, object]] = {
     "SDS": {**_PLAIN, "score": "sds", "canny": False},
@@ -207,6 +216,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
     name, title = "ld", "LD (the paper)"
     ablation = ABLATION
+    pace: ClassVar[Timing | None] = Timing(step=0.9)
     full_scale: ClassVar[Mapping[str, Any]] = FULL_SCALE
 
     def __init__(self, config: LdSettings, networks: Networks) -> None:
@@ -222,6 +232,8 @@ class LikelihoodDistillation(Distillation[LdSettings]):
     @classmethod
     def needed(cls, config: LdSettings) -> Needs:
         """Return the teacher, its ControlNets as they are switched on, and encoders of images."""
+        if config.teacher == "edit":
+            return Needs(teacher=True, editing=True, features=config.perceptual_weight > 0)
         depth = config.grid and config.depth != "none"
         estimated = depth and config.depth != "rendered"
         return Needs(
@@ -240,12 +252,18 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
     @classmethod
     def variants(cls) -> tuple[Variant, ...]:
-        """Return the paper's own row, and that of the defaults, which have anchors of ours."""
-        return Variant(cls.name, cls.title, PAPER_TERMS), Variant("stylehead", "stylehead (ours)")
+        """Return the paper's own row, that of the defaults, which have anchors of ours, and the editor's."""
+        return (
+            Variant(cls.name, cls.title, PAPER_TERMS),
+            Variant("stylehead", "stylehead (ours)"),
+            Variant("ld_edit", "LD with the editor", EDITED),
+        )
 
     @classmethod
     def variant_of(cls, config: LdSettings) -> str:
-        """Return `stylehead` for a run with our anchors."""
+        """Return `ld_edit` for a run with an editor's score, `stylehead` for one with our anchors."""
+        if config.teacher == "edit":
+            return "ld_edit"
         return "stylehead" if config.latent_weight or config.alpha_weight else cls.name
 
     # -------------------------------------------------------------------------------------- what is rendered
@@ -275,10 +293,14 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         anchored = config.alpha_weight > 0
         single = config.mask == "reference" or anchored
         grid = config.mask in ("reference", "mixed") or anchored
-        final_single = config.canny or config.latent_weight > 0
+        seen = config.teacher == "edit"
+        final_single = config.canny or config.latent_weight > 0 or seen
         wanted = {
             "single": (single or final_single, final_single),
-            "grid": (config.grid and (grid or depth), depth and self.depth_estimator is not None),
+            "grid": (
+                config.grid and (grid or depth or seen),
+                (depth and self.depth_estimator is not None) or (seen and config.grid_mode == "after_sr"),
+            ),
         }
         return {name: final for name, (on, final) in wanted.items() if on}
 

@@ -11,6 +11,9 @@ from torch import Tensor
 from stylehead.methods.contract import Terms
 from stylehead.methods.draws import Draw
 
+SMOOTHED = 50
+"""Losses follow the heads of single iterations: only means of so many are compared."""
+
 
 @dataclass(frozen=True)
 class StepRecord:
@@ -77,7 +80,7 @@ class RunSummary:
     iterations: int
     elapsed_s: float
     non_finite_steps: int
-    ended_by: Literal["iterations", "time_budget"]
+    ended_by: Literal["iterations", "time_budget", "no_improvement"]
 
 
 @dataclass
@@ -88,6 +91,23 @@ class Progress:
     elapsed_s: float = 0.0
     non_finite_steps: int = 0
     non_finite_in_row: int = 0
+    recent: list[float] = field(default_factory=list)
+    """Losses of the last `SMOOTHED` iterations."""
+    best: float = math.inf
+    """The lowest mean of so many."""
+    best_at: int = 0
+    """The iteration that it was found in."""
+
+    def note_loss(self, loss: float) -> None:
+        """Remember the loss of the iteration that was just counted."""
+        self.recent = [*self.recent, loss][-SMOOTHED:]
+        mean = sum(self.recent) / len(self.recent)
+        if len(self.recent) == SMOOTHED and mean < self.best:
+            self.best, self.best_at = mean, self.iteration
+
+    def stalled(self, patience: int) -> bool:
+        """Whether that many iterations have found no lower mean; never with a patience of 0."""
+        return patience > 0 and self.best < math.inf and self.iteration - self.best_at >= patience
 
 
 def _read(tensors: list[Tensor]) -> list[list[float]]:

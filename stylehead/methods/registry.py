@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from stylehead.methods.contract import Method
 
 DEFAULT = "ld"
-"""The method that is used when none is named."""
+"""The method of settings that name none; the default of jobs at full scale."""
+EMBEDDED_DEFAULT = "ld"
+"""The default of jobs over the embedded models."""
 BUILT_IN: Mapping[str, str] = {
     "ld": "stylehead.methods.ld:LikelihoodDistillation",
     "edit": "stylehead.methods.edit:Edit",
@@ -55,10 +57,28 @@ def declare(method: "type[Method[Any]]") -> None:
     _DECLARED[method.name] = method
 
 
-def method_for(settings: Mapping[str, object]) -> str:
-    """Return the method that settings name, imply, or leave to the default."""
-    implied = (name for setting, name in _IMPLIED.items() if settings.get(setting) is not None)
-    return str(settings.get("method") or next(implied, DEFAULT))
+class MethodChoice(NamedTuple):
+    """A method, and why it is that one."""
+
+    method: str
+    why: str
+
+
+def choose_method(settings: Mapping[str, object], *, full_scale: bool) -> MethodChoice:
+    """Return the method that settings name, imply, or leave to the default.
+
+    Args:
+        settings: Those that were given.
+        full_scale: Whether the job is over models of the published size.
+    """
+    if named := settings.get("method"):
+        return MethodChoice(str(named), "as asked")
+    for setting, name in _IMPLIED.items():
+        if settings.get(setting) is not None:
+            return MethodChoice(name, f"which learns from a {setting}")
+    if full_scale:
+        return MethodChoice(DEFAULT, "the default at full scale")
+    return MethodChoice(EMBEDDED_DEFAULT, "the default of the embedded models")
 
 
 _IMPLIED = {"bank": "edit"}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from stylehead.images import resize
+from stylehead.images import resize, to_01
 from stylehead.methods.contract import DepthFunction
 from stylehead.methods.grid import flip, flip_tiles, merge, tile_final, tile_raw
-from stylehead.methods.scene import Scene
+from stylehead.methods.scene import Scene, Views
 from stylehead.teacher import (
     ControlCondition,
     Teacher,
@@ -18,6 +18,7 @@ from stylehead.teacher import (
     depth_condition,
     estimated_depth_condition,
 )
+from stylehead.teacher.editing.teaching import PICTURE
 
 if TYPE_CHECKING:
     from stylehead.methods.ld import LdSettings
@@ -50,7 +51,9 @@ def single_stage(scene: Scene, config: "LdSettings", teacher: Teacher) -> Stage:
     """Prepare single views: final images, conditioned on the edges of the reference's images."""
     size = teacher.image_size
     condition = None
-    if config.canny:
+    if config.teacher == "edit":
+        condition = _untouched(resize(scene.reference_views["single"].final(), size))
+    elif config.canny:
         picture = resize(scene.reference_views["single"].final(), size)
         edges = canny_condition(
             picture, channel=config.canny_channel, truncate=config.canny_bytes == "truncated"
@@ -76,13 +79,15 @@ def grid_stage(
     mask = _mask(scene, config, "grid")
     base, mirror = _shares(config, mirror=config.grid_mirror)
     condition = None
-    if config.depth != "none":
+    if config.teacher == "edit":
+        condition = _untouched(_tile(scene.reference_views["grid"], config, size=teacher.image_size))
+    elif config.depth != "none":
         condition = _depth_condition(scene, config, size=teacher.image_size, estimator=depth_estimator)
     return Stage(
         name="grid",
-        images=_tile(scene, config, "grid", size=teacher.image_size),
+        images=_tile(scene.views["grid"], config, size=teacher.image_size),
         mirrored=(
-            _tile(scene, config, "grid_mirrored", size=teacher.image_size)
+            _tile(scene.views["grid_mirrored"], config, size=teacher.image_size)
             if "grid_mirrored" in scene.views
             else None
         ),
@@ -98,8 +103,12 @@ def _shares(config: "LdSettings", *, mirror: bool) -> tuple[float, float]:
     return (config.base_weight, config.mirror_weight) if mirror else (1.0, 0.0)
 
 
-def _tile(scene: Scene, config: "LdSettings", group: str, *, size: int) -> Tensor:
-    views = scene.views[group]
+def _untouched(picture_pm1: Tensor) -> ControlCondition:
+    """Show an editor what it edits."""
+    return ControlCondition(PICTURE, to_01(picture_pm1).clamp(0, 1))
+
+
+def _tile(views: Views, config: "LdSettings", *, size: int) -> Tensor:
     if config.grid_mode == "before_sr":
         return tile_raw(views.image_raw, size=size)
     return tile_final(views.final(), size=size)

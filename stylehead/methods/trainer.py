@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -35,6 +35,7 @@ MAY_CHANGE_ON_RESUME = (
     "preview_every",
     "memory",
     "max_non_finite",
+    "full_style",
 )
 
 
@@ -100,6 +101,11 @@ class Stylizer:
         """Number of iterations done."""
         return self._progress.iteration
 
+    @property
+    def stalled(self) -> bool:
+        """Whether it is over before its last iteration, as nothing improves."""
+        return self._progress.stalled(self.method.patience)
+
     # ------------------------------------------------------------------------------------------- running
 
     def run(self, on_step: Callable[[StepRecord], None] | None = None) -> RunSummary:
@@ -116,18 +122,19 @@ class Stylizer:
             if on_step is not None:
                 on_step(record)
         done = self.iteration >= self.config.iterations
+        early: Literal["no_improvement", "time_budget"] = "no_improvement" if self.stalled else "time_budget"
         return RunSummary(
             iterations=self.iteration,
             elapsed_s=self._progress.elapsed_s,
             non_finite_steps=self._progress.non_finite_steps,
-            ended_by="iterations" if done else "time_budget",
+            ended_by="iterations" if done else early,
         )
 
     def __iter__(self) -> Iterator[StepRecord]:
         """Yield one record per iteration until the iterations or the time are used up."""
         budget = self.config.time_budget_minutes
         earlier, start = self._progress.elapsed_s, time.perf_counter()
-        while self.iteration < self.config.iterations:
+        while self.iteration < self.config.iterations and not self.stalled:
             if budget is not None and self._progress.elapsed_s >= budget * 60:
                 return
             record = self.step()
@@ -260,6 +267,8 @@ class Stylizer:
         progress.iteration += 1
         progress.elapsed_s += sum(seconds.values())
         bad = (*record.non_finite, *(() if record.usable else ("step",)))
+        if record.usable:
+            progress.note_loss(sum(record.losses.values()))
         progress.non_finite_steps += bool(bad)
         progress.non_finite_in_row = progress.non_finite_in_row + 1 if bad else 0
         if progress.non_finite_in_row >= self.config.max_non_finite:
@@ -276,6 +285,21 @@ class Stylizer:
         )
 
     # ------------------------------------------------------------------------------------------- resuming
+
+    def start_from(self, weights: Mapping[str, torch.Tensor], *, iteration: int) -> None:
+        """Go on from trained weights alone: with a new optimiser, and draws that were not made before.
+
+        Args:
+            weights: Trained tensors by name; those that are missing stay as they are.
+            iteration: How many iterations they took.
+        """
+        with torch.no_grad():
+            for name, tensor in self.trained.items():
+                tensor.copy_(weights.get(name, tensor))
+                self._average[name].copy_(tensor)
+        self._progress = Progress(iteration=iteration)
+        for rng in (self.choices, self.noise):
+            rng.manual_seed(self.config.seed + iteration)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resume needs: nested dicts of tensors and plain values, a snapshot.

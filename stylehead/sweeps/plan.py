@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 from stylehead.config_files import ConfigFile
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.methods.config import StylizeConfig
-from stylehead.methods.registry import method_for, settings_class
+from stylehead.methods.registry import choose_method, settings_class
 from stylehead.runs import slugify
 
 MOST_RUNS = 100_000
@@ -63,12 +63,15 @@ class Axis(NamedTuple):
     places: tuple[str, ...]
 
 
-def make_plan(axes: Sequence[Axis], settle: Callable[[dict[str, Any]], StylizeConfig]) -> list[Planned]:
+def make_plan(
+    axes: Sequence[Axis], settle: Callable[[dict[str, Any]], StylizeConfig], *, full_scale: bool = False
+) -> list[Planned]:
     """List the runs of a sweep: every value of each axis with every value of the others.
 
     Args:
         axes: What varies.
         settle: Makes settings of what varies and the base.
+        full_scale: Whether runs are over models of the published size.
 
     Raises:
         UsageError: A value is no value of its setting, or there are too many runs; says where it was written.
@@ -82,7 +85,10 @@ def make_plan(axes: Sequence[Axis], settle: Callable[[dict[str, Any]], StylizeCo
     choices = [
         [(axis.name, *item) for item in zip(axis.values, axis.places, strict=True)] for axis in ordered
     ]
-    planned = [_planned(combination, settle, ordered) for combination in itertools.product(*choices)]
+    planned = [
+        _planned(combination, settle, ordered, full_scale=full_scale)
+        for combination in itertools.product(*choices)
+    ]
     return list({run.name: run for run in planned}.values())
 
 
@@ -94,10 +100,12 @@ def _planned(
     combination: Sequence[tuple[str, Any, str]],
     settle: Callable[[dict[str, Any]], StylizeConfig],
     axes: Sequence[Axis],
+    *,
+    full_scale: bool,
 ) -> Planned:
     written = {name: value for name, value, _ in combination}
     try:
-        kind = settings_class(method_for(written))
+        kind = settings_class(choose_method(written, full_scale=full_scale).method)
         given = {name: typed(kind, name, value, place) for name, value, place in combination}
         config = settle(given)
     except StyleheadError as error:

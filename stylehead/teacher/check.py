@@ -10,7 +10,7 @@ from typing import Any
 
 from stylehead.errors import JobError, MissingError
 from stylehead.teacher.lora import check_lora
-from stylehead.teacher.paths import CONTROL_KINDS, TeacherPaths
+from stylehead.teacher.paths import CONTROL_KINDS, EDITING_CHANNELS, TeacherPaths
 from stylehead.teacher.schedule import Schedule
 from stylehead.teacher.single_file import VELOCITY_MARK, has_network
 from stylehead.weights.model_files import ModelFile
@@ -51,7 +51,7 @@ def check_teacher(paths: TeacherPaths) -> None:
         if path.is_file():
             _check_single(role, path, whole=path == paths.base)
         else:
-            _check_folder(role, path)
+            _check_folder(role, path, edits=paths.edits)
     if not paths.single_file:
         _require_folder(paths.tokenizer or paths.base / "tokenizer")
         _check_schedule(paths.base / "scheduler")
@@ -111,23 +111,25 @@ def _require_folder(folder: Path, hint: str = "stylehead weights verify") -> Non
         raise MissingError(f"The teacher lacks the folder `{folder}`.", hint)
 
 
-def _check_folder(role: str, folder: Path) -> None:
+def _check_folder(role: str, folder: Path, *, edits: bool) -> None:
     _require_folder(folder, NO_VAE if role == "vae" else "stylehead weights verify")
     require_weights(folder)
     config = read_json(folder / "config.json")
     if role == "unet":
-        _check_unet(folder, config)
+        _check_unet(folder, config, edits=edits)
     elif role == "vae" and (name := config.get("_class_name", AUTOENCODERS[0])) not in AUTOENCODERS:
         raise JobError(f"`{folder}` holds a {name}; a teacher takes {' or '.join(AUTOENCODERS)}.")
 
 
-def _check_unet(folder: Path, config: Mapping[str, Any]) -> None:
+def _check_unet(folder: Path, config: Mapping[str, Any], *, edits: bool) -> None:
     """Refuse UNets that see or know more than noise, a time and words."""
     channels = config.get("in_channels", _DEFAULTS["in_channels"])
+    if edits and channels != EDITING_CHANNELS:
+        raise JobError(f"`{folder}` is no model that edits pictures: it sees none beside the noise.")
     what = None
     if channels == 9:
         what = "an inpainting model (its UNet sees a mask and a picture beside the noise)"
-    elif channels == 8:
+    elif channels == EDITING_CHANNELS and not edits:
         what = "an editing model (its UNet sees a picture beside the noise)"
     elif config.get("addition_embed_type") is not None:
         what = "a Stable Diffusion XL model"
@@ -158,7 +160,7 @@ def _check_fit(paths: TeacherPaths) -> None:
         wanted["vae"] = (
             "latent channels",
             _value(configs["vae"], "latent_channels"),
-            _value(unet, "in_channels"),
+            _value(unet, "in_channels") // (2 if paths.edits else 1),
         )
     if "text_encoder" in configs:
         wanted["text_encoder"] = ("numbers per word", _value(configs["text_encoder"], "hidden_size"), words)

@@ -7,6 +7,8 @@ from stylehead.teacher.lora import Lora
 from stylehead.weights.pretrained import weight_files
 
 CONTROL_KINDS = ("canny", "depth")
+EDITING_CHANNELS = 8
+"""What the UNet of an InstructPix2Pix takes: noised latents, and those of the picture."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class TeacherPaths:
             of a tiny one (`AutoencoderTiny`).
         tokenizer: Folder of the tokenizer; `base/tokenizer` when not given.
         loras: Added to UNet and text encoder, in this order.
+        edits: It is a model that edits pictures, and asked as such.
     """
 
     base: Path
@@ -30,6 +33,7 @@ class TeacherPaths:
     vae: Path | None = None
     tokenizer: Path | None = None
     loras: tuple[Lora, ...] = ()
+    edits: bool = False
 
     @property
     def single_file(self) -> bool:

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from stylehead.errors import JobError
-from stylehead.teacher.paths import CONTROL_KINDS
+from stylehead.teacher.paths import CONTROL_KINDS, EDITING_CHANNELS
 from stylehead.teacher.schedule import Schedule
 from stylehead.weights.pretrained import quiet_libraries
 
@@ -67,38 +67,43 @@ _KINDS = {
 }
 
 
-def teacher_skeleton(folders: Mapping[str, Path | None]) -> dict[str, Any]:
+def teacher_skeleton(folders: Mapping[str, Path | None], *, edits: bool = False) -> dict[str, Any]:
     """Build the networks of a teacher without numbers.
 
     Args:
         folders: The folder of each role whose `config.json` says its sizes; None, or a single file, for those
             of Stable Diffusion 1.5.
+        edits: It is one that edits pictures, whose UNet sees a picture beside the noise.
 
     Raises:
         JobError: A configuration cannot be read.
     """
     with torch.device("meta"), quiet_libraries():
-        return {role: _network(role, _config(role, folder)) for role, folder in folders.items()}
+        return {role: _network(role, _config(role, folder, edits)) for role, folder in folders.items()}
 
 
-def teacher_on_paper(folders: Mapping[str, Path | None], dtype: torch.dtype, *, steps: int = 50) -> "Teacher":
+def teacher_on_paper(
+    folders: Mapping[str, Path | None], dtype: torch.dtype, *, steps: int = 50, edits: bool = False
+) -> "Teacher":
     """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
 
     Args:
         folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
         dtype: Of UNet, ControlNets and text encoder.
         steps: Number of DDIM steps that step indices count.
+        edits: It is one that edits pictures.
     """
+    from stylehead.teacher.editing.teaching import EditingTeacher
     from stylehead.teacher.parts import TeacherParts
     from stylehead.teacher.teacher import Teacher
 
-    networks = teacher_skeleton(folders)
+    networks = teacher_skeleton(folders, edits=edits)
     for role, network in networks.items():
         nn.Module.to(
             network, torch.float32 if role == "vae" else dtype
         )  # without the advice of diffusers' own
     kinds = [kind for kind in CONTROL_KINDS if f"controlnet_{kind}" in networks]
-    return Teacher(
+    return (EditingTeacher if edits else Teacher)(
         TeacherParts(
             vae=networks["vae"],
             unet=networks["unet"],
@@ -120,8 +125,11 @@ def depth_skeleton(folder: Path | None = None) -> Any:
         return DepthAnythingForDepthEstimation(config).eval().requires_grad_(False)
 
 
-def _config(role: str, folder: Path | None) -> dict[str, Any]:
-    return STABLE_DIFFUSION_15[role] if folder is None or folder.is_file() else _read(folder)
+def _config(role: str, folder: Path | None, edits: bool) -> dict[str, Any]:
+    if folder is not None and not folder.is_file():
+        return _read(folder)
+    wider = {"in_channels": EDITING_CHANNELS} if edits and role == "unet" else {}
+    return {**STABLE_DIFFUSION_15[role], **wider}
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class ViewArguments(Paths):
 
     run: Path | None = None
     """A run of `stylize` to follow, or of `invert` to look at."""
-    style: tuple[Path, ...] = ()
+    style: tuple[str | Path, ...] = ()
     """Styles to mix."""
     latent: tuple[Path, ...] = ()
     """Heads from files, or folders of them."""

@@ -125,7 +125,7 @@ def make_run(world: Path, root: Path, *arguments: str) -> Path:
 @pytest.fixture(scope="session")
 def finished_once(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of four steps; not to be changed."""
-    return make_run(world, tmp_path_factory.mktemp("finished"), *FAST)
+    return make_run(world, tmp_path_factory.mktemp("finished"), *FAST, "--keep-checkpoints", "2")
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ RENDER: dict[str, tuple[tuple[str, ...], int]] = {
     "out holds other things": (("--out", "photos"), 2),
     "style is missing": (("--style", "none.safetensors"), 2),
     "style is a folder": (("--style", "folder"), 2),
-    "style is a run": (("--style", "runs/pixar"), 2),
+    "style has no such name": (("--style", "jokers"), 2),
     "style is garbage": (("--style", "garbage.safetensors"), 1),
     "style is empty": (("--style", "empty.safetensors"), 1),
     "style is cut short": (("--style", "cut.safetensors"), 1),

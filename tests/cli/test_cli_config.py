@@ -97,11 +97,12 @@ def test_the_config_of_a_run_is_a_file_of_settings(run: Run, finished: Path) -> 
 def parsed(words: list[str]) -> dict[str, object]:
     """The settings that the words of a stylise job mean."""
     from stylehead.cli import stylize as command
+    from stylehead.jobs.report import Silent
     from stylehead.jobs.stylize import configure
 
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "_dry_run", lambda a, *_, **__: found.update(config=configure(a)))
+        patch.setattr(command, "_dry_run", lambda a, *_, **__: found.update(config=configure(a, Silent())))
         app([*words[1:], "--dry-run"], standalone_mode=False)
     return found["config"][0].to_dict()
 
@@ -147,7 +148,7 @@ def test_words_of_any_settings_mean_them(changes: dict[str, object]) -> None:
 
 def test_what_no_words_can_say_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     config = StylizeConfig.from_dict({"prompt": "joker", "preset": "mini"}).to_dict()
-    monkeypatch.setattr("stylehead.jobs.command_of.profile", lambda *_, **__: {"psi_cutoff": 3})
+    monkeypatch.setattr("stylehead.jobs.command_of.start_settings", lambda *_, **__: {"psi_cutoff": 3})
     with pytest.raises(JobError, match="cannot be said in words") as caught:
         stylize_words({"config": config}, Path("run"))
     assert caught.value.hint == "stylehead stylize --config run/config.json"

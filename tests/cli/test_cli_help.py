@@ -23,7 +23,7 @@ from stylehead.methods.config import StylizeConfig
 from stylehead.methods.registry import BUILT_IN, settings_class
 from stylehead.settings import flag
 
-COMMANDS = ("stylize", "render", "eval", "invert", "sweep", "info", "doctor", "sheet", "view")
+COMMANDS = ("stylize", "render", "eval", "invert", "sweep", "info", "doctor", "sheet", "view", "styles")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -17,14 +17,17 @@ import pytest
 import torch
 from cli_helpers import FAST, LIGHT, STEADY, Outcome, Run
 from PIL import Image
-from safetensors import safe_open
 from safetensors.torch import load_file
 
+from stylehead.export import showcase
 from stylehead.export.recipe import read_recipe
+from stylehead.export.showcase import Showcase
 from stylehead.generator import PanoHead, load_style
 from stylehead.jobs import training
 from stylehead.jobs.training import preview_due
 from stylehead.methods import Stylizer
+from stylehead.methods.qualities import quality_settings
+from stylehead.methods.registry import EMBEDDED_DEFAULT
 from stylehead.runs import RunDirectory
 
 Script = Callable[..., list[str]]
@@ -81,14 +84,14 @@ def test_events_are_one_line_a_step(finished: Path) -> None:
 
 def test_the_style_file_holds_only_what_changed_and_says_how(finished: Path, world: Path) -> None:
     generator = PanoHead.load(world / "generator.safetensors")
-    with safe_open(finished / "style.safetensors", "pt") as file:
-        metadata, names = file.metadata(), set(file.keys())
+    style = load_style(finished / "style.safetensors")
+    metadata, names = style.metadata, style.changed
     expected = {"prompt": "Pixar character", "method": "ld", "iterations": "4", "seed": "0", "preset": "mini"}
     assert {key: metadata[f"stylehead.{key}"] for key in expected} == expected
     assert "licence" in " ".join(metadata)
     assert 0 < len(names) < len(generator.state_dict())
     assert not any(name.endswith(".bias") or name.startswith("backbone.mapping") for name in names)
-    load_style(finished / "style.safetensors").apply(generator)
+    style.apply(generator)
 
 
 def test_the_network_can_be_rebuilt_from_the_run(finished: Path, world: Path) -> None:
@@ -143,7 +146,8 @@ def test_people_get_paths_progress_and_a_next_command(run: Run) -> None:
         "page           r/index.html",
     ]
     lines = outcome.err.splitlines()
-    assert lines[0].startswith("preset mini: ")
+    assert lines[0].startswith("method ")
+    assert lines[1].startswith("preset mini: ")
     assert any(line.startswith("step 1/4  25.0%  loss ") for line in lines)
     assert any(line.startswith("step 4/4  100.0%") and line.endswith("step_000004.jpg") for line in lines)
     assert lines[-1] == "next: stylehead render --seed 42 --yaw-steps 36 --style r/style.safetensors"
@@ -324,11 +328,66 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(run: Run, straigh
     assert [event["step"] for event in RunDirectory(Path("again")).events()] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_finished_run_can_be_made_longer(run: Run, straight: Path) -> None:
-    assert run("stylize", *STEADY, "--out", "longer").code == 0
+def test_a_finished_run_that_kept_its_optimiser_is_made_longer_as_if_it_never_stopped(
+    run: Run, straight: Path
+) -> None:
+    assert run("stylize", *STEADY, "--out", "longer", "--keep-checkpoints", "1").code == 0
     outcome = run("stylize", "--resume", "longer", "--iterations", "6")
     assert outcome.code == 0, outcome
     assert same_style(Path("longer"), straight)
+
+
+def test_a_finished_run_keeps_no_optimiser_and_goes_on_from_its_style_with_a_new_one(
+    run: Run, world: Path, straight: Path
+) -> None:
+    assert run("stylize", *STEADY, "--out", "longer").code == 0
+    assert not Path("longer/checkpoints").exists()
+    generator = PanoHead.load(world / "generator.safetensors")
+    load_style(Path("longer/style.safetensors")).apply(generator)
+    outcome = run("stylize", "--resume", "longer", "--iterations", "4")
+    assert (outcome.code, "is finished: 4 of 4 steps are done" in outcome.err) == (2, True)
+    outcome = run("stylize", "--resume", "longer", "--iterations", "6", "--learning-rate-end", "1")
+    assert outcome.code == 0, outcome
+    assert "goes on from its style file, with a new one" in outcome.err
+    assert "goes on from step 4." in outcome.err
+    events = RunDirectory(Path("longer")).events()
+    assert [event["step"] for event in events] == [1, 2, 3, 4, 5, 6]
+    whole = RunDirectory(straight).events()
+    assert events[4]["step_index"] != whole[4]["step_index"] or events[4]["losses"] != whole[4]["losses"]
+    assert json.loads(Path("longer/run.json").read_text())["steps"] == 6
+    assert load_style(Path("longer/style.safetensors")).metadata["stylehead.iterations"] == "6"
+
+
+def test_a_finished_run_whose_style_is_gone_cannot_go_on(run: Run, finished: Path) -> None:
+    shutil.rmtree(finished / "checkpoints")
+    (finished / "style.safetensors").unlink()
+    outcome = run("stylize", "--resume", finished, "--iterations", "6")
+    assert (outcome.code, "There is no file runs/pixar/style.safetensors" in outcome.err) == (3, True)
+
+
+def test_a_full_style_holds_the_weights_as_trained(run: Run, finished: Path, world: Path) -> None:
+    assert run("stylize", *FAST, "--out", "full", "--full-style").code == 0
+    small, full = (load_style(path / "style.safetensors") for path in (finished, Path("full")))
+    assert full.tensors.keys() == small.changed
+    assert not full.changes
+    state = PanoHead.load(world / "generator.safetensors").state_dict()
+    for name in small.changed:
+        away, size = small.trained(name, state[name]) - full.tensors[name], full.tensors[name] - state[name]
+        assert away.norm() < 0.9 * size.norm() + 1e-6, name
+
+
+def test_pictures_of_a_run_show_the_style_as_saved(
+    run: Run, finished: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last preview shows what was trained, the contact sheet what the file says."""
+    monkeypatch.setattr(showcase, "SHEET_SEEDS", (1, 2, 3, 4))  # as where the run was made
+    monkeypatch.setattr(showcase, "SHEET_YAWS_DEG", (0.0, 60.0, 120.0, 180.0, 240.0, 300.0))
+    generator = PanoHead.load(world / "generator.safetensors")
+    reference = PanoHead.load(world / "generator.safetensors")
+    load_style(finished / "style.safetensors").apply(generator)
+    expected = Showcase(reference, psi=0.75, title="Pixar character").contact_sheet(generator)
+    drawn = np.asarray(Image.open(finished / "contact_sheet.jpg")).astype(int)
+    assert np.abs(drawn - expected.astype(int)).mean() < 2, "JPEG"
 
 
 def test_a_kill_while_the_results_are_drawn_costs_only_the_drawing(
@@ -456,3 +515,51 @@ def test_a_tracker_gets_the_numbers_of_every_step(run: Run, monkeypatch: pytest.
     assert [step for step, _ in told[2:-1]] == [1, 2, 3, 4]
     assert all(isinstance(value, float) for _, values in told[2:-1] for value in values.values())
     assert told[-1] == "end"
+
+
+# ------------------------------------------------------------------------------------ presets of quality
+
+
+def test_the_first_line_names_the_method_and_why(run: Run) -> None:
+    usual, named, banked = (
+        run("stylize", "--prompt", "Pixar character", "--dry-run", *words).err.splitlines()[0]
+        for words in ((), ("--method", "csd"), ("--bank", "b"))
+    )
+    assert usual == f"method {EMBEDDED_DEFAULT}: the default of the embedded models"
+    assert named == "method csd: as asked"
+    assert banked == "method edit: which learns from a bank"
+
+
+def test_a_preset_sets_numbers_and_options_override_them(measure: Run) -> None:
+    words = ("--method", "edit", "--prompt", "Pixar character", "--quality", "quick", "--people", "3")
+    config = json.loads(measure("stylize", *words, "--dry-run", "--json").out)["config"]
+    quick = quality_settings("quick", "edit", full_scale=False)
+    assert (config["people"], config["iterations"]) == (3, quick["iterations"])
+
+
+def test_a_dry_run_says_what_each_preset_would_cost(measure: Run) -> None:
+    outcome = measure("stylize", "--method", "edit", "--prompt", "Pixar character", "--dry-run")
+    line = next(line for line in outcome.out.splitlines() if line.startswith("--quality"))
+    assert re.search(r"quick .+, good .+, best .+", line), outcome
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--quality", "best", "--profile", "paper"), "`--quality` does not go with `--profile`"),
+        (("--quality", "best", "--method", "nada"), "`--method nada` has no presets of quality"),
+        (("--quality", "finest"), "finest"),
+    ],
+)
+def test_presets_that_mean_nothing_are_refused(run: Run, words: tuple[str, ...], sentence: str) -> None:
+    outcome = run("stylize", "--prompt", "Pixar character", *words)
+    assert (outcome.code, sentence in outcome.err) == (2, True), outcome
+    assert not Path("runs").exists()
+
+
+def test_a_long_run_says_so_before_its_first_step(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stylizer, "step", stopping(1, press_ctrl_c))
+    outcome = run("stylize", *LIGHT, "--iterations", "100000", "--out", "r")
+    said, stopped = outcome.err.find("on two idle cores"), outcome.err.find("Stopping")
+    assert 0 < said < stopped, outcome
+    assert "on two idle cores" not in run("stylize", *LIGHT, "--iterations", "2", "--out", "s").err

@@ -19,8 +19,8 @@ import stylehead
 from stylehead.methods import Stylizer
 
 PACKAGE = Path(stylehead.__file__).parent
-PROMPT_TO_STYLE = (77, 498)
-STEP = (31, 166)
+PROMPT_TO_STYLE = (82, 548)
+STEP = (31, 168)
 
 
 class Trip:

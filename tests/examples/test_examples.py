@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from stylehead.export import showcase
+from stylehead.generator import load_style
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -31,6 +32,7 @@ def test_every_example_is_tested():
         "measure_styles",
         "mesh_fidelity",
         "own_pictures",
+        "package_styles",
         "style_sheet",
     }
 
@@ -61,6 +63,24 @@ def test_own_pictures_become_a_style(tmp_path, capsys, monkeypatch):
     )
     assert "4 of 4 edits kept" in capsys.readouterr().out
     assert (tmp_path / "own" / "run" / "style.safetensors").is_file()
+
+
+def test_styles_of_the_package_are_made_once_and_are_small(tmp_path, capsys):
+    words = ["--only", "joker", "--work", str(tmp_path / "runs"), "--out", str(tmp_path / "styles")]
+    words += ["--quality", "quick", "--set", "people=2", "--set", "bank_views=2", "--set", "iterations=1"]
+    main = load("package_styles").main
+    main(words)
+    path = tmp_path / "styles" / "joker.safetensors"
+    style = load_style(path)
+    assert style.changes
+    assert style.metadata["stylehead.prompt"] == "the joker"
+    assert path.stat().st_size < 2e6
+    card = (tmp_path / "styles" / "README.md").read_text()
+    assert "| `joker.safetensors` | the joker | edit | 1 | 0 |" in card
+    assert "Licence: Apache-2.0" in card
+    events = (tmp_path / "runs" / "joker" / "events.jsonl").read_bytes()
+    main(words)
+    assert (tmp_path / "runs" / "joker" / "events.jsonl").read_bytes() == events, "it was trained again"
 
 
 def test_embedded_world_draws_four_sheets(tmp_path, capsys):

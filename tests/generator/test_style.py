@@ -6,12 +6,14 @@ import math
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.generator import (
     GeneratorConfig,
+    LowRank,
     PanoHead,
+    changed_tensors,
     load_style,
     mix_styles,
     remove_styles,
@@ -178,6 +180,65 @@ def test_styles_that_hold_no_numbers_are_refused(path):
     save_file({name: torch.full_like(style.tensors[name], torch.inf)}, path, dict(style.metadata))
     with pytest.raises(JobError, match="not finite"):
         load_style(path)
+
+
+@pytest.fixture
+def small(tiny, trained, tmp_path):
+    changed = changed_tensors(trained, tiny)
+    save_style(
+        tmp_path / "small.safetensors", trained, tiny, ABOUT, LowRank(tiny.state_dict(), changed).keep(0.3)
+    )
+    return tmp_path / "small.safetensors"
+
+
+def test_a_small_file_is_as_good_as_a_full_one_of_what_it_says(small, base, tiny, tmp_path):
+    style, twin = load_style(small), copy.deepcopy(tiny)
+    style.apply(twin)
+    assert not same_weights(twin, tiny)
+    save_style(tmp_path / "full.safetensors", twin, tiny, ABOUT)
+    for strength in (0.0, 0.4, 1.0):
+        for path in (small, tmp_path / "full.safetensors"):
+            load_style(path).apply(base if path == small else twin, strength)
+        assert same_weights(base, twin)
+    remove_styles(base)
+    assert same_weights(base, tiny)
+
+
+def test_small_and_full_files_mix(small, path, base, tiny):
+    parts = load_style(small), load_style(path)
+    mix_styles([(parts[0], 0.5), (parts[1], 0.25)]).apply(base)
+    for name, tensor in tiny.state_dict().items():
+        changes = [style.trained(name, tensor) - tensor for style in parts if name in style.changed]
+        expected = tensor + sum(share * change for share, change in zip((0.5, 0.25), changes, strict=False))
+        assert torch.allclose(base.state_dict()[name], expected, atol=1e-6), name
+
+
+def test_half_a_change_is_damage(small, tmp_path):
+    tensors, about = load_file(small), load_style(small).metadata
+    left = next(name for name in tensors if name.endswith(".left"))
+    for name, value in ((left, None), ("torgb.bias", torch.zeros(3)), (".change.odd", torch.zeros(3))):
+        damaged = {**tensors, name: value}
+        save_file(
+            {key: item for key, item in damaged.items() if item is not None},
+            tmp_path / "d.safetensors",
+            about,
+        )
+        with pytest.raises(JobError, match="is damaged: `"):
+            load_style(tmp_path / "d.safetensors")
+
+
+def test_a_small_style_for_tensors_of_another_shape_is_refused(small, base, tiny):
+    about = dict(load_style(small).metadata)
+    for tensors in (
+        {"torgb.weight.left": torch.zeros(2, 1), "torgb.weight.right": torch.zeros(1, 2)},
+        {"torgb.bias.left": torch.zeros(3, 1), "torgb.bias.right": torch.zeros(1, 1)},
+        {"torgb.bias.change": torch.zeros(9)},
+        {"nowhere.change": torch.zeros(9)},
+    ):
+        save_file(tensors, small, about)
+        with pytest.raises(JobError, match="does not have in that shape"):
+            load_style(small).apply(base)
+        assert same_weights(base, tiny)
 
 
 def test_style_for_tensors_that_are_not_there_is_refused(path, base, tiny):

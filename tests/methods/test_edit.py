@@ -15,7 +15,7 @@ from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.generator import PanoHead, load_style, save_style
 from stylehead.geometry import camera_from_angles, conditioning_camera
 from stylehead.images import to_pixels
-from stylehead.methods import Stylizer
+from stylehead.methods import Stylizer, records
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.edit import Edit, EditSettings, learn_positions, view_weights
 from stylehead.methods.edited_views import EditedViews
@@ -250,3 +250,22 @@ def test_a_trained_map_travels_in_the_style_file(pristine: PanoHead, edits: Edit
     torch.testing.assert_close(
         fresh.synthesis(edits.ws[:1], label).image, pristine.synthesis(edits.ws[:1], label).image
     )
+
+
+def test_training_ends_when_nothing_improves_at_the_same_step_however_often_it_is_stopped(
+    pristine: PanoHead, edits: EditedViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "SMOOTHED", 2)
+    still = {"iterations": 60, "patience": 3, "learning_rate": 1e-12, "ray_jitter": False}
+    straight = make(pristine, edits, **still)
+    summary = straight.run()
+    assert summary.ended_by == "no_improvement"
+    assert straight.stalled
+    assert summary.iterations < 60
+    resumed = make(pristine, edits, **still)
+    resumed.step()
+    again = make(pristine, edits, **still)
+    again.load_state_dict(unpack_state(*pack_state(resumed.state_dict())))
+    assert again.run().iterations == summary.iterations
+    assert make(pristine, edits, **still, critic_weight=0.1).method.patience == 0
+    assert make(pristine, edits, **{**still, "patience": 0, "iterations": 8}).run().ended_by == "iterations"

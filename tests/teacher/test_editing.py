@@ -28,9 +28,10 @@ from stylehead.teacher.editing import (
 )
 from stylehead.teacher.editing.editor import same_noise, without_tint
 from stylehead.teacher.editing.instruct import load_scheduler
-from stylehead.teacher.editing.pipeline import read_licence
+from stylehead.teacher.editing.pipeline import SETTINGS, check_takes_pictures, read_licence
 from stylehead.weights.presets import Preset
 
+README = Path(__file__).parents[2] / "README.md"
 SIZE = 32
 STEPS = 5
 
@@ -298,3 +299,14 @@ def test_missing_and_damaged_networks_are_named(tmp_path: Path, whole: Path) -> 
     (tmp_path / "model_index.json").write_text((whole / "model_index.json").read_text())
     with pytest.raises(MissingError, match="vae"):
         open_editor(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_families_of_the_readme_take_what_they_are_called_with(name: str) -> None:
+    """Of the diffusers that is installed; their weights are not here."""
+    import diffusers
+
+    takes = check_takes_pictures(getattr(diffusers, name))
+    assert {*SETTINGS[name], "generator"} <= takes
+    assert name.removesuffix("PlusPipeline").removesuffix("Pipeline") in README.read_text()

@@ -2,7 +2,12 @@
 
 from stylehead.teacher.editing.editor import EMBEDDED, PUBLISHED, Editor, Guidance, level_background, resized
 from stylehead.teacher.editing.instruct import InstructPix2Pix
-from stylehead.teacher.editing.opening import open_editor, open_preset_editor, why_no_preset_editor
+from stylehead.teacher.editing.opening import (
+    check_editor,
+    open_editor,
+    open_preset_editor,
+    why_no_preset_editor,
+)
 from stylehead.teacher.editing.pipeline import PipelineEditor
 
 __all__ = [
@@ -12,6 +17,7 @@ __all__ = [
     "Guidance",
     "InstructPix2Pix",
     "PipelineEditor",
+    "check_editor",
     "level_background",
     "open_editor",
     "open_preset_editor",

@@ -5,7 +5,14 @@ from pathlib import Path
 from stylehead.errors import MissingError
 from stylehead.teacher.editing.editor import EMBEDDED, PUBLISHED, Editor, Guidance
 from stylehead.teacher.editing.instruct import InstructPix2Pix
-from stylehead.teacher.editing.pipeline import INDEX, PipelineEditor, read_index, read_licence
+from stylehead.teacher.editing.pipeline import (
+    INDEX,
+    PipelineEditor,
+    check_takes_pictures,
+    pipeline_class,
+    read_index,
+    read_licence,
+)
 from stylehead.weights.catalogue import find, local_path
 from stylehead.weights.presets import Preset
 
@@ -32,6 +39,18 @@ def open_editor(folder: Path, *, device: str = "cpu", guidance: Guidance | None 
             folder, device=device, guidance=guidance or PUBLISHED, licence=read_licence(folder)
         )
     return PipelineEditor.load(folder, device=device, guidance=guidance)
+
+
+def check_editor(folder: Path) -> None:
+    """Check that a folder holds an editor, by its index alone: before pictures are made for it.
+
+    Raises:
+        MissingError: There is no pipeline in the folder.
+        JobError: It is damaged, or is none that edits a picture by a prompt.
+    """
+    if read_index(folder).get("_class_name") == _INSTRUCT:
+        return
+    check_takes_pictures(pipeline_class(folder))
 
 
 def why_no_preset_editor(weights: Preset) -> MissingError | None:

@@ -52,11 +52,7 @@ class PipelineEditor:
     ) -> None:
         self._pipeline, self._size = pipeline, size
         self.name, self.licence = type(pipeline).__name__, licence
-        self._takes = set(inspect.signature(type(pipeline).__call__).parameters)
-        if not {"prompt", "image"} <= self._takes:
-            raise JobError(
-                f"A {self.name} does not edit a picture by a prompt.", "give the folder of one that does"
-            )
+        self._takes = check_takes_pictures(type(pipeline))
         self.settings = SETTINGS.get(self.name, {}) | self._scales(guidance or Guidance())
 
     @classmethod
@@ -106,6 +102,20 @@ class PipelineEditor:
             edited.append(_tensor(result))
         views = resized(torch.stack(edited), edited[0].shape[-1])
         return level_background(views, resized(pictures_01.cpu().float(), views.shape[-1]))
+
+
+def check_takes_pictures(kind: type) -> set[str]:
+    """Return what a pipeline is called with, if it takes a picture and a prompt.
+
+    Raises:
+        JobError: It does not.
+    """
+    takes = set(inspect.signature(kind.__call__).parameters)
+    if not {"prompt", "image"} <= takes:
+        raise JobError(
+            f"A {kind.__name__} does not edit a picture by a prompt.", "give the folder of one that does"
+        )
+    return takes
 
 
 def pipeline_class(folder: Path) -> Any:
