@@ -1,12 +1,11 @@
 """Draw the same people in every style that was trained.
 
-    python examples/style_sheet.py runs/pixar runs/joker runs/werewolf --out styles.jpg
+    python examples/style_sheet.py runs/pixar runs/joker mystyle.safetensors --out styles.jpg
 
 One row a person, the untouched head first, each head from the front and from behind one shoulder.
 """
 
 import argparse
-import json
 import math
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="*", type=Path, help="run directories")
+    parser.add_argument("runs", nargs="*", type=Path, help="runs, or style files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--psi", type=float, default=0.75)
     parser.add_argument("--out", type=Path, default=Path("styles.jpg"))
@@ -65,8 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
     columns = {"untouched": portraits(PanoHead.load(base), options.seeds, options.psi)}
     for run in options.runs:
         generator = PanoHead.load(base)
-        load_style(run / "style.safetensors").apply(generator)
-        title = json.loads((run / "run.json").read_text())["prompt"]
+        style = load_style(run / "style.safetensors" if run.is_dir() else run)
+        style.apply(generator)
+        title = style.metadata["stylehead.prompt"] if run.is_dir() else run.stem
         if title in columns:  # two runs of one prompt are told apart by their folders
             title = run.resolve().name
         columns[title] = portraits(generator, options.seeds, options.psi)

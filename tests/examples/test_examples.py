@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -33,6 +34,7 @@ def test_every_example_is_tested():
         "mesh_fidelity",
         "own_pictures",
         "package_styles",
+        "remake",
         "style_sheet",
     }
 
@@ -52,6 +54,25 @@ def test_style_sheet_draws_every_person(tmp_path, capsys):
     with Image.open(tmp_path / "sheet.png") as page:
         assert page.size == (2 * 128 + 6, 26 + 2 * (128 + 6))
     assert capsys.readouterr().out.strip() == str(tmp_path / "sheet.png")
+
+
+def test_what_follows_from_weights_is_made_by_commands_that_exist(monkeypatch, capsys):
+    module = load("remake")
+    assert module.main(["--dry-run"]) == 0
+    commands = capsys.readouterr().out.splitlines()
+    assert len(commands) == sum(map(len, module.STEPS.values()))
+    for command in [command for commands in module.STEPS.values() for command in commands]:
+        script = [word for word in command if word.endswith(".py")]
+        assert all((EXAMPLES.parent / word).is_file() for word in script)
+    ran = []
+
+    def run(command, *, check):
+        ran.append(command)
+        return subprocess.CompletedProcess(command, returncode=len(ran) == 2)
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    assert module.main(["--from", "pictures"]) == 1  # the second one failed, there is none after it
+    assert ran == module.STEPS["pictures"]
 
 
 def test_own_pictures_become_a_style(tmp_path, capsys, monkeypatch):
