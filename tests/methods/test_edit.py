@@ -40,7 +40,14 @@ def edits(pristine: PanoHead) -> EditedViews:
 
 
 def make(pristine: PanoHead, edits: EditedViews | None, **changes: object) -> Stylizer:
-    base = {"prompt": "dark", "method": "edit", "iterations": 4, "batch": 3, "preview_every": 0}
+    base = {
+        "prompt": "dark",
+        "method": "edit",
+        "iterations": 4,
+        "batch": 3,
+        "preview_every": 0,
+        "perceptual_weight": 0.0,
+    }
     config = StylizeConfig.from_dict({**base, "bank": "somewhere", **changes})
     stylizer = Stylizer(copy.deepcopy(pristine), pristine, config)
     assert isinstance(stylizer.method, Edit)
