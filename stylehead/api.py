@@ -5,10 +5,8 @@ Errors are `StyleheadError`s with a message and, often, a hint. What a command w
 """
 
 import inspect
-import logging
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -26,11 +24,11 @@ from stylehead.jobs.arguments import (
     RenderArguments,
     StylizeArguments,
 )
+from stylehead.jobs.callback import CallbackReport, OnStep, Step
 from stylehead.jobs.evaluate import Evaluated
 from stylehead.jobs.failures import explain
 from stylehead.jobs.projecting import InvertRun
 from stylehead.jobs.render import Rendered
-from stylehead.jobs.report import NONE, ProgressView, Values
 from stylehead.jobs.training import StylizeRun
 from stylehead.methods.config import ProfileName, StylizeConfig
 from stylehead.methods.qualities import QualityName
@@ -42,63 +40,6 @@ __all__ = [
 ]  # fmt: skip
 
 AnyPath = str | PathLike[str]
-_LOG = logging.getLogger("stylehead")
-
-
-@dataclass(frozen=True)
-class Step:
-    """How a job comes along, as a progress callback gets it; `str` of it is a line for people."""
-
-    step: int
-    """Steps done."""
-    total: int
-    """Steps of the whole job."""
-    label: str
-    """What is going on."""
-    unit: str = "step"
-    """What is counted."""
-    values: Values = field(default_factory=dict)
-    """Numbers worth watching, by name."""
-    preview: Path | None = None
-    """Newest preview picture, relative to the run's folder."""
-
-    def __str__(self) -> str:
-        facts = [f"{name} {value:.3g}" for name, value in self.values.items()]
-        return "  ".join((f"{self.label}: {self.unit} {self.step}/{self.total}", *facts))
-
-
-OnStep = Callable[[Step], object]
-
-
-class _Steps(ProgressView):
-    """Calls back at every step."""
-
-    def __init__(self, call: OnStep, *, total: int, label: str, unit: str) -> None:
-        self._call, self._total, self._label, self._unit = call, total, label, unit
-
-    def update(self, step: int, *, values: Values = NONE, preview: Path | None = None) -> None:
-        self._call(Step(step, self._total, self._label, self._unit, dict(values), preview))
-
-
-class _Caller:
-    """The report of a call from Python."""
-
-    def __init__(self, on_step: OnStep | None) -> None:
-        self._on_step = on_step
-
-    def note(self, text: str) -> None:
-        _LOG.info(text)
-
-    def warn(self, text: str) -> None:
-        warnings.warn(text, stacklevel=2)
-
-    def progress(self, *, total: int, done: int = 0, label: str = "", unit: str = "step") -> ProgressView:
-        del done
-        return (
-            ProgressView()
-            if self._on_step is None
-            else _Steps(self._on_step, total=total, label=label, unit=unit)
-        )
 
 
 def stylize(  # noqa: PLR0913
@@ -146,7 +87,7 @@ def stylize(  # noqa: PLR0913
         profile=profile, quality=quality, config=_path(config), device=device, out=_path(out),
         resume=_path(resume), overwrite=overwrite, keep_checkpoints=keep_checkpoints, log_with=log_with,
     )  # fmt: skip
-    return stylize_job.stylize(arguments, _Caller(progress), command=_call("stylize", arguments))
+    return stylize_job.stylize(arguments, CallbackReport(progress), command=_call("stylize", arguments))
 
 
 def render(  # noqa: PLR0913
@@ -224,7 +165,7 @@ def render(  # noqa: PLR0913
         out=_path(out), overwrite=overwrite, mesh=_path(mesh), mesh_resolution=mesh_resolution,
         mesh_level=mesh_level, triangles=triangles,
     )  # fmt: skip
-    rendered = render_job.render(arguments, _Caller(progress))
+    rendered = render_job.render(arguments, CallbackReport(progress))
     if arguments.out is not None:
         rendered.write()
     elif arguments.mesh is not None:
@@ -289,7 +230,7 @@ def invert(  # noqa: PLR0913
         pti_steps=pti_steps, preset=preset, device=device, out=_path(out), resume=_path(resume),
         overwrite=overwrite, fail_under=fail_under,
     )  # fmt: skip
-    return invert_job.invert(arguments, _Caller(progress), command=_call("invert", arguments))
+    return invert_job.invert(arguments, CallbackReport(progress), command=_call("invert", arguments))
 
 
 def evaluate(  # noqa: PLR0913
@@ -364,7 +305,7 @@ def evaluate(  # noqa: PLR0913
         inception=_path(inception), force_fid=force_fid, report=_path(report), csv=_path(csv),
         fail_under=_texts(fail_under), fail_over=_texts(fail_over), workers=workers, address=address,
     )  # fmt: skip
-    caller = _Caller(progress)
+    caller = CallbackReport(progress)
     found = evaluate_job.evaluate(arguments, caller, command=_call("evaluate", arguments))
     if found.unwritten is not None:
         caller.warn(explain(found.unwritten).message)

@@ -1,14 +1,11 @@
 """An evaluation: train what is missing, measure, compare with limits, write."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylehead.errors import StyleheadError, UsageError
-from stylehead.evaluation.columns import find_column
-from stylehead.evaluation.numbers import Number
+from stylehead.errors import StyleheadError
 from stylehead.evaluation.picture_folders import PictureFolder, open_folder
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_page import report_page
@@ -32,8 +29,10 @@ from stylehead.jobs.dry_run import step_seconds
 from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
 from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.job import RUNS
-from stylehead.jobs.measuring import MeasuredTable, RowSource, Setting, measure_table, style_of
+from stylehead.jobs.limits import limits_of, missed_limits
+from stylehead.jobs.measuring import MeasuredTable, Setting, measure_table, style_of
 from stylehead.jobs.report import Report, Result
+from stylehead.jobs.row_source import RowSource
 from stylehead.jobs.stylize import load_stylizer
 from stylehead.jobs.training import Job
 from stylehead.mini.captions import place_prompt
@@ -44,15 +43,6 @@ from stylehead.weights.presets import resolve_preset
 
 KEEP_CHECKPOINTS = 0
 FIRST_RUN = 'stylehead stylize --prompt "Pixar character"'
-
-
-class Limit(NamedTuple):
-    """A limit that decides about the exit code."""
-
-    column: str
-    value: float
-    lowest: bool
-    """Numbers below it fail; else numbers above."""
 
 
 class Evaluated(NamedTuple):
@@ -311,55 +301,6 @@ def _write_file(path: Path, text: str) -> None:
 def to_train(rows: Sequence[Wanted] | None) -> list[Wanted]:
     """Return the rows that are not trained to their end yet."""
     return [row for row in rows or () if row.state in ("stopped", "missing")]
-
-
-# ---------------------------------------------------------------------------------------------------- limits
-
-
-def limits_of(arguments: EvaluateArguments) -> list[Limit]:
-    """Read the limits.
-
-    Raises:
-        UsageError: A limit is no `column=number`, or makes no sense for its column.
-    """
-    under = [_limit(text, "--fail-under", lowest=True) for text in arguments.fail_under]
-    return under + [_limit(text, "--fail-over", lowest=False) for text in arguments.fail_over]
-
-
-def missed_limits(table: Table, limits: Sequence[Limit]) -> list[str]:
-    """One sentence for every run that misses a limit, or that has no number to compare with it."""
-    judged = [row for row in table.rows if row.kind == "method"]
-    missed = []
-    for limit in limits:
-        if not judged:
-            missed.append(f"{limit.column}: there is no run that could be compared with {limit.value:g}.")
-        for row in judged:
-            cell = row.cells.get(limit.column)
-            name = f"{row.style}, {row.label}: {limit.column}"
-            if not isinstance(cell, Number):
-                missed.append(f"{name} could not be measured.")
-            elif not (cell.value >= limit.value if limit.lowest else cell.value <= limit.value):
-                side = "under" if limit.lowest else "over"
-                missed.append(f"{name} is {cell.value:.4g}, {side} {limit.value:g}.")
-    return missed
-
-
-def _limit(text: str, option: str, *, lowest: bool) -> Limit:
-    name, equals, number = text.partition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        equals = ""
-    if not equals or not math.isfinite(value):
-        example = "id=0.6" if lowest else "dd_geo=0.1"
-        raise UsageError(f"`{option}` (={text}) must be a column and a number, like {example}.")
-    column = find_column(name.strip())
-    if (column.better == "higher") != lowest:
-        other = "--fail-over" if lowest else "--fail-under"
-        raise UsageError(
-            f"`{option}` (={text}): of {column.name} {column.better} is better.", f"{other} {text}"
-        )
-    return Limit(column.name, value, lowest)
 
 
 # -------------------------------------------------------------------------------------------------- printing

@@ -4,28 +4,28 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from stylehead.bank.manifest import TRUE_EDITOR
 from stylehead.errors import MissingError, StyleheadError, UsageError
 from stylehead.evaluation.baselines import edit_portraits, open_editor
 from stylehead.evaluation.columns import all_columns, measure_row
 from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Reference, Target
 from stylehead.evaluation.numbers import NotMeasured
-from stylehead.evaluation.picture_folders import PictureFolder, read_folder, read_set
+from stylehead.evaluation.picture_folders import read_folder, read_set
 from stylehead.evaluation.portraits import Portraits, render_portraits
-from stylehead.evaluation.systems import ORACLE, TRUE, UNTOUCHED, method_title, row_of
+from stylehead.evaluation.systems import ORACLE, TRUE, UNTOUCHED
 from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet, open_truth
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.jobs.arguments import EvaluateArguments
-from stylehead.jobs.experiments import STYLE_FILE, FoundRun, Wanted
+from stylehead.jobs.experiments import STYLE_FILE
 from stylehead.jobs.report import ProgressView, Report
+from stylehead.jobs.row_source import RowSource
 from stylehead.methods.config import StylizeConfig
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
 from stylehead.perception.roles import Encoders
@@ -34,59 +34,6 @@ from stylehead.weights.presets import Preset
 
 PHOTO_PROMPT = "a photo of a person"
 _THE_TRUTH = MissingError("This row is what the others are compared with.")
-
-
-@dataclass(frozen=True)
-class RowSource:
-    """Where the pictures of a row come from: a run, a folder of pictures, an editor, or nothing at all."""
-
-    label: str
-    method: str
-    prompt: str
-    run: Path | None = None
-    folder: PictureFolder | None = None
-    edits: bool = False
-    problem: StyleheadError | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def draws(self) -> bool:
-        """Whether heads are drawn for it, one by one."""
-        return self.run is not None or self.edits
-
-    @classmethod
-    def of_run(cls, run: FoundRun, label: str) -> "RowSource":
-        """A finished run."""
-        facts = {
-            "path": run.path,
-            "iterations": run.manifest.get("steps"),
-            "seconds": run.manifest.get("seconds"),
-        }
-        true = TRUE_EDITOR in str(run.manifest.get("licence"))  # the editors of its bank are among the terms
-        method = ORACLE if true else row_of(run.config)
-        return cls(label, method, run.config.prompt, run=run.path, facts=facts)
-
-    @classmethod
-    def of_wanted(cls, wanted: Wanted) -> "RowSource":
-        """A row that was asked for; trained by now, edited soon, or not possible here."""
-        facts: dict[str, Any] = {"path": wanted.path}
-        if wanted.config is not None:
-            facts["iterations"] = wanted.config.iterations
-        return cls(
-            wanted.label,
-            wanted.method,
-            wanted.prompt,
-            run=wanted.path,
-            edits=wanted.state == "edits",
-            problem=wanted.why,
-            facts=facts,
-        )
-
-    @classmethod
-    def of_folder(cls, folder: PictureFolder) -> "RowSource":
-        """Pictures that something else made."""
-        label = f"{method_title(folder.method)} (pictures)"
-        return cls(label, folder.method, folder.prompt, folder=folder, facts={"path": folder.path})
 
 
 class MeasuredTable(NamedTuple):

@@ -24,8 +24,9 @@ from stylehead.evaluation.table import Row, Table
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.engines import open_engine
 from stylehead.jobs.failures import StoppedError
-from stylehead.jobs.measuring import MeasuredTable, RowSource, StyleScene, TableBuilder, by_style, style_of
+from stylehead.jobs.measuring import MeasuredTable, StyleScene, TableBuilder, by_style, style_of
 from stylehead.jobs.report import ProgressView, Report, Silent
+from stylehead.jobs.row_source import RowSource
 from stylehead.jobs.signals import StopRequest
 from stylehead.methods.config import StylizeConfig
 from stylehead.sweeps import Driver, Ended, Engine, Task

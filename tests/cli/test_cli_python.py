@@ -23,6 +23,7 @@ from stylehead.cli import stylize as stylize_command
 from stylehead.cli.options import Choice, signature
 from stylehead.export import showcase
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, StylizeArguments
+from stylehead.jobs.callback import CallbackReport
 from stylehead.methods.registry import BUILT_IN, settings_class
 from stylehead.weights import presets
 
@@ -165,7 +166,7 @@ def test_notes_go_to_the_log_and_warnings_are_warnings(tiny: Path, caplog: pytes
         stylehead.render(yaw_steps=1)
     assert "preset mini" in caplog.text
     with pytest.warns(UserWarning, match="like this"):
-        api._Caller(None).warn("like this")
+        CallbackReport(None).warn("like this")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stylehead.render(yaw_steps=1)

@@ -54,3 +54,10 @@ def test_documentation_is_written_one_way(other: str) -> None:
         if re.search(other, line)
     ]
     assert not found
+
+
+def test_no_file_is_longer_than_four_hundred_lines() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")
+    }
+    assert not {name: lines for name, lines in lengths.items() if lines > 400}
