@@ -21,6 +21,7 @@ from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.report import Result
 from stylehead.methods.config import ProfileName
 from stylehead.methods.qualities import QualityName
+from stylehead.processes import is_follower
 
 if TYPE_CHECKING:
     from stylehead.jobs.training import StylizeRun
@@ -38,6 +39,8 @@ EPILOG = """
   [cyan]stylehead stylize --prompt "a marble statue" --method sds --dry-run[/cyan]
 
   [cyan]stylehead stylize --resume runs/pixar-character-3f9c[/cyan]
+
+Several GPUs on one style: torchrun --nproc-per-node 4 -m stylehead stylize --batch 4 --prompt "..."
 
 What a method can be told: stylehead stylize --method ld --help
 
@@ -118,12 +121,23 @@ def stylize(  # noqa: PLR0913
             log_with=log_with,
         )
         _check(arguments, dry_run=dry_run, probe=probe)
+        if is_follower():
+            _follow(arguments, dry_run=dry_run)
+            return
         if dry_run:
             _dry_run(arguments, output, probe=probe)
             return
         from stylehead.jobs import stylize as job
 
         _show(job.stylize(arguments, output, command=command_line()), output)
+
+
+def _follow(arguments: StylizeArguments, *, dry_run: bool) -> None:
+    """Train as one of several processes, of which another one speaks."""
+    if not dry_run:
+        from stylehead.jobs.following import follow
+
+        follow(arguments)
 
 
 def _check(arguments: StylizeArguments, *, dry_run: bool, probe: bool) -> None:

@@ -11,6 +11,7 @@ from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
 from stylehead.jobs.banking import check_given_bank
+from stylehead.jobs.following import lead
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.needs import few_words, warn_of_lost_words
@@ -19,6 +20,7 @@ from stylehead.jobs.trackers import check_tracker
 from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
+from stylehead.methods.parallel import leave_crew
 from stylehead.methods.qualities import LONG_MINUTES, expected_minutes, start_settings
 from stylehead.methods.registry import DEFAULT, choose_method, method_class, method_names, settings_class
 from stylehead.methods.trainer import MAY_CHANGE_ON_RESUME
@@ -53,7 +55,9 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
     arguments = with_file(arguments)
     config, path = configure(arguments, report)
     job = open_job(config, arguments, report, preset=config.preset)
+    crew = lead(job)
     stylizer = load_stylizer(job)
+    stylizer.crew = crew
     if config.memory != "auto" or stylizer.memory.name != "24":
         report.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
     check_given_bank(config, stylizer.reference)
@@ -62,7 +66,14 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
         previews = f": previews come to {run.path / PREVIEWS}" if config.preview_every else ""
         report.note(f"Run {run.path}{previews}.")
         warn_of_time(job, report)
-        return Training(job, stylizer, run, report).execute()
+        return _executed(Training(job, stylizer, run, report))
+
+
+def _executed(training: Training) -> StylizeRun:
+    try:
+        return training.execute()
+    finally:
+        leave_crew()
 
 
 def configure(arguments: StylizeArguments, report: Report) -> tuple[StylizeConfig, Path]:
@@ -220,9 +231,12 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
         )
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
-        training = Training(job, load_stylizer(job), run, report)
+        crew = lead(job)
+        stylizer = load_stylizer(job)
+        stylizer.crew = crew
+        training = Training(job, stylizer, run, report)
         report.note(f"Run {run.path} goes on from step {training.resume()}.")
-        return training.execute()
+        return _executed(training)
 
 
 def _stored_config(manifest: Mapping[str, Any], path: Path) -> StylizeConfig:
@@ -268,6 +282,7 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
         "teacher": {need.role: need.name for need in networks if need.role != "features"},
         "precision": _precision(stylizer),
         "memory": stylizer.memory.name,
+        **({"processes": stylizer.crew.size} if stylizer.crew.size > 1 else {}),
         "config": job.config.to_dict(),
         "steps": 0,
     }

@@ -72,7 +72,8 @@ def _ended(path: Path, config: StylizeConfig) -> bool:
     if not (path / MANIFEST).is_file():
         return False
     manifest = RunDirectory.open(path).manifest()
-    return manifest.get("outcome") == "finished" and manifest.get("steps") == config.iterations
+    settings = manifest.get("config", {})
+    return manifest.get("outcome") == "finished" and settings.get("iterations") == config.iterations
 
 
 def cost(*, settings: dict[str, Any], device: str, keep_checkpoints: int) -> dict[str, Any]:

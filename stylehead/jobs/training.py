@@ -21,6 +21,7 @@ from stylehead.generator import Style, load_style, save_style
 from stylehead.jobs import environment
 from stylehead.jobs.banking import is_refreshed, licences_of, supply_edits
 from stylehead.jobs.failures import StoppedError
+from stylehead.jobs.following import tell_edits, tell_followers
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import followed, named, style_header
 from stylehead.jobs.needs import list_needs
@@ -187,6 +188,7 @@ class Training:
         job = self._job
         with followed(self._run, {"config": job.config.to_dict()}, job.device) as end:
             self._supply()
+            tell_followers(self._stylizer)
             self._train_logged()
             with self._stylizer.averaged():
                 results = self._write_results()
@@ -218,6 +220,7 @@ class Training:
     def _train(self) -> None:
         total, done = self._job.config.iterations, self._stylizer.iteration
         (self._run.path / PREVIEWS).mkdir(exist_ok=True)
+        stopping = False
         stop = StopRequest(lambda: self._report.note("Stopping after this step; Ctrl-C again stops at once."))
         with stop, self._report.progress(total=total, done=done, label=self._job.config.prompt) as shown:
             preview = self._preview() if done == 0 and self._job.config.preview_every else None
@@ -227,18 +230,20 @@ class Training:
                     self._tracker.log(event)
                 preview = self._after(record) or preview
                 shown.update(record.iteration, values=_headline(record), preview=preview)
-                if stop.asked:
+                stopping = self._stylizer.crew.any(stop.asked)
+                if stopping:
                     break
                 if is_refreshed(self._job.config, record.iteration):
                     self._supply()
+                    tell_edits(self._stylizer)
         if self._stylizer.iteration > done:
             self._checkpoint()
         budget, step = self._job.config.time_budget_minutes, self._stylizer.iteration
-        if budget is not None and not stop.asked and step < total and not self._stylizer.stalled:
+        if budget is not None and not stopping and step < total and not self._stylizer.stalled:
             self._report.warn(f"The time budget of {budget:g} minutes ran out after step {step} of {total}.")
         if self._stylizer.stalled and step < total:
             self._report.note(f"Nothing improved any more: done after step {step} of {total}.")
-        if stop.asked and step < total and not self._stylizer.stalled:
+        if stopping and step < total and not self._stylizer.stalled:
             raise StoppedError(
                 f"Stopped after step {self._stylizer.iteration} of {total}; the checkpoint is saved.",
                 f"stylehead stylize --resume {quoted(self._run.path)}",

@@ -262,6 +262,15 @@ class Method(ABC, Generic[S]):
         """
         return None
 
+    def narrowed(self, cast: Cast, people: slice) -> Cast:
+        """Keep some of the people that were cast: several processes share them.
+
+        Args:
+            cast: What `cast` returned.
+            people: Which of them are this process's.
+        """
+        return Cast(cast.ws[people], cast.labels[people])
+
     @abstractmethod
     def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Compute what this iteration minimises.

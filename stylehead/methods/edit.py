@@ -223,6 +223,12 @@ class Edit(Method[EditSettings]):
         self._picked = self.edits.pick(self.config.batch, self.config.views, rng=rng)
         return Cast(self._picked.ws, self._picked.labels)
 
+    def narrowed(self, cast: Cast, people: slice) -> Cast:
+        """Keep some of the people, and their edits."""
+        assert self._picked is not None, "it was cast before"
+        self._picked = self._picked.part(people)
+        return super().narrowed(cast, people)
+
     def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
         """Compare renders with edits: (P), (D), (F) and (O) of the file's text, and who is in them."""
         assert self._picked is not None, "it was cast before"

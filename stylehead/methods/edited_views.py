@@ -26,6 +26,12 @@ class Picked(NamedTuple):
     pictures_pm1: Tensor
     outlines: Tensor
 
+    def part(self, people: slice) -> "Picked":
+        """Keep some of the people."""
+        views = self.labels.shape[1]
+        shown = slice(people.start * views, people.stop * views)
+        return Picked(self.ws[people], self.labels[people], self.pictures_pm1[shown], self.outlines[shown])
+
 
 @dataclass(frozen=True, eq=False)
 class EditedViews:

@@ -18,6 +18,7 @@ from stylehead.memory import MemoryTier, choose_tier, device_memory
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import Method, Networks, Terms
 from stylehead.methods.draws import Draw, draw_inputs
+from stylehead.methods.parallel import Crew
 from stylehead.methods.records import Clock, Progress, RunSummary, StepRecord
 from stylehead.methods.registry import method_class
 from stylehead.methods.scene import Scene, render_groups
@@ -93,6 +94,8 @@ class Stylizer:
         self._camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
         self.moved = False
         """It was resumed from a snapshot of another kind of device; see `load_state_dict`."""
+        self.crew = Crew()
+        """The processes that train together; one that is joined is put here before the first step."""
         self._progress = Progress()
         self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
 
@@ -134,8 +137,8 @@ class Stylizer:
         """Yield one record per iteration until the iterations or the time are used up."""
         budget = self.config.time_budget_minutes
         earlier, start = self._progress.elapsed_s, time.perf_counter()
-        while self.iteration < self.config.iterations and not self.stalled:
-            if budget is not None and self._progress.elapsed_s >= budget * 60:
+        while self.iteration < self.config.iterations and not self.crew.leads(self.stalled):
+            if budget is not None and self.crew.leads(self._progress.elapsed_s >= budget * 60):
                 return
             record = self.step()
             self._progress.elapsed_s = earlier + time.perf_counter() - start
@@ -152,10 +155,11 @@ class Stylizer:
         clock = Clock()
         try:
             self._choose_updated()
+            noise = self.crew.noise(self.noise, self.config.seed + self.iteration)
             draw = self._draw()
-            scene = self._render(draw)
+            scene = self._render(draw, noise)
             clock.mark("render")
-            terms = self.method.terms(scene, rng=self.noise)
+            terms = self.method.terms(scene, rng=noise)
             clock.mark("teacher")
             record = self._descend(draw, terms)
             self._update_average()
@@ -180,7 +184,7 @@ class Stylizer:
             rng=self.choices,
             progress=self._share_done(),
         )
-        return draw.to(self.device)
+        return self.crew.part(draw).to(self.device)
 
     def _latent_shape(self) -> tuple[int, int, int]:
         if self.teacher is None:
@@ -188,23 +192,24 @@ class Stylizer:
             return (LATENT_CHANNELS, size, size)
         return (self.teacher.latent_channels, self.teacher.latent_size, self.teacher.latent_size)
 
-    def _render(self, draw: Draw) -> Scene:
+    def _render(self, draw: Draw, noise: torch.Generator) -> Scene:
         """Render the same heads from the same sides, trained (with gradients) and untouched."""
         config, one_view = self.config, self.memory.recompute_renders
         cast = self.method.cast(rng=self.choices)
         if cast is not None:
+            cast = self.method.narrowed(cast, self.crew.own(config.batch))
             draw = dataclasses.replace(draw, labels={**draw.labels, "single": cast.labels.to(self.device)})
         with torch.no_grad():
             ws = self._mapped(draw) if cast is None else cast.ws.to(self.device)
-            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, rng=self.noise)
+            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, rng=noise)
             reference_views = render_groups(
                 self.reference, reference_planes, ws, draw, config,
-                groups=self.method.reference_groups(), rng=self.noise, one_view=one_view,
+                groups=self.method.reference_groups(), rng=noise, one_view=one_view,
             )  # fmt: skip
-        planes = self.generator.planes(ws, noise_mode=config.noise_mode, rng=self.noise, recompute=one_view)
+        planes = self.generator.planes(ws, noise_mode=config.noise_mode, rng=noise, recompute=one_view)
         views = render_groups(
             self.generator, planes, ws, draw, config,
-            groups=self.method.groups(), rng=self.noise, one_view=one_view,
+            groups=self.method.groups(), rng=noise, one_view=one_view,
         )  # fmt: skip
         edited = self.generator.edited(ws)
         return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
@@ -220,14 +225,22 @@ class Stylizer:
         parts = [*terms.scores.values(), *terms.losses.values()]
         if parts:
             torch.stack(parts).sum().backward()
-        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients).to(self.device)  # of none, it is elsewhere
-        record = StepRecord.read(draw, terms, norm)
+        record = StepRecord.read(draw, terms, self._norm())
+        if self.crew.size > 1:
+            moving = [parameter for parameter in self.trained.values() if parameter.requires_grad]
+            usable = self.crew.settle(moving, self.noise, usable=record.usable)
+            norm = float(self._norm()) if usable else math.inf
+            record = dataclasses.replace(record, parameter_gradient=norm)
         if record.usable:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate()
             self.optimizer.step()
         return record
+
+    def _norm(self) -> torch.Tensor:
+        """Return the Euclidean norm of the gradient on all trained parameters."""
+        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients).to(self.device)  # of none, it is elsewhere
 
     @torch.no_grad()
     def _update_average(self) -> None:
