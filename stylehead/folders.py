@@ -217,6 +217,11 @@ def drop_folder(path: Path) -> None:
     remove(aside)
 
 
+def drop_scratch(folder: Path) -> None:
+    """Remove a temporary folder of ours, as far as the system lets us."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder; it need not be there."""
     if path.is_dir() and not path.is_symlink():

@@ -187,9 +187,10 @@ def refusal(read: Callable[[], object]) -> str | None:
     return None
 
 
+@pytest.mark.parametrize("tries", [20, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", READERS)
 def test_damage_is_one_sentence_that_names_the_file(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLEHEAD_HOME", str(tmp_path / "whole" / "home"))
     reader = READERS[name]
@@ -203,7 +204,7 @@ def test_damage_is_one_sentence_that_names_the_file(
     whole = path.read_bytes()
 
     @given(damaged(whole, is_json=path.suffix == ".json"))
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=tries, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     def reads(content: bytes) -> None:
         path.write_bytes(content)
         if (sentence := refusal(lambda: reader.read(path))) is not None:

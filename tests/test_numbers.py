@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from stylehead.errors import UsageError
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, StylizeArguments
 from stylehead.jobs.bank import NewBank
+from stylehead.jobs.sweep_arguments import SweepArguments
+from stylehead.jobs.sweep_arguments import check as check_sweep
 from stylehead.methods.registry import BUILT_IN, settings_class
 from stylehead.settings import Rate, check, check_ranges, unusual, usually
 
@@ -21,7 +23,10 @@ NONSENSE = [math.nan, math.inf, -math.inf, 1e308, -1e308, 1e30, -1e30]
 WHOLE_NONSENSE = [10**30, -(10**30)]
 SIGNED = {"pitch", "conditioning_pitch_deg", "mesh_level"}
 """Numbers that may be negative."""
-ARGUMENTS = [StylizeArguments, RenderArguments, InvertArguments, EvaluateArguments]
+ARGUMENTS = [
+    (StylizeArguments, check_ranges), (RenderArguments, check_ranges), (InvertArguments, check_ranges),
+    (EvaluateArguments, check_ranges), (SweepArguments, check_sweep),
+]  # fmt: skip
 
 
 def plain(hint: Any) -> Any:
@@ -60,13 +65,13 @@ def test_settings_out_of_any_sense_are_refused(method: str, name: str, kind: typ
         assert refused(lambda: settings_class(method)(prompt="x", **{name: -1}))
 
 
-@pytest.mark.parametrize("kind", ARGUMENTS)
-def test_arguments_out_of_any_sense_are_refused(kind: Any) -> None:
+@pytest.mark.parametrize(("kind", "look"), ARGUMENTS)
+def test_arguments_out_of_any_sense_are_refused(kind: Any, look: Callable[[Any], None]) -> None:
     for name, sort in numbers(kind):
         for value in [*NONSENSE, *WHOLE_NONSENSE] if sort is float else WHOLE_NONSENSE:
-            assert refused(lambda name=name, value=value: check_ranges(kind(**{name: value}))), (name, value)
+            assert refused(lambda name=name, value=value: look(kind(**{name: value}))), (name, value)
         if name not in SIGNED:
-            assert refused(lambda name=name: check_ranges(kind(**{name: -1}))), name
+            assert refused(lambda name=name: look(kind(**{name: -1}))), name
 
 
 def test_banks_have_a_sense_too() -> None:

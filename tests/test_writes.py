@@ -22,7 +22,7 @@ OF_MODULES = {
     "np": {"save"}, "numpy": {"save"}, "torch": {"save"}, "shutil": {"copyfileobj"},
     "json": {"dump"}, "pickle": {"dump"}, "iio": {"imopen"}, "imageio": {"get_writer"},
 }  # fmt: skip
-OURS = {"averaged", "guess", "rendered", "self", "source", "load_source", "saved", "recipe"}
+OURS = {"averaged", "found", "guess", "rendered", "self", "source", "load_source", "saved", "recipe"}
 """Objects of this package with a `save` or `export` of their own, which is looked at where it is defined."""
 WRITING = set("wax+")
 

@@ -84,7 +84,7 @@ class RenderArguments(Paths):
     """Source left, stylised right."""
     yaw_steps: Annotated[int, between(1, 720)] = 36
     """Views once around the head."""
-    seconds: Annotated[float, above(0)] | None = None
+    seconds: Annotated[float, above(0), at_most(86_400)] | None = None
     """Length of the film: so many views as `fps` makes of it, in place of `yaw_steps`."""
     easing: Easing = "linear"
     """How the camera goes round: evenly, or smoothly from rest to rest."""

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from stylehead.errors import JobError, UsageError, quoted
 from stylehead.files import atomic_path, user_path
+from stylehead.folders import remove
 from stylehead.jobs.job import RUNS
 from stylehead.runs import slugify
 from stylehead.weights import store
@@ -138,7 +139,7 @@ def remove_style(name: str) -> Path:
     mine = [style for style in known_styles() if style.source == "yours"]
     for style in mine:
         if style.name == name:
-            style.path.unlink()
+            remove(style.path)
             return style.path
     raise UsageError(f"You added no style `{name}`.", _instead(name, [style.name for style in mine]))
 

@@ -4,12 +4,13 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from stylehead.config_files import ConfigFile, read_config_file
 from stylehead.errors import UsageError
 from stylehead.jobs.arguments import Device, Paths, StylizeArguments
 from stylehead.methods.config import PROFILES, ProfileName
+from stylehead.settings import Natural, at_least, at_most, check_ranges
 from stylehead.sweeps.plan import Axis, Planned, axes_of_file, make_plan, prompts_axis, values_of
 from stylehead.weights.presets import resolve_preset
 
@@ -41,15 +42,15 @@ class SweepArguments(Paths):
     """Who runs them: processes of this machine, or Ray."""
     address: str | None = None
     """Of a Ray cluster."""
-    workers: int | None = None
+    workers: Annotated[int, at_least(1), at_most(4096)] | None = None
     """Runs at once; as many as processors and memory allow when not given."""
     device: Device = "auto"
     """Where to compute."""
     out: Path | None = None
     """Folder of the sweep; one under `sweeps` that goes by its plan when not given."""
-    keep_checkpoints: int = 1
+    keep_checkpoints: Natural = 1
     """Checkpoints of each run that stay."""
-    identities: int = 40
+    identities: Annotated[int, at_most(100_000)] = 40
     """People in the table at the end; 0 makes no table."""
 
 
@@ -114,12 +115,9 @@ def check(arguments: SweepArguments) -> None:
     ):
         if value not in known:
             raise UsageError(f"`--{name}` (={value}) must be one of {', '.join(known)}.")
-    if arguments.workers is not None and arguments.workers < 1:
-        raise UsageError(f"`--workers` (={arguments.workers}) must be at least 1.")
+    check_ranges(arguments)
     if arguments.identities < 0 or arguments.identities == 1:
         raise UsageError(f"`--identities` (={arguments.identities}) must be 0 or at least 2.")
-    if arguments.keep_checkpoints < 0:
-        raise UsageError(f"`--keep-checkpoints` (={arguments.keep_checkpoints}) must be at least 0.")
     if arguments.address is not None and arguments.engine != "ray":
         raise UsageError("`--address` is of a Ray cluster.", "add --engine ray")
 

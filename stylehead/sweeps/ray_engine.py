@@ -8,13 +8,13 @@ and sends nothing to anybody.
 import contextlib
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from stylehead.errors import JobError, MissingError
+from stylehead.folders import drop_scratch
 from stylehead.sweeps.engine import THREADS, Ended, Task
 
 OBJECT_STORE_BYTES = 100 * 2**20
@@ -89,7 +89,7 @@ class RayEngine:
         """Leave the cluster; one that was started here ends, and its files go."""
         self._ray.shutdown()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            drop_scratch(self._folder)
 
     def _fill(self) -> None:
         while self._queue and len(self._tasks) < self.workers and not self._stopping:
@@ -163,7 +163,7 @@ def _drop_old_folders() -> None:
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)
+                drop_scratch(folder)
 
 
 def _alive(pid: int) -> bool:
