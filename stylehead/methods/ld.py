@@ -312,7 +312,9 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         The trainer has drawn heads w, cameras pi, noises eps and steps t, and rendered G(w, pi).
         """
         config, terms, draw = self.config, Terms(), scene.draw
-        stages = self._stages(scene)  # single views, and (G) four tiled
+        stages = [single_stage(scene, config, self.teacher)]
+        if config.grid:  # (G)
+            stages.append(grid_stage(scene, config, self.teacher, depth_estimator=self.depth_estimator))
         latents = self._encode(stages, rng)  # x_0 = E(G(w, pi)), and x_0' of the mirrored views
         noisy = [  # (N)
             self.noise(latents[stage.name], draw.eps[stage.name], draw.step_index[stage.name])._replace(
@@ -338,12 +340,6 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         if distance is not None:
             terms.losses["relative_distance"] = self.config.relative_distance_weight * distance
         return terms
-
-    def _stages(self, scene: Scene) -> list[Stage]:
-        stages = [single_stage(scene, self.config, self.teacher)]
-        if self.config.grid:
-            stages.append(grid_stage(scene, self.config, self.teacher, depth_estimator=self.depth_estimator))
-        return stages
 
     def _encode(self, stages: list[Stage], rng: torch.Generator) -> dict[str, Tensor]:
         """Encode all pictures in one call: latents [N, C, h, w] by stage, `_mirrored` behind its name."""
@@ -402,10 +398,3 @@ class LikelihoodDistillation(Distillation[LdSettings]):
             terms.losses["latent"] = config.latent_weight * losses.latent_loss(
                 latents, kept, mask, colour=config.latent_colour
             )
-
-
-def baseline(kind: type[LdSettings]) -> dict[str, Any]:
-    """Return the defaults that settings derived from LD's declare again: in every profile they stay so."""
-    own = kind.__mro__[: kind.__mro__.index(LdSettings)]
-    declared = {name for base in own for name in vars(base).get("__annotations__", ())}
-    return {name: getattr(kind, name) for name in LdSettings.names() if name in declared}

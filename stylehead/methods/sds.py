@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from stylehead.methods.ld import LdSettings, LikelihoodDistillation, Stages, baseline
+from stylehead.methods.ld import LdSettings, LikelihoodDistillation, Stages
 from stylehead.methods.registry import Variant
 from stylehead.methods.scores import Score
 from stylehead.settings import Guidance, Natural, Weight, refuse
@@ -54,7 +54,7 @@ class PlainDistillation(LikelihoodDistillation):
     @classmethod
     def profile(cls, name: str) -> dict[str, Any]:
         """Return LD's profile, with the baseline's own settings in place of LD's."""
-        return {**super().profile(name), **baseline(cls.settings)}
+        return {**super().profile(name), **_declared_again(cls.settings)}
 
     @classmethod
     def variants(cls) -> tuple[Variant, ...]:
@@ -72,3 +72,10 @@ class ScoreDistillation(PlainDistillation):
 
     name, title = "sds", "SDS"
     settings = SdsSettings
+
+
+def _declared_again(kind: type[LdSettings]) -> dict[str, Any]:
+    """Return the defaults that settings derived from LD's declare again: in every profile they stay so."""
+    own = kind.__mro__[: kind.__mro__.index(LdSettings)]
+    declared = {name for base in own for name in vars(base).get("__annotations__", ())}
+    return {name: getattr(kind, name) for name in LdSettings.names() if name in declared}
