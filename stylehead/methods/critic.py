@@ -22,7 +22,7 @@ _NOISE = 0.05  # so that the critic doesn't go by the last bit of a white pixel
 
 
 class PatchCritic(nn.Module):
-    """Says of every patch of a picture [B, 3, R, R] whether it is true (above 0) or painted (below)."""
+    """Classifies every patch of a picture [B, 3, R, R]: true (above 0) or painted (below)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -177,7 +177,7 @@ class Edit(Method[EditSettings]):
 
     @classmethod
     def needed(cls, config: EditSettings) -> Needs:
-        """Return an editor unless a bank is given, and what looks at pictures if that counts."""
+        """Return an editor unless a bank is given, and encoders of pictures if a loss compares them."""
         return Needs(
             editor=config.bank is None,
             faces=config.identity_weight > 0,

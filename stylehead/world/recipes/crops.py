@@ -1,4 +1,4 @@
-"""Squares of pictures, one a picture, where a training step looks."""
+"""Crops of pictures, one square a picture, on which a training step computes its loss."""
 
 from dataclasses import dataclass
 

@@ -34,7 +34,7 @@ COMPONENTS = 48
 RIDGE_YAW, RIDGE_REST = 0.03, 0.1
 """Weights of the penalties, relative to the mean square of standardised features."""
 MOST_YAW_DEG = 90.0
-"""Renders from behind are left out: nobody aligns them."""
+"""Renders from behind are left out: photographs of them cannot be aligned."""
 PICTURES = 4500
 """Pictures that are used, spread over all people: the systems have so many unknowns."""
 

@@ -143,7 +143,7 @@ def size_rows(weights: Path) -> list[Figure]:
 
 
 def style_caller(weights: Path) -> Callable[[Tensor], Tensor]:
-    """Who says which style a picture shows: the judge, or the classifier of weights that have no judge."""
+    """What classifies the style of a picture: the judge, or the classifier of weights that have no judge."""
     judge = weights / "style_judge.safetensors"
     network = (
         StyleJudge.load(judge)

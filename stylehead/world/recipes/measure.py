@@ -175,7 +175,7 @@ def grid_figures(
 def wording_figures(
     teacher: Teacher, classifier: StyleClassifier, photo: Renders, *, steps: int = 50
 ) -> dict[str, float]:
-    """Part of the teacher's samples that are in the style asked for in words it was not trained on.
+    """Part of the teacher's samples that are in the prompted style, in words it was not trained on.
 
     A person for each wording, from all sides, over the edges of the photograph.
     """

@@ -85,7 +85,7 @@ def trained(kind: Any, folder: Path, device: torch.device | str = "cpu") -> Any:
 
 @dataclass(frozen=True)
 class NoisyBatch:
-    """What a denoiser is asked in training: noised latents, the noise, timesteps, and drop-out captions.
+    """A denoiser's training example: noised latents, the noise, timesteps, and captions with drop-out.
 
     Chance is drawn on the CPU, so that it is the same everywhere; tensors are where the latents are.
     """

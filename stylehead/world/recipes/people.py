@@ -30,7 +30,7 @@ WHOLE_PART, LEAST_PSI = 0.5, 0.5
 _MOST_UNDECIDED = 0.45
 _SEEDS = 2**31
 _PSI_SEED_SHIFT = 555_000_000
-_PATIENCE = 5.0  # seconds between looks at whether the other side still lives
+_PATIENCE = 5.0  # seconds between checks whether the other side still lives
 _WAITING = 64  # people drawn in advance
 
 
@@ -187,7 +187,7 @@ def training_psi(seed: int) -> float:
 
 
 def _put(arriving: Any, what: PersonArrays | StyleheadError) -> bool:
-    """Wait for a place in the queue; False when nobody is there any more who would take it."""
+    """Wait for a place in the queue; False when the training that reads it has ended."""
     parent = multiprocessing.parent_process()
     while parent is None or parent.is_alive():
         try:

@@ -60,7 +60,7 @@ def draw_truth(
 def _drawn(
     renderer: HeadRenderer, people: Sequence[Identity], style: Any, cameras: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pictures uint8 [V, 3, R, R] and masks [V, 1, R, R] in 0..1 of everybody in a style."""
+    """Pictures uint8 [V, 3, R, R] and masks [V, 1, R, R] in 0..1 of all people in a style."""
     for identity in people:
         views = renderer.render(identity, style, cameras)
         mask = torch.from_numpy(views.mask).float()[:, None] / 255

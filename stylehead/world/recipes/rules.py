@@ -64,7 +64,7 @@ _BENT = {
 
 @dataclass(frozen=True)
 class Affine:
-    """N affine functions of what a layer says: `weight y + bias`, weight [N, width], bias [N]."""
+    """N affine functions of a layer's activations: `weight y + bias`, weight [N, width], bias [N]."""
 
     weight: Tensor
     bias: Tensor
@@ -89,7 +89,7 @@ class Affine:
         return Affine(matrix @ self.weight, matrix @ self.bias + offset)
 
     def of(self, said: Tensor) -> Tensor:
-        """Values [B, N] where the layer says `said` [B, width]."""
+        """Values [B, N] for the activations `said` [B, width]."""
         return functional.linear(said, self.weight, self.bias)
 
 
@@ -139,7 +139,7 @@ class Writer:
         return (ramp + -LRELU_SLOPE) * (1 / (1 - LRELU_SLOPE))
 
     def anything(self, what: Affine, said: Tensor, rng: torch.Generator, rows: int | None = None) -> Affine:
-        """Random mixtures of all, bent at random places; as many as there are rows left, if not said."""
+        """Random mixtures of all, bent at random places; by default as many as there are rows left."""
         values, rows = what.of(said), self.left if rows is None else rows
         mixing = torch.randn(rows, values.shape[1], generator=rng) / values.std(dim=0).clamp(min=1e-3)
         mixed = values @ mixing.t()
@@ -218,7 +218,7 @@ def _write_w(layers: list[FullyConnected], network: "IdentityToW", numbers: Affi
 
 
 def least_squares(functions: Affine, said: Tensor, wanted: Tensor, *, ridge: float = 1e-3) -> Affine:
-    """The mixture of functions nearest to `wanted` [B, M] where the layer says `said` [B, width]."""
+    """The mixture of functions nearest to `wanted` [B, M] for the activations `said` [B, width]."""
     values = torch.cat([functions.of(said), torch.ones(len(said), 1)], dim=1).double()
     gram = values.t() @ values + ridge * len(said) * torch.eye(values.shape[1], dtype=torch.float64)
     solution = torch.linalg.solve(gram, values.t() @ wanted.double()).float()

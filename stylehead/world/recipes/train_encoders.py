@@ -33,7 +33,7 @@ _STYLED = 0.5  # part of the people in a step of whom one picture is in a style
 
 
 class IdentityRecipe:
-    """Supervised contrastive learning: two views of a person agree, and differ from everybody else's.
+    """Supervised contrastive learning: two views of a person agree, and differ from all other people's.
 
     Colours are changed at random in half of the views, so that shape has to tell people apart: a person stays
     the same person in another light. Of a part of the people one of the two pictures is in a style, for what
@@ -85,7 +85,7 @@ class IdentityRecipe:
         return loss, {"rank1": float(found[photo].mean()), "styled_rank1": float(found[: len(styled)].mean())}
 
     def _draw(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Rows of the styled pictures in a step, and of everybody's photographs: theirs come first."""
+        """Rows of the styled pictures in a step, and of all people's photographs: theirs come first."""
         styled = torch.randperm(len(self.styled), generator=rng)
         people = self.photo_row[styled].tolist()
         first = {person: row for row, person in zip(styled.tolist(), people, strict=True)}

@@ -110,7 +110,7 @@ class FaceAdapterRecipe:
 
 @torch.no_grad()
 def face_embeddings(photo: Renders, faces: IdentityEncoder) -> Tensor:
-    """Embed everybody's face [N, D] from the picture that is nearest to the front."""
+    """Embed faces [N, D], each from the picture of a person that is nearest to the front."""
     columns = facing(photo.cameras).argmax(dim=1)
     fronts = photo.images[torch.arange(len(photo)), columns]
     return torch.cat([faces(bytes_to_pm1(some)) for some in fronts.split(64)])

@@ -106,7 +106,7 @@ def config_in(folder: Path) -> GeneratorConfig:
 
 
 def learn_noise(generator: PanoHead) -> None:
-    """Train the constant noise of the backbone: a map a layer that says where things are.
+    """Train the constant noise of the backbone: one map a layer, which encodes where things are.
 
     All heads look the same way and have their eyes in the same place; without a map that can say "here", the
     convolutions need very long to draw them. The published network has these maps too, random and fixed.

@@ -1,4 +1,4 @@
-"""The embedded InstructPix2Pix: a denoiser that also sees the picture which it shall change.
+"""The embedded InstructPix2Pix: a denoiser conditioned on the picture to be changed.
 
 Brooks et al., 2023: the picture's latent is four more channels of the input, and in training prompt and
 picture are left out now and then, for guidance on each. The pairs are one person as a photograph and in a

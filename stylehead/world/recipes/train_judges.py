@@ -1,4 +1,4 @@
-"""How the judges are trained: on people nobody else has seen, under augmentations nobody else uses."""
+"""How the judges are trained: on people and under augmentations that no other network is trained with."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The editor's text encoder: CLIP's architecture and window, for whatever way a style is asked for.
+"""The editor's text encoder: CLIP's architecture and window, for a style in any wording.
 
 It learns to say what the text encoder of the landed teacher says of plain captions, from the word on that
 names the style: a denoiser that read the one reads the other from the first step on. Synonyms, instructions,
@@ -141,7 +141,7 @@ def tokenized(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 
 
 def draw_request(rng: np.random.Generator) -> tuple[Prompt, str | None]:
-    """A prompt and the style that it asks for; None for an empty one, and one that names no style."""
+    """A prompt and the style that it names; None for an empty one, and one that names no style."""
     chance = rng.random()
     if chance < _EMPTY:
         return Prompt("", "", ""), None
@@ -153,7 +153,7 @@ def draw_request(rng: np.random.Generator) -> tuple[Prompt, str | None]:
 
 
 def aspect_of(prompt: Prompt) -> str:
-    """What a prompt says of the camera: "", a view, or "grid"."""
+    """The camera that a prompt names: "", a view, or "grid"."""
     if "four views" in prompt.text or "2x2" in prompt.text:
         return "grid"
     for view, phrases in VIEW_WORDS.items():
