@@ -9,6 +9,7 @@ from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, command_line, reporting
 from stylehead.jobs.sweep_arguments import SweepArguments
 from stylehead.methods.config import ProfileName
+from stylehead.methods.qualities import QualityName
 
 if TYPE_CHECKING:
     from stylehead.jobs.sweep import Swept
@@ -26,12 +27,11 @@ EPILOG = """
 
   [cyan]stylehead sweep sweep.yaml --engine ray --address 10.0.0.1:6379[/cyan]
 
-A file has "base", settings of all runs, and "vary", settings with a list of values each; it may hold
-the options above, too. Every run is an ordinary run, in a folder of the sweep's.
+A file has "base", settings of all runs, and "vary", settings with a list of values each.
+Every run is an ordinary run, in a folder of the sweep's.
 
 Ctrl-C stops all runs after their step. The same command goes on: what is finished is not touched,
-and what was stopped or killed resumes. At the end there is a sheet of all prompts and settings, and the
-table of stylehead eval.
+and what was stopped or killed resumes. At the end come a sheet and the table of stylehead eval.
 """
 
 
@@ -66,6 +66,9 @@ def sweep(  # noqa: PLR0913
     profile_name: Annotated[
         ProfileName, typer.Option("--profile", help="Settings to start from.", rich_help_panel=START)
     ] = "default",
+    quality: Annotated[
+        QualityName | None, typer.Option(help="How long and careful each run is.", rich_help_panel=START)
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -79,12 +82,7 @@ def sweep(  # noqa: PLR0913
     ] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="Runs at once.",
-            show_default="as processors and memory allow",
-            rich_help_panel=WHERE,
-        ),
+        typer.Option(min=1, help="Runs at once; else as processors and memory allow.", rich_help_panel=WHERE),
     ] = None,
     engine: Annotated[
         Literal["local", "ray"],
@@ -118,9 +116,9 @@ def sweep(  # noqa: PLR0913
     with reporting(as_json=as_json, quiet=quiet) as output:
         arguments = SweepArguments(
             file=file, prompts=prompts, prompt=tuple(prompt or ()), method=method, seed=seed,
-            settings=tuple(settings or ()), profile=profile_name, config=config, out=out, device=device,
+            settings=tuple(settings or ()), profile=profile_name, quality=quality, config=config, out=out,
             engine="ray" if address is not None else engine, address=address, workers=workers,
-            keep_checkpoints=keep_checkpoints, identities=identities,
+            device=device, keep_checkpoints=keep_checkpoints, identities=identities,
         )  # fmt: skip
         from stylehead.jobs import sweep as job
 
@@ -130,9 +128,8 @@ def sweep(  # noqa: PLR0913
         swept = _sweep(arguments, output, yes=yes)
         output.result(swept.result)
         if swept.failed:
-            output.warn(
-                f"{len(swept.failed)} of {len(swept.progress)} runs failed; the same command tries again."
-            )
+            count = f"{len(swept.failed)} of {len(swept.progress)}"
+            output.warn(f"{count} runs failed; the same command tries again.")
             raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ from stylehead.config_files import ConfigFile, read_config_file
 from stylehead.errors import UsageError
 from stylehead.jobs.arguments import Device, Paths, StylizeArguments
 from stylehead.methods.config import PROFILES, ProfileName
+from stylehead.methods.qualities import QUALITIES, QualityName
 from stylehead.settings import Natural, at_least, at_most, check_ranges
 from stylehead.sweeps.plan import Axis, Planned, axes_of_file, make_plan, prompts_axis, values_of
 from stylehead.weights.presets import resolve_preset
@@ -36,6 +37,8 @@ class SweepArguments(Paths):
     """Other settings, NAME=VALUE or NAME=VALUE,VALUE."""
     profile: ProfileName = "default"
     """Settings to start from."""
+    quality: QualityName | None = None
+    """How long and careful each run is."""
     config: Path | None = None
     """File of settings to start from, as the `config.json` of a run."""
     engine: EngineName = "local"
@@ -57,9 +60,10 @@ class SweepArguments(Paths):
 _IN_FILE: Mapping[str, tuple[type, ...]] = {
     "engine": (str,), "address": (str,), "workers": (int,), "device": (str,), "out": (str,),
     "keep_checkpoints": (int,), "identities": (int,), "config": (str,), "profile": (str,),
+    "quality": (str,),
 }  # fmt: skip
 """What a sweep file may hold beside `base` and `vary`."""
-_OF_BASE = ("profile", "config", "device", "keep_checkpoints")
+_OF_BASE = ("profile", "quality", "config", "device", "keep_checkpoints")
 """What `base` may hold beside settings."""
 
 
@@ -88,7 +92,8 @@ def read_sweep(arguments: SweepArguments) -> Asked:
     from stylehead.jobs.needs import list_needs
     from stylehead.jobs.stylize import settle, with_file
 
-    base = with_file(StylizeArguments(profile=arguments.profile, config=arguments.config))
+    start = StylizeArguments(profile=arguments.profile, quality=arguments.quality, config=arguments.config)
+    base = with_file(start)
     preset = resolve_preset(_preset(axes, base))[0]
 
     def settled(varied: dict[str, Any]) -> Any:
@@ -111,9 +116,10 @@ def check(arguments: SweepArguments) -> None:
     for name, value, known in (
         ("engine", arguments.engine, ("local", "ray")),
         ("profile", arguments.profile, PROFILES),
+        ("quality", arguments.quality, QUALITIES),
         ("device", arguments.device, ("auto", "cpu", "cuda")),
     ):
-        if value not in known:
+        if value is not None and value not in known:
             raise UsageError(f"`--{name}` (={value}) must be one of {', '.join(known)}.")
     check_ranges(arguments)
     if arguments.identities < 0 or arguments.identities == 1:

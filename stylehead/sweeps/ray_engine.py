@@ -6,6 +6,7 @@ and sends nothing to anybody.
 """
 
 import contextlib
+import io
 import os
 import secrets
 import tempfile
@@ -120,16 +121,20 @@ class RayEngine:
         quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
         shared = {**quiet, "runtime_env": {"env_vars": THREADS}}
         try:
-            if address is not None:
-                ray.init(address=address, **shared)
-            else:
-                ray.init(**self._own_cluster(), **shared)
+            with contextlib.redirect_stderr(io.StringIO()):  # it says how to switch its token off
+                self._start(ray, address, shared)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             where = "on this machine" if address is None else f"at {address}"
             raise JobError(
                 f"There is no Ray cluster {where}: {' '.join(str(error).split())[:200]}"
             ) from error
         return ray
+
+    def _start(self, ray: Any, address: str | None, shared: dict[str, Any]) -> None:
+        if address is not None:
+            ray.init(address=address, **shared)
+        else:
+            ray.init(**self._own_cluster(), **shared)
 
     def _own_cluster(self) -> dict[str, Any]:
         _drop_old_folders()

@@ -36,6 +36,7 @@ def test_every_example_is_tested():
         "package_styles",
         "remake",
         "style_sheet",
+        "sweep_benchmark",
     }
 
 
@@ -176,3 +177,12 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert names["film"].images.shape == (8, 256, 256, 3)
     assert (names["run"].folder / "morph.webp").is_file()
     assert names["found"].quality["yaw_deg"] == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_sweeps_measures_local_workers(capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    load("sweep_benchmark").main(["--runs", "2", "--steps", "1", "--only", "local"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["local"]["ratio"] > 0
+    assert found["local"]["two"]["listening"] == []

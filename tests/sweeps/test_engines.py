@@ -220,7 +220,7 @@ def listeners(pids: set[int]) -> set[str]:
     for pid in pids:
         for connection in psutil.Process(pid).net_connections(kind="inet"):
             if connection.status == psutil.CONN_LISTEN:
-                found.add(connection.laddr.ip)
+                found.add(connection.laddr.ip.removeprefix("::ffff:"))
     return found
 
 
