@@ -20,11 +20,12 @@ from stylehead.generator.style_file import (
     StyleMix,
     changed_tensors,
     load_style,
+    mapper_parameters,
     mix_styles,
     remove_styles,
     save_style,
+    trainable_parameters,
 )
-from stylehead.generator.trained import mapper_parameters, trainable_parameters
 from stylehead.generator.trigrid import TriGrid, sample_trigrid
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stylehead import __version__
 from stylehead.errors import JobError, UsageError
@@ -19,9 +19,10 @@ from stylehead.generator import checkpoint
 from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.low_rank import Change
 from stylehead.generator.panohead import PanoHead
-from stylehead.generator.trained import MAPPER_PREFIX, mapper_parameters
 
 FULL_FORMAT, SMALL_FORMAT = "style-1", "style-2"
+MAPPER_PREFIX = "latent_mapper."
+"""Where a mapper of style vectors stands among the names of a style file."""
 _BASE_KEY = "stylehead.base"
 _WHOLE, _LEFT, _RIGHT = ".change", ".left", ".right"
 """What follows a tensor's name in small files."""
@@ -269,3 +270,25 @@ def _blend(base: Tensor, changes: Sequence[tuple[Tensor, float]]) -> Tensor:
         trained, share = changes[0]
         return base.lerp(trained, share)  # exact at 0 and at 1
     return base + torch.stack([share * (trained - base) for trained, share in changes]).sum(dim=0)
+
+
+# ----------------------------------------------------------------------------------- what training may change
+
+
+def trainable_parameters(generator: PanoHead) -> list[tuple[str, nn.Parameter]]:
+    """Name what distillation trains: tri-grid synthesis and super-resolution, without any bias."""
+    prefixes = ("backbone.synthesis.", "superresolution.")
+    return [
+        (name, parameter)
+        for name, parameter in generator.named_parameters()
+        if name.startswith(prefixes) and not name.endswith(".bias")
+    ]
+
+
+def mapper_parameters(generator: PanoHead) -> dict[str, nn.Parameter]:
+    """Name the parameters of the mapper of style vectors that stands before a generator, if one does."""
+    return {
+        f"{MAPPER_PREFIX}{name}": parameter
+        for mapper, _ in generator.latent_edits
+        for name, parameter in mapper.named_parameters()
+    }

@@ -22,7 +22,8 @@ def load_stylizer(needs: Inventory, device: str) -> "Stylizer":
         StyleheadError: A model is missing, damaged, or does not fit the others.
     """
     from stylehead.generator import PanoHead
-    from stylehead.methods import Networks, Stylizer
+    from stylehead.methods.contract import Networks
+    from stylehead.methods.trainer import Stylizer
 
     config, path = needs.require().config, needs.preset.require_generator()
     return Stylizer(
