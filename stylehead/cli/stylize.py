@@ -63,7 +63,7 @@ def stylize(  # noqa: PLR0913
     quality: Annotated[
         QualityName | None,
         typer.Option(
-            help="1, 3 or 20 minutes of two cores.",
+            help="For 1, 3 or 20 minutes of two cores.",
             show_default="good",
             rich_help_panel=MAKE,
         ),
@@ -78,7 +78,7 @@ def stylize(  # noqa: PLR0913
     config: Annotated[
         Path | None,
         typer.Option(
-            help="Settings to start from: the config.json of a run, or your own JSON, TOML or YAML.",
+            help="Settings to start from: JSON, TOML or YAML.",
             rich_help_panel=MAKE,
             metavar="FILE",
         ),

@@ -63,7 +63,7 @@ class StylizeConfig:
     iterations: Annotated[Count, usually(1, 100_000)] = 60
     """Number of optimiser steps."""
     time_budget_minutes: Annotated[Positive, usually(0.01, 43_200)] | None = None
-    """Stop after this many minutes even if iterations are left."""
+    """Stop after so many minutes, finished or not."""
     learning_rate: Rate = 4e-3
     """Adam's learning rate."""
     learning_rate_end: Share = 0.1
@@ -203,7 +203,7 @@ class TeacherSettings(StylizeConfig):
     former: ClassVar[Mapping[str, Any]] = {**StylizeConfig.former, "step_window": 0, "lora": ()}
 
     diffusion: str | None = None
-    """Stable Diffusion 1.x model to learn from: folder, single file or hub id; else the preset's own."""
+    """Stable Diffusion 1.x model: folder, file or hub id."""
     lora: tuple[str, ...] = ()
     """LoRA that is added to it, FILE or FILE:STRENGTH; repeatable."""
     vae: str | None = None

@@ -16,6 +16,7 @@ from stylehead.images import resize
 from stylehead.jobs.needs import list_needs
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
+from stylehead.methods.contract import Networks
 from stylehead.methods.grid import merge
 from stylehead.methods.ld import EDITED, LikelihoodDistillation
 from stylehead.methods.registry import method_class
@@ -54,7 +55,7 @@ def noise(seed: int, *shape: int) -> torch.Tensor:
 
 def make(pristine: PanoHead, editing: EditingTeacher, **settings: object) -> Stylizer:
     config = StylizeConfig.from_dict({"prompt": "a rosa", "method": "ld", "iterations": 3, **settings})
-    return Stylizer(copy.deepcopy(pristine), pristine, editing, config)
+    return Stylizer(copy.deepcopy(pristine), pristine, config, Networks(teacher=editing))
 
 
 def slow_eps(teacher: Teacher, x_t: torch.Tensor, t: torch.Tensor, picture_01: torch.Tensor, prompt: str):
@@ -173,7 +174,7 @@ def test_an_editor_sees_four_heads_where_grids_are_asked_for(
             return original(noisy, text)
 
     stylizer = make(pristine, editing, **BARE | {"teacher": "edit", "grid": True, "rank": "none"})
-    scene = stylizer._render(stylizer._draw())
+    scene = stylizer._render(stylizer._draw(), stylizer.noise)
     editing.predict_all = Spy()  # type: ignore[method-assign]
     try:
         stylizer.method.terms(scene, rng=stylizer.noise)
