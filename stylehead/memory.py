@@ -71,34 +71,50 @@ The CPU's is of two iterations with untrained weights: tests/cli/test_cli_full_s
 SMALL_IMAGE = 128
 """Edge in pixels up to which models need no savings anywhere: the embedded ones."""
 _GB = 10**9
-_CPU_EXTRA = 8 * _GB
-"""What a CPU needs more: the teacher in single precision, and the system beside it."""
+NEEDED: dict[TierName, tuple[float, float]] = {"24": (4.6, 8.9), "12": (4.6, 2.6), "8": (1.2, 3.6)}
+"""Gigabytes of weights with optimiser, and of everything else, at the published size in half precision.
+
+Computed from the shapes of the networks, for one head and one view: see tests/cost/test_counts.py.
+"""
+MARGIN = 2 * _GB
+"""Beside what is computed: the device's own context, its libraries' workspaces, and gaps between tensors."""
+_SYSTEM = 3 * _GB
+"""What a machine without a GPU needs for itself."""
 
 
 def device_memory(device: "torch.device | str") -> int | None:
-    """All memory, in bytes, that a job has on a device: of the GPU, or of the machine less what it needs.
+    """Memory, in bytes, that a job can have on a device: what is free, with what this process holds already.
 
-    None where the system does not say.
+    Without a GPU: of the machine less what it needs itself. None where the system does not say.
     """
     import torch
 
     if torch.device(device).type == "cuda":
-        total: int = torch.cuda.get_device_properties(device).total_memory
-        return total
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free + torch.cuda.memory_reserved(device)
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - _CPU_EXTRA
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - _SYSTEM
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def choose_tier(name: str, *, device_bytes: int | None, largest_image: int) -> MemoryTier:
+def choose_tier(
+    name: str,
+    *,
+    device_bytes: int | None,
+    largest_image: int,
+    pictures: float = 1.0,
+    bytes_a_number: int = 2,
+) -> MemoryTier:
     """Choose the tier of a name.
 
     Args:
         name: A tier, or `auto`: the first that the device has the memory for.
-        device_bytes: All memory of the device, in bytes; None if nobody knows.
+        device_bytes: What the job can have of the device's memory; None if nobody knows.
         largest_image: Edge in pixels of the largest picture that the job makes or looks at; small ones need
             no savings anywhere.
+        pictures: How many times the pictures of one head and one view an iteration makes.
+        bytes_a_number: 2 in half precision, 4 in single precision.
 
     Raises:
         UsageError: There is no such tier.
@@ -109,6 +125,9 @@ def choose_tier(name: str, *, device_bytes: int | None, largest_image: int) -> M
         raise UsageError(f"`--memory` (={name}) must be one of auto, {', '.join(TIERS)}.")
     if largest_image <= SMALL_IMAGE or device_bytes is None:
         return TIERS["24"]
-    # A card sold as 12 GB reports a little less than 12e9 bytes or a little more, so a tenth is forgiven.
-    fitting = (tier for size, tier in TIERS.items() if device_bytes >= 0.9 * int(size) * _GB)
-    return next(fitting, TIERS["8"])
+    for tier in TIERS.values():
+        fixed, made = NEEDED[tier.name]
+        needed = (fixed + pictures * made) * _GB * bytes_a_number / 2
+        if device_bytes >= needed + MARGIN:
+            return tier
+    return TIERS["8"]

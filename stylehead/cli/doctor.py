@@ -1,11 +1,11 @@
 """`stylehead doctor`: what this machine has, whether it works, and what a preset would need."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylehead.cli.options import JsonOption, QuietOption
+from stylehead.cli.options import WHERE, JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
 from stylehead.jobs.report import Result
 from stylehead.weights.presets import PresetName, find_preset
@@ -34,7 +34,7 @@ def doctor(
     preset: Annotated[
         PresetName, typer.Option(help="Also say what this preset needs on this machine.")
     ] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it would compute.")] = "auto",
+    device: Annotated[str, typer.Option(help=WHERE, metavar="DEVICE")] = "auto",
     smoke: Annotated[
         bool,
         typer.Option(
@@ -46,7 +46,7 @@ def doctor(
 ) -> None:
     """Look at this machine: packages, GPU, weights and licences; write a film, and train one step."""
     with reporting(as_json=as_json, quiet=quiet) as output:
-        checks = list(_examine(smoke=smoke, output=output))
+        checks = list(_examine(device, smoke=smoke, output=output))
         needs = _needs(preset, output) if preset != "auto" else None
         forecasts = [] if needs is None else _forecasts(needs, device, output)
         code = _exit_code(checks, needs)
@@ -55,17 +55,23 @@ def doctor(
             raise typer.Exit(code)
 
 
-def _examine(*, smoke: bool, output: Output) -> Iterator["Check"]:
+def _examine(device: str, *, smoke: bool, output: Output) -> Iterator["Check"]:
     from stylehead.jobs import doctor as checks
+    from stylehead.jobs.environment import choose_device
 
     yield from checks.machine()
-    yield checks.guarded("gpu", checks.gpu)
+    yield from checks.system()
+    yield checks.guarded("libraries", checks.libraries)
+    found = checks.guarded("gpu", lambda: checks.gpu(device))
+    yield found
+    chosen = "cpu" if found.state != "ok" or device == "cpu" else choose_device(device)
+    yield checks.guarded("computes", lambda: checks.computes(chosen))
     yield checks.guarded("preset mini", checks.embedded_weights)
     yield from checks.catalogued()
     yield checks.guarded("film", checks.encode)
     if smoke:
         output.note("Training one step of the embedded models (--no-smoke leaves it out).")
-        yield checks.guarded("smoke", checks.smoke)
+        yield checks.guarded("smoke", lambda: checks.smoke(chosen))
 
 
 def _needs(preset: str, output: Output) -> "Inventory":
@@ -86,16 +92,15 @@ def _forecasts(needs: "Inventory", device: str, output: Output) -> "list[tuple[s
     from stylehead.jobs.blueprint import blueprint
     from stylehead.jobs.environment import choose_device
     from stylehead.jobs.forecast import forecast
-    from stylehead.memory import TIERS, choose_tier, device_memory
+    from stylehead.memory import TIERS
+    from stylehead.methods.tiers import tier_of
 
     output.note("Estimating memory and time from the shapes of the networks.")
-    here = choose_device(device)
-    found = []
-    for place in dict.fromkeys(("cuda", here)):
+    here, found = choose_device(device), []
+    for place in dict.fromkeys(("cuda", here.partition(":")[0])):
         networks = blueprint(needs, place)
-        rates = measure_rates(place, networks.dtypes) if place == here else None
-        largest = networks.largest_image
-        own = choose_tier("auto", device_bytes=device_memory("cpu"), largest_image=largest)
+        rates = measure_rates(here, networks.dtypes) if here.startswith(place) else None
+        own = tier_of(needs.config, "cpu", largest_image=networks.largest_image)
         tiers = list(TIERS.values()) if place == "cuda" else [own]
         found += [(place, forecast(networks, needs.config, tier, rates)) for tier in tiers]
     return found

@@ -1,11 +1,11 @@
 """`stylehead eval`: how good are the styles that were trained, and how good is the method?"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from stylehead.cli.options import JsonOption, QuietOption
+from stylehead.cli.options import WHERE, JsonOption, QuietOption
 from stylehead.cli.output import command_line, reporting
 from stylehead.jobs.arguments import YAWS, EvaluateArguments
 from stylehead.jobs.checks import check_evaluate
@@ -110,7 +110,12 @@ def evaluate(  # noqa: PLR0913
         PresetName, typer.Option(help="Which weights to use.", rich_help_panel=SAMPLE)
     ] = "auto",
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=SAMPLE)
+        str,
+        typer.Option(
+            help=WHERE,
+            metavar="DEVICE",
+            rich_help_panel=SAMPLE,
+        ),
     ] = "auto",
     reference: Annotated[
         str,

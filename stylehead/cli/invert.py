@@ -1,12 +1,12 @@
 """`stylehead invert`: from a photograph to a head that can be turned, styled and exported."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from stylehead.cli.invert_result import show
-from stylehead.cli.options import THE_RUN, JsonOption, QuietOption
+from stylehead.cli.options import THE_RUN, WHERE, JsonOption, QuietOption
 from stylehead.cli.output import command_line, reporting
 from stylehead.errors import UsageError, quoted
 from stylehead.jobs.arguments import InvertArguments
@@ -89,9 +89,7 @@ def invert(  # noqa: PLR0913
     preset: Annotated[
         PresetName, typer.Option(help="Which weights to use.", rich_help_panel=THE_RUN)
     ] = "auto",
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=THE_RUN)
-    ] = "auto",
+    device: Annotated[str, typer.Option(help=WHERE, metavar="DEVICE", rich_help_panel=THE_RUN)] = "auto",
     out: Annotated[
         Path | None,
         typer.Option(

@@ -20,6 +20,7 @@ from stylehead.settings import field_help, flag
 from stylehead.weights.presets import PresetName
 
 PRINTED = "What is printed"
+WHERE = "Where: auto, cpu, cuda, cuda:1."
 
 JsonOption = Annotated[
     bool,
@@ -73,6 +74,10 @@ PANELS: dict[str, tuple[str, ...]] = {
         "batch",
         "views",
         "precision",
+        "vae_precision",
+        "generator_precision",
+        "compile",
+        "reference_heads",
         "memory",
         "checkpoint_every",
         "preview_every",

@@ -1,10 +1,11 @@
 """The options of `stylehead render`, which `stylehead sheet` shares in part."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from stylehead.cli.options import WHERE
 from stylehead.export.orbit import Easing
 from stylehead.jobs.checks import FORMATS
 from stylehead.weights.presets import PresetName
@@ -32,9 +33,7 @@ PsiOption = Annotated[
     typer.Option(help="Truncation: 1 draws every head, 0 the average one.", rich_help_panel=HEAD),
 ]
 PresetOption = Annotated[PresetName, typer.Option(help="Which weights to use.", rich_help_panel=HEAD)]
-DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=HEAD)
-]
+DeviceOption = Annotated[str, typer.Option(help=WHERE, metavar="DEVICE", rich_help_panel=HEAD)]
 StyleOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,12 +2,13 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stylehead.cli.options import (
     THE_RUN,
+    WHERE,
     JsonOption,
     KeepCheckpointsOption,
     LogWithOption,
@@ -68,9 +69,7 @@ def stylize(  # noqa: PLR0913
             rich_help_panel=MAKE,
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.", rich_help_panel=MAKE)
-    ] = "auto",
+    device: Annotated[str, typer.Option(help=WHERE, metavar="DEVICE", rich_help_panel=MAKE)] = "auto",
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run.", show_default="runs/PROMPT-XXXX", rich_help_panel=THE_RUN),

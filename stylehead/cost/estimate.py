@@ -66,7 +66,8 @@ class Blueprint:
         """The types of numbers that are multiplied; the rank of a score is found in double precision."""
         teacher = self.teacher
         own = () if teacher is None else (teacher.parts.unet.dtype, teacher.parts.vae.dtype)
-        return tuple(dict.fromkeys((*own, torch.float32, torch.float64)))
+        finishing = () if self.device == "cpu" else (torch.float16,)
+        return tuple(dict.fromkeys((*own, *finishing, torch.float32, torch.float64)))
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,8 @@ def _trace(stylizer: Stylizer) -> dict[str, Counted]:
     handles = [
         parameter.register_post_accumulate_grad_hook(_let_go) for parameter in stylizer.trained.values()
     ]
+    if stylizer.config.reference_heads:
+        stylizer.step()  # that draws the untouched heads, which then come again and again
     with Meter() as meter, fused_attention(meter), _predictions(stylizer.teacher, meter), meter.phase(REST):
         stylizer.step()
     for handle in handles:
@@ -210,10 +213,17 @@ def _on_paper(blueprint: Blueprint, config: StylizeConfig, tier: MemoryTier) -> 
     generator = blueprint.generator
     # Tri-grids are sampled as the device would do it.
     generator.sample_method = "gather" if blueprint.device == "cpu" else "grid_sample"
+    finishing = config.generator_precision
+    if finishing == "auto":
+        finishing = "fp32" if blueprint.device == "cpu" else "fp16"
     return Stylizer(
         generator,
         copy.deepcopy(generator),
-        config.replace(memory=tier.name),
+        config.replace(
+            memory=tier.name,
+            generator_precision=finishing,
+            reference_heads=min(1, config.reference_heads),
+        ),
         Networks(
             blueprint.teacher,
             blueprint.features,
@@ -249,12 +259,13 @@ def measure_rates(device: str, dtypes: tuple[torch.dtype, ...]) -> Rates:
 
 def _fastest(device: str, work: Any, *, repeats: int = 5) -> float:
     """Shortest time of several runs, in seconds, the first not counted; on a CPU as if it were idle."""
-    clock = time.perf_counter if device == "cuda" else time.process_time
+    cuda = device.startswith("cuda")
+    clock = time.perf_counter if cuda else time.process_time
     found = []
     for _ in range(repeats + 1):
         start = clock()
         work()
-        if device == "cuda":
-            torch.cuda.synchronize()
+        if cuda:
+            torch.cuda.synchronize(device)
         found.append(clock() - start)
-    return max(min(found[1:]) / (1 if device == "cuda" else torch.get_num_threads()), 1e-9)
+    return max(min(found[1:]) / (1 if cuda else torch.get_num_threads()), 1e-9)

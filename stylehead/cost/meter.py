@@ -34,11 +34,13 @@ class Counted:
         peak_bytes: Most bytes of tensors alive at once that were made under the meter.
         flops: Floating-point operations of convolutions, products and attention, by type of number.
         traffic_bytes: Bytes read and written by all operations.
+        operations: How many there were, views aside: on a GPU each is a launch, or a few.
     """
 
     peak_bytes: int = 0
     flops: dict[torch.dtype, int] = field(default_factory=lambda: defaultdict(int))
     traffic_bytes: int = 0
+    operations: int = 0
 
 
 class Meter(TorchDispatchMode):
@@ -77,6 +79,7 @@ class Meter(TorchDispatchMode):
             self._watch(tensor)
         self._note_peak()
         if not func.is_view:
+            self._current.operations += 1
             inputs = _tensors((*args, *kwargs.values()))
             self._current.traffic_bytes += _traffic(func, inputs, outputs)
             formula = flop_registry.get(func._overloadpacket)

@@ -11,7 +11,8 @@ from torch import Tensor
 from stylehead.errors import MissingError
 from stylehead.evaluation.portraits import Portraits
 from stylehead.images import perceptual_vectors, resize
-from stylehead.perception.roles import Encoders, FaceEmbeddings
+from stylehead.perception.lpips import LpipsPictures
+from stylehead.perception.roles import Encoders, FaceEmbeddings, Features
 
 BATCH = 16
 DEPTH_SIZE = 128
@@ -92,7 +93,7 @@ class EncodedPortraits:
         """Vectors [N, F] of one side whose squared distances are perceptual; not kept, they are large."""
         network, images = self.encoders.require("features"), self.portraits.images[:, column]
         with torch.no_grad():
-            parts = [perceptual_vectors(network.maps(chunk)) for chunk in images.split(self.batch)]
+            parts = [_looks(network, chunk) for chunk in images.split(self.batch)]
         return torch.cat(parts).cpu()
 
     def _all(self, encode: Callable[[Tensor], Tensor]) -> Tensor:
@@ -100,6 +101,13 @@ class EncodedPortraits:
         with torch.no_grad():
             parts = [encode(chunk) for chunk in images.flatten(0, 1).split(self.batch)]
         return torch.cat(parts).cpu().unflatten(0, images.shape[:2])
+
+
+def _looks(network: Features, images: Tensor) -> Tensor:
+    """Return vectors [B, F] whose squared distances are a network's perceptual ones; LPIPS has its own."""
+    if isinstance(network, LpipsPictures):
+        return network.vectors(images)
+    return perceptual_vectors(network.maps(images))
 
 
 class Reference(NamedTuple):

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.generator.ops import modulated_conv2d, resample_filter, upsample2d
+from stylehead.generator.ops import SINGLE, modulated_conv2d, resample_filter, upsample2d
+from stylehead.precision import HalfPart
 
 NoiseMode = Literal["const", "random", "none"]
 LRELU_SLOPE = 0.2
@@ -67,18 +68,26 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("resample_filter", resample_filter())
 
     def forward(
-        self, x: Tensor, w: Tensor, *, noise_mode: NoiseMode, rng: torch.Generator | None = None
+        self,
+        x: Tensor,
+        w: Tensor,
+        *,
+        noise_mode: NoiseMode,
+        rng: torch.Generator | None = None,
+        part: HalfPart = SINGLE,
     ) -> Tensor:
         """Map [B, I, H, W] and styles w [K, w_dim] (B a multiple of K) to [B, O, resolution, resolution]."""
         # lrelu(a) sqrt 2 == lrelu(a sqrt 2): the gain goes into the small tensors before the activation.
         bias = self.bias * LRELU_GAIN
-        x = modulated_conv2d(x, self.weight, self.affine(w), bias=bias, up=self.up, gain=LRELU_GAIN)
+        x = modulated_conv2d(
+            x, self.weight, self.affine(w), bias=bias, up=self.up, gain=LRELU_GAIN, part=part
+        )
         if noise_mode != "none":
             noise = self.noise_const
             if noise_mode == "random":
                 shape = (x.shape[0], 1, self.resolution, self.resolution)
                 noise = torch.randn(shape, generator=rng, device=x.device, dtype=x.dtype)
-            x = x.add_(noise * (self.noise_strength * LRELU_GAIN))
+            x = x.add_(part.enter(noise * (self.noise_strength * LRELU_GAIN)))
         x = functional.leaky_relu_(x, LRELU_SLOPE)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
@@ -96,10 +105,10 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, *, part: HalfPart = SINGLE) -> Tensor:
         """Map [B, I, H, W] and styles w [K, w_dim] to [B, O, H, W]."""
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles, bias=self.bias, demodulate=False)
+        x = modulated_conv2d(x, self.weight, styles, bias=self.bias, demodulate=False, part=part)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
 
@@ -147,6 +156,7 @@ class SynthesisBlock(nn.Module):
         *,
         noise_mode: NoiseMode,
         rng: torch.Generator | None = None,
+        part: HalfPart = SINGLE,
     ) -> tuple[Tensor, Tensor]:
         """Grow features x and image img, both None in the first block, by this block.
 
@@ -156,13 +166,14 @@ class SynthesisBlock(nn.Module):
             ws: Style vectors [K, num_conv + 1, w_dim], B a multiple of K.
             noise_mode: Noise of the convolutions.
             rng: Source of random noise.
+            part: The numbers of the features; an image is always in single precision.
         """
         if x is None:
-            x = self.const[None].expand(ws.shape[0], -1, -1, -1)
+            x = part.enter(self.const)[None].expand(ws.shape[0], -1, -1, -1)
         else:
-            x = self.conv0(x, ws[:, 0], noise_mode=noise_mode, rng=rng)
-        x = self.conv1(x, ws[:, -2], noise_mode=noise_mode, rng=rng)
-        rgb = self.torgb(x, ws[:, -1])
+            x = self.conv0(x, ws[:, 0], noise_mode=noise_mode, rng=rng, part=part)
+        x = self.conv1(x, ws[:, -2], noise_mode=noise_mode, rng=rng, part=part)
+        rgb = part.leave(self.torgb(x, ws[:, -1], part=part))
         if img is None:
             return x, rgb
         if self.up == 2:

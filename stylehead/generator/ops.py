@@ -4,13 +4,18 @@ On a CPU activations are kept in channels-last memory, where convolutions are tw
 1x1 convolutions become matrix products.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from stylehead.constants import like
+from stylehead.precision import HalfPart
 
 _TAPS = (1.0, 3.0, 3.0, 1.0)
+SINGLE = HalfPart(torch.float32)
+"""The numbers of everything that was not told otherwise."""
 _FILTER = tuple(tuple(row * column / 64 for column in _TAPS) for row in _TAPS)
 
 
@@ -58,6 +63,7 @@ def modulated_conv2d(
     up: int = 1,
     demodulate: bool = True,
     gain: float = 1.0,
+    part: HalfPart = SINGLE,
 ) -> Tensor:
     """Convolve with a kernel whose input channels are scaled by styles.
 
@@ -74,17 +80,23 @@ def modulated_conv2d(
         up: 1, or 2 for a stride-2 transposed convolution followed by the blur filter.
         demodulate: Normalise the output channels.
         gain: Factor on the result, before the bias.
+        part: The numbers to convolve in, those of x; kernels and styles are always made in single precision.
 
     Returns:
         [B, O, H up, W up].
     """
+    if part.half and styles.shape[0] > 1:  # one by one: sums before demodulation could overflow
+        options: Any = {"bias": bias, "up": up, "demodulate": demodulate, "gain": gain, "part": part}
+        each = zip(x.chunk(len(styles)), styles.split(1), strict=True)
+        return torch.cat([modulated_conv2d(views, weight, style, **options) for views, style in each])
+    bias = None if bias is None else part.enter(bias)
     if styles.shape[0] == 1:
         kernel = weight * styles.reshape(1, -1, 1, 1)
         if demodulate:
             kernel = kernel * (gain * (kernel.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).rsqrt())
         elif gain != 1:
             kernel = kernel * gain
-        return _convolve(x, kernel, bias, up=up)
+        return _convolve(x, part.enter(kernel), bias, up=up)
 
     views = x.shape[0] // styles.shape[0]
     if not demodulate:

@@ -10,10 +10,14 @@ from stylehead.generator.layers import NoiseMode, SynthesisBlock
 from stylehead.generator.ops import resample_filter
 from stylehead.generator.recompute import recomputed
 from stylehead.images import resize
+from stylehead.precision import HalfPart
 
 
 class SuperResolution(nn.Module):
     """Two synthesis blocks whose styles all come from the last style vector."""
+
+    dtype: torch.dtype = torch.float32
+    """What its convolutions compute in; weights, and what comes in and goes out, are in single precision."""
 
     def __init__(
         self, config: SuperresolutionConfig, *, w_dim: int, img_channels: int, antialias: bool = True
@@ -100,6 +104,6 @@ class SuperResolution(nn.Module):
         rng: torch.Generator | None = None,
     ) -> Tensor:
         """The two blocks alone, at whatever size comes in: arguments as in `forward`."""
-        last = ws[:, -1:].expand(-1, 3, -1)
-        x, rgb = self.block0(features, rgb, last, noise_mode=noise_mode, rng=rng)
-        return self.block1(x, rgb, last, noise_mode=noise_mode, rng=rng)[1]
+        last, part = ws[:, -1:].expand(-1, 3, -1), HalfPart(self.dtype)
+        x, rgb = self.block0(part.enter(features), rgb, last, noise_mode=noise_mode, rng=rng, part=part)
+        return self.block1(x, rgb, last, noise_mode=noise_mode, rng=rng, part=part)[1]

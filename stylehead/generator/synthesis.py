@@ -11,10 +11,14 @@ from stylehead.architecture import DECODER_FEATURES, GeneratorConfig
 from stylehead.generator.layers import NoiseMode, SynthesisBlock
 from stylehead.generator.mapping import MappingNetwork
 from stylehead.generator.recompute import recomputed
+from stylehead.precision import HalfPart
 
 
 class SynthesisNetwork(nn.Module):
     """Blocks b4, b8, ... b<resolution>, each doubling the image and adding its own colours."""
+
+    dtype: torch.dtype = torch.float32
+    """What its convolutions compute in; weights and images are in single precision."""
 
     def __init__(
         self,
@@ -53,12 +57,12 @@ class SynthesisNetwork(nn.Module):
         """Run block by block, yielding features and image of each resolution."""
         x: Tensor | None = None
         img: Tensor | None = None
-        start = 0
+        start, part = 0, HalfPart(self.dtype)
         for size in self.resolutions:
             block = self.get_submodule(f"b{size}")
             assert isinstance(block, SynthesisBlock)
             window = ws[:, start : start + block.num_conv + 1]
-            arguments: dict[str, Any] = {"noise_mode": noise_mode, "rng": rng}
+            arguments: dict[str, Any] = {"noise_mode": noise_mode, "rng": rng, "part": part}
             if recompute:
                 x, img = recomputed(functools.partial(block, x, img, window, **arguments), rng=rng)
             else:

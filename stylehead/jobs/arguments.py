@@ -17,7 +17,8 @@ from stylehead.methods.qualities import QualityName
 from stylehead.settings import Count, Few, Natural, Seed, Share, Weight, above, at_most, between
 from stylehead.weights.presets import PresetName
 
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
+"""`auto`, `cpu`, `cuda`, or one of several, `cuda:1`."""
 YAWS = "-90,-30,0,30,90,180"
 
 

@@ -11,12 +11,13 @@ from stylehead.cost import Blueprint
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
 from stylehead.jobs.inventory import Inventory
-from stylehead.jobs.models import choose_dtype, precision_of
+from stylehead.jobs.models import precision_of
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.registry import method_class
 from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.perception.image_text import Clip, EmbeddedImageText
+from stylehead.precision import choose_dtype
 from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
 
 if TYPE_CHECKING:
@@ -55,9 +56,14 @@ def _generator(needs: Inventory) -> PanoHead:
 def _teacher(needs: Inventory, device: str) -> "Teacher | None":
     if not isinstance(needs.config, TeacherSettings) or needs.find("diffusion") is None:
         return None
-    dtype = choose_dtype(needs.config.precision, device)
-    edits = method_class(needs.config.method).needed(needs.config).editing
-    return teacher_on_paper(_folders(needs), dtype, steps=needs.config.ddim_steps, edits=edits)
+    config = needs.config
+    return teacher_on_paper(
+        _folders(needs),
+        choose_dtype(config.precision, device),
+        vae_dtype=choose_dtype(config.vae_precision, device),
+        steps=config.ddim_steps,
+        edits=method_class(config.method).needed(config).editing,
+    )
 
 
 def _looking(needs: Inventory) -> dict[str, Any]:

@@ -110,10 +110,38 @@ def opencv() -> Check:
     return Check("opencv", "ok", f"{cv2.__version__}, with the face detector CenterFace")
 
 
-def gpu() -> Check:
-    """Look for a GPU that PyTorch can use."""
+def system() -> Iterator[Check]:
+    """Say plainly what is not tested or not used."""
     import torch
 
+    if sys.platform == "win32":
+        yield Check("windows", "note", "nothing was ever tested on Windows; WSL 2 is Linux")
+    if torch.backends.mps.is_available():
+        yield Check("mps", "note", "not used: it has no doubles, which rank weighing needs; the CPU computes")
+
+
+def libraries() -> Check:
+    """Import what the diffusion libraries load late, and with them a torchvision, if there is one."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, PreTrainedModel
+
+    loaded = (AutoencoderKL, UNet2DConditionModel, CLIPTextModel, PreTrainedModel)
+    return Check("libraries", "ok", f"{len(loaded)} classes of diffusers and transformers can be imported")
+
+
+def gpu(device: str = "auto") -> Check:
+    """Look for a GPU that PyTorch can use.
+
+    Args:
+        device: Which is meant; `auto` and `cpu` mean none in particular.
+
+    Raises:
+        MissingError: One is meant, and it is not there.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        environment.choose_device(device)
     if not torch.cuda.is_available():
         built = (
             f"this PyTorch is built for CUDA {torch.version.cuda}"
@@ -121,9 +149,10 @@ def gpu() -> Check:
             else "this PyTorch is for CPUs"
         )
         return Check("gpu", "note", f"none that PyTorch can use ({built}); the embedded models need none")
-    free, total = torch.cuda.mem_get_info()
+    device = device if device.startswith("cuda") else "cuda"
+    free, total = torch.cuda.mem_get_info(device)
     half = "bf16 and fp16" if torch.cuda.is_bf16_supported() else "fp16, no bf16"
-    name = torch.cuda.get_device_name()
+    name = torch.cuda.get_device_name(device)
     return Check(
         "gpu",
         "ok",
@@ -165,8 +194,49 @@ def encode() -> Check:
     )
 
 
-def smoke() -> Check:
-    """Take the embedded models through one step of everything: train, save a style, apply it, render."""
+def computes(device: str) -> Check:
+    """Let a device do what training asks of it, and compare with what the CPU makes of the same numbers.
+
+    Convolutions and attention in half precision with their gradients, a decomposition in doubles, random
+    numbers, and a copy from pinned memory.
+    """
+    import torch
+    from torch.nn import functional
+
+    def work(place: str, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+        image = pinned.to(place, non_blocking=True).to(dtype).requires_grad_()
+        kernel = torch.linspace(-0.1, 0.1, 8 * 4 * 9).reshape(8, 4, 3, 3).to(place, dtype)
+        words = functional.conv2d(image, kernel, padding=1).flatten(2).unflatten(1, (2, 4)).transpose(2, 3)
+        seen = functional.scaled_dot_product_attention(words, words, words)
+        seen.float().square().sum().backward()
+        assert image.grad is not None, "it is a leaf"
+        exact = torch.linalg.eigvalsh(
+            image.detach().double().flatten(2) @ image.detach().double().flatten(2).mT
+        )
+        return seen.detach().float().cpu(), image.grad.float().cpu(), exact.float().cpu()
+
+    plain = torch.linspace(-1, 1, 2 * 4 * 256).reshape(2, 4, 16, 16)
+    pinned = plain.pin_memory() if device.startswith("cuda") else plain
+    rng = torch.Generator(device).manual_seed(1)
+    drawn = torch.randn(8, generator=rng, device=device)
+    if not bool(drawn.isfinite().all()):
+        return Check("computes", "failed", f"{device} draws random numbers that are not finite")
+    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    for here, there in zip(work(device, dtype), work("cpu", torch.float32), strict=True):
+        error = float((here - there).norm() / there.norm())
+        if not error < 0.05:
+            return Check(
+                "computes", "failed", f"{device} and the CPU differ by {error:.1%} in half precision"
+            )
+    return Check("computes", "ok", f"{device}: convolutions, attention, gradients and doubles as on the CPU")
+
+
+def smoke(device: str = "cpu") -> Check:
+    """Take the embedded models through one step of everything: train, save a style, apply it, render.
+
+    Args:
+        device: Where.
+    """
     import time
 
     import torch
@@ -180,7 +250,7 @@ def smoke() -> Check:
 
     start, preset = time.perf_counter(), mini_preset()
     stylizer = load_stylizer(
-        Job(StylizeConfig.from_dict({"prompt": SMOKE_PROMPT, "iterations": 1}), preset, "cpu", 1)
+        Job(StylizeConfig.from_dict({"prompt": SMOKE_PROMPT, "iterations": 1}), preset, device, 1)
     )
     record = stylizer.step()
     if record.non_finite:
@@ -188,7 +258,7 @@ def smoke() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "style.safetensors"
         save_style(path, stylizer.generator, stylizer.reference, {"stylehead.prompt": SMOKE_PROMPT})
-        fresh = PanoHead.load(preset.require_generator())
+        fresh = PanoHead.load(preset.require_generator(), device)
         ws = latent_from_seed(fresh, 1, psi=0.7)
         before = render_views(fresh, ws, [0.0])
         load_style(path).apply(fresh)
@@ -196,12 +266,8 @@ def smoke() -> Check:
     same = torch.equal(torch.from_numpy(before), torch.from_numpy(after))
     if same or before.std() < 1:
         return Check("smoke", "failed", "a trained style changed nothing" if same else "a render is empty")
-    seconds = time.perf_counter() - start
-    return Check(
-        "smoke",
-        "ok",
-        f"trained, saved, applied and rendered a style in {seconds:.0f} s ({environment.device_name('cpu')})",
-    )
+    took = f"{time.perf_counter() - start:.0f} s ({environment.device_name(device)})"
+    return Check("smoke", "ok", f"trained, saved, applied and rendered a style in {took}")
 
 
 # ------------------------------------------------------------------------------------------------- weights

@@ -26,7 +26,6 @@ from stylehead.jobs.stylize import (
     with_file,
 )
 from stylehead.jobs.training import CARD, CONFIG, KEPT_CHECKPOINTS, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
-from stylehead.memory import choose_tier, device_memory
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.qualities import (
@@ -38,6 +37,7 @@ from stylehead.methods.qualities import (
     expected_minutes,
     presets_of,
 )
+from stylehead.methods.tiers import tier_of
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 from stylehead.settings import flag
 from stylehead.units import format_bytes, format_duration
@@ -169,10 +169,8 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
 
 def estimated(needs: Inventory, device: str) -> Forecast:
     """Estimate what a job needs on a device of this machine, which is timed for it."""
-    config, networks = needs.config, blueprint(needs, device)
-    tier = choose_tier(
-        config.memory, device_bytes=device_memory(device), largest_image=networks.largest_image
-    )
+    config, networks = needs.config, blueprint(needs, device.partition(":")[0])
+    tier = tier_of(config, device, largest_image=networks.largest_image)
     return forecast(networks, config, tier, measure_rates(device, networks.dtypes))
 
 

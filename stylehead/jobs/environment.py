@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,18 +36,24 @@ def git_commit() -> str | None:
 
 
 def choose_device(name: str) -> str:
-    """Turn `auto`, `cpu` or `cuda` into a device that is there.
+    """Turn `auto`, `cpu`, `cuda` or `cuda:1` into a device that is there.
 
     Raises:
         UsageError: It is none of these.
-        MissingError: There is no GPU.
+        MissingError: There is no such GPU.
     """
     import torch
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"`--device` (={name}) must be auto, cpu or cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
+    if name == "mps":
+        raise UsageError("`--device` (=mps) is not for this work: MPS has no doubles.", "--device cpu")
+    found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
+    if found is None:
+        raise UsageError(f"`--device` (={name}) must be auto, cpu, cuda, or one of several such as cuda:1.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
         raise MissingError("There is no CUDA device that this PyTorch can use.", "--device cpu")
+    if (index := found[1]) is not None and int(index) >= (count := torch.cuda.device_count()):
+        last = f"cuda:{count - 1}" if count > 1 else "cuda"
+        raise MissingError(f"There is no {name}: this machine has {count}.", f"--device {last}")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
@@ -56,8 +63,8 @@ def device_name(device: str) -> str:
     """Name of a device for people."""
     import torch
 
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
@@ -71,6 +78,6 @@ def peak_memory(device: str) -> dict[str, int]:
 
         unit = 1 if sys.platform == "darwin" else 1024
         used["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    if device == "cuda":
-        used["gpu"] = torch.cuda.max_memory_allocated()
+    if device.startswith("cuda"):
+        used["gpu"] = torch.cuda.max_memory_allocated(device)
     return used

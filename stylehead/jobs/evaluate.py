@@ -31,6 +31,7 @@ from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.job import RUNS
 from stylehead.jobs.limits import limits_of, missed_limits
 from stylehead.jobs.measuring import MeasuredTable, Setting, measure_table, style_of
+from stylehead.jobs.references import check_reference
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.row_source import RowSource
 from stylehead.jobs.stylize import load_stylizer
@@ -108,6 +109,8 @@ class Evaluation:
         """Say what `execute` would do."""
         for path in self._arguments.images:
             open_folder(path)
+        encoder_files(self._arguments)
+        check_reference(self._weights, self._arguments)
         wanted, discovery = self._wanted()
         result, rows = _plan_result(wanted, discovery), to_train(wanted)
         if not rows:

@@ -19,11 +19,12 @@ from stylehead.evaluation.picture_folders import read_folder, read_set
 from stylehead.evaluation.portraits import Portraits, render_portraits
 from stylehead.evaluation.systems import ORACLE, TRUE, UNTOUCHED
 from stylehead.evaluation.table import Row, Table
-from stylehead.evaluation.truth import TruthSet, open_truth
+from stylehead.evaluation.truth import TruthSet
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.experiments import STYLE_FILE
+from stylehead.jobs.references import PHOTO_PROMPT, check_reference, paint
 from stylehead.jobs.report import ProgressView, Report
 from stylehead.jobs.row_source import RowSource
 from stylehead.methods.config import StylizeConfig
@@ -32,7 +33,6 @@ from stylehead.perception.roles import Encoders
 from stylehead.runs import slugify
 from stylehead.weights.presets import Preset
 
-PHOTO_PROMPT = "a photo of a person"
 _THE_TRUTH = MissingError("This row is what the others are compared with.")
 
 
@@ -63,21 +63,17 @@ class Setting:
 
         Raises:
             UsageError: `--reference` asks for something that is not there.
+            StyleheadError: It asks for the teacher's pictures, and a network of the teacher is missing.
         """
-        truth, why = _find_truth(weights, arguments.psi)
+        truth, why = check_reference(weights, arguments)
         usual = StylizeConfig.psi if truth is None else truth.psi
         psi = usual if arguments.psi is None else arguments.psi
-        asked = arguments.reference
-        if asked == "truth" and truth is None:
-            raise UsageError(f"`--reference` (=truth): {why.message if why else 'it is not known'}")
-        if asked not in ("auto", "truth", "teacher") and not Path(asked).is_dir():
-            raise UsageError(f"`--reference` (={asked}) must be truth, teacher or a folder of pictures.")
         return cls(generator, weights, encoders, arguments, psi, truth, why)
 
     @property
     def device(self) -> str:
-        """Where the generator is: `cpu` or `cuda`."""
-        return next(self.generator.parameters()).device.type
+        """Where the generator is: `cpu`, or such as `cuda:0`."""
+        return str(next(self.generator.parameters()).device)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -271,20 +267,6 @@ class TableBuilder:
 # --------------------------------------------------------------------------------------------------- targets
 
 
-def _find_truth(weights: Preset, psi: float | None) -> tuple[TruthSet | None, MissingError | None]:
-    if weights.vocabulary is None:
-        return None, MissingError("Only the embedded world knows what everybody truly looks like.")
-    try:
-        truth = open_truth()
-    except MissingError as error:
-        return None, error
-    if psi is not None and psi != truth.psi:
-        return None, MissingError(
-            f"The true pictures show heads with --psi {truth.psi:g}.", f"--psi {truth.psi:g}"
-        )
-    return truth, None
-
-
 def _target(setting: Setting, style: str, prompt: str, untouched: Portraits) -> Target:
     why: dict[str, MissingError] = {}
     if setting.why_no_truth is not None:
@@ -316,23 +298,14 @@ def _reference(
         return None if truth is None else Reference(truth, paired=True, name="the true pictures")
     if asked == "teacher":
         return Reference(
-            setting.encoded(_teacher_pictures(setting, prompt, untouched)), True, "the teacher's pictures"
+            setting.encoded(paint(setting.weights, setting.device, prompt, untouched)),
+            True,
+            "the teacher's pictures",
         )
     folder = Path(asked)
     inside = folder / slugify(style)
     chosen = inside if inside.is_dir() else folder
     return Reference(setting.encoded(read_set(chosen)), paired=False, name=str(chosen))
-
-
-def _teacher_pictures(setting: Setting, prompt: str, untouched: Portraits) -> Portraits:
-    import torch
-
-    from stylehead.evaluation import teacher_pictures
-    from stylehead.teacher import Teacher
-
-    half = torch.float16 if setting.device == "cuda" else torch.float32
-    teacher = Teacher.load(setting.weights.require_teacher(), device=setting.device, dtype=half)
-    return teacher_pictures.teacher_pictures(teacher, untouched, prompt, steps=teacher_pictures.STEPS)
 
 
 def by_style(

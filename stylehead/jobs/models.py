@@ -1,6 +1,7 @@
 """Loading the models of a stylise job."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from stylehead.jobs.inventory import Inventory
 from stylehead.methods.config import StylizeConfig, TeacherSettings
@@ -24,6 +25,7 @@ def load_stylizer(needs: Inventory, device: str) -> "Stylizer":
     from stylehead.generator import PanoHead
     from stylehead.methods.contract import Networks
     from stylehead.methods.trainer import Stylizer
+    from stylehead.precision import choose_dtype
 
     config, path = needs.require().config, needs.preset.require_generator()
     return Stylizer(
@@ -41,27 +43,33 @@ def load_stylizer(needs: Inventory, device: str) -> "Stylizer":
 
 
 def _load_teacher(config: StylizeConfig, needs: Inventory, device: str) -> "Teacher | None":
+    from stylehead.precision import choose_dtype
     from stylehead.teacher import Teacher
 
     paths = needs.teacher_paths()
     if paths is None:
         return None
     assert isinstance(config, TeacherSettings), "a method that asks a teacher has them"
-    dtype = choose_dtype(config.precision, device)
+    options: dict[str, Any] = {
+        "device": device,
+        "dtype": choose_dtype(config.precision, device),
+        "vae_dtype": choose_dtype(config.vae_precision, device),
+        "steps": config.ddim_steps,
+    }
     if not paths.edits:
-        return Teacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
-    return _load_editing_teacher(config, paths, needs, dtype=dtype, device=device)
+        return Teacher.load(paths, **options)
+    return _load_editing_teacher(config, paths, needs, options)
 
 
 def _load_editing_teacher(
-    config: TeacherSettings, paths: "TeacherPaths", needs: Inventory, *, dtype: "torch.dtype", device: str
+    config: TeacherSettings, paths: "TeacherPaths", needs: Inventory, options: Mapping[str, Any]
 ) -> "Teacher":
     """Load an editor that teaches; one that is not the preset's few-words editor is told what to do."""
     from stylehead.jobs.needs import few_words
     from stylehead.teacher.editing.instruction import instruction_for
     from stylehead.teacher.editing.teaching import PICTURE_SCALE, EditingTeacher
 
-    teacher = EditingTeacher.load(paths, device=device, dtype=dtype, steps=config.ddim_steps)
+    teacher = EditingTeacher.load(paths, **options)
     assert isinstance(teacher, EditingTeacher)
     scale = getattr(config, "picture_scale", None)
     teacher.picture_scale = PICTURE_SCALE if scale is None else scale
@@ -93,15 +101,6 @@ def _load_faces(needs: Inventory, device: str) -> "IdentityEncoder | None":
 def precision_of(config: StylizeConfig) -> str:
     """The numbers that were asked for, of methods that ask a teacher."""
     return config.precision if isinstance(config, TeacherSettings) else "auto"
-
-
-def choose_dtype(precision: str, device: str) -> "torch.dtype":
-    """The numbers of text encoder, UNet, ControlNets and depth estimator."""
-    import torch
-
-    if precision == "auto":
-        precision = "fp16" if device == "cuda" else "fp32"
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
 
 
 def _load_estimator(needs: Inventory, device: str, dtype: "torch.dtype") -> "DepthEstimator | None":

@@ -49,7 +49,7 @@ def train(
     """
     path = Path(folder)
     _wait_until_free(path)
-    arguments = StylizeArguments(device=device, keep_checkpoints=keep_checkpoints)  # type: ignore[arg-type]
+    arguments = StylizeArguments(device=device, keep_checkpoints=keep_checkpoints)
     config = StylizeConfig.from_dict(settings)
     job = open_job(config, arguments, Silent(), preset=config.preset)
     if not _ended(path, job.config):

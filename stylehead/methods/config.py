@@ -49,7 +49,9 @@ class StylizeConfig:
 
     method: ClassVar[str]
     """Name of the method that these settings are of."""
-    former: ClassVar[Mapping[str, Any]] = {"weight_average": 0.0, "full_style": True}
+    former: ClassVar[Mapping[str, Any]] = {
+        "weight_average": 0.0, "full_style": True, "generator_precision": "fp32", "reference_heads": 0,
+    }  # fmt: skip
     """Fields that whole records of older versions lack, and the values that those ran with."""
 
     prompt: str
@@ -74,6 +76,10 @@ class StylizeConfig:
     """Identities drawn in every iteration."""
     views: Few = 1
     """Single views of each identity in every iteration."""
+    reference_heads: Natural = 0
+    """Heads whose untouched renders are drawn once and kept, to come again and again; 0: always new ones."""
+    generator_precision: Precision = "auto"
+    """Numbers of the generator's convolutions in training; auto: fp16 on a GPU, else fp32."""
     checkpoint_every: Natural = 100
     """Iterations between two checkpoints; 0 keeps only the last."""
     preview_every: Natural = 50
@@ -200,7 +206,9 @@ def _names_of_others() -> set[str]:
 class TeacherSettings(StylizeConfig):
     """What every method has that learns from a diffusion model."""
 
-    former: ClassVar[Mapping[str, Any]] = {**StylizeConfig.former, "step_window": 0, "lora": ()}
+    former: ClassVar[Mapping[str, Any]] = {
+        **StylizeConfig.former, "step_window": 0, "lora": (), "vae_precision": "fp32", "compile": False,
+    }  # fmt: skip
 
     diffusion: str | None = None
     """Stable Diffusion 1.x model: folder, file or hub id."""
@@ -209,7 +217,11 @@ class TeacherSettings(StylizeConfig):
     vae: str | None = None
     """Autoencoder: folder, file or hub id; a tiny one (AutoencoderTiny, as TAESD) is faster and coarser."""
     precision: Precision = "auto"
-    """Numbers of text encoder, UNet and ControlNets; auto: fp16 on a GPU, else fp32. All else is fp32."""
+    """Numbers of text encoder, UNet, ControlNets and depth estimator; auto: fp16 on a GPU, else fp32."""
+    vae_precision: Precision = "auto"
+    """Numbers of the autoencoder, likewise; small gradients are scaled up on their way through it."""
+    compile: bool = False
+    """Compile UNet, ControlNets and autoencoder (torch.compile): minutes once, then faster steps."""
     cfg_scale: Guidance = 7.5
     """Classifier-free guidance scale."""
     ddim_steps: Annotated[int, at_least(1), between(1, 999)] = 50

@@ -43,6 +43,7 @@ class Draw:
         backgrounds_01: Plain colours [K, n, 3, 1, 1] of the same groups; one colour fills a whole grid.
         step_index: DDIM step indices of the stages `single` [K V] and `grid` [K].
         eps: Noise of the same stages, [N, C, h, w].
+        again: Which of the heads that come again and again these are; None: none of them.
     """
 
     z: Tensor
@@ -50,6 +51,7 @@ class Draw:
     backgrounds_01: dict[str, Tensor]
     step_index: dict[str, Tensor]
     eps: dict[str, Tensor]
+    again: int | None = None
 
     def to(self, device: torch.device) -> "Draw":
         """Return the same choices on another device, in one copy instead of fifteen."""
@@ -64,7 +66,9 @@ class Draw:
             part.view(tensor.shape).to(tensor.dtype)
             for part, tensor in zip(moved.split(sizes), tensors, strict=True)
         )
-        return Draw(next(parts), *({name: next(parts) for name in table} for table in tables))
+        z = next(parts)
+        labels, backgrounds_01, step_index, eps = ({name: next(parts) for name in table} for table in tables)
+        return Draw(z, labels, backgrounds_01, step_index, eps, self.again)
 
 
 def draw_inputs(

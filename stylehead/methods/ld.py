@@ -391,10 +391,10 @@ class LikelihoodDistillation(Distillation[LdSettings]):
             ]
             terms.losses["alpha"] = config.alpha_weight * torch.stack(values).mean()
         if config.latent_weight > 0:
-            with torch.no_grad():
-                untouched = scene.reference_views["single"]
-                kept = self.teacher.encode(resize(untouched.final(), self.teacher.image_size))
-                mask = resize(untouched.mask, self.teacher.latent_size)
+            untouched, size = scene.reference_views["single"], self.teacher.image_size
+            encode = torch.no_grad()(self.teacher.encode)
+            kept = scene.once("latents", lambda: encode(resize(untouched.final(), size)))
+            mask = resize(untouched.mask, self.teacher.latent_size)
             terms.losses["latent"] = config.latent_weight * losses.latent_loss(
                 latents, kept, mask, colour=config.latent_colour
             )

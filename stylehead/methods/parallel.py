@@ -169,10 +169,11 @@ class Ranks(Crew):
 
 
 def _kept(value: Any, keep: slice, people: int) -> Any:
-    """Keep some people of tensors [K ...] or [K n ...], identity-major."""
+    """Keep some people of tensors [K ...] or [K n ...], identity-major; all else stays."""
     if isinstance(value, dict):
         return {name: _kept(entry, keep, people) for name, entry in value.items()}
-    assert isinstance(value, Tensor)
+    if not isinstance(value, Tensor):
+        return value
     each = len(value) // people
     return value[keep.start * each : keep.stop * each]
 

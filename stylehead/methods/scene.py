@@ -1,8 +1,8 @@
 """Rendering groups of views: one pass of rays for all of them, super-resolution only where it is used."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from stylehead.generator import PanoHead, RawOutput, RenderOptions, TriGrid
 from stylehead.images import on_colour, resize, to_pm1
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.draws import Draw
+from stylehead.methods.kept import KeptHeads
+
+T = TypeVar("T")
 
 Groups = Mapping[str, bool]
 """Which groups of `Draw.labels` to render, and whether their final images are needed."""
@@ -34,12 +37,23 @@ class Views(NamedTuple):
         return self.image
 
 
+class Untouched(NamedTuple):
+    """What the reference makes of heads.
+
+    `ws` [K, num_ws, w_dim] are style vectors, `planes` [K, 96 D, S, S] tri-grids, `views` renders by group.
+    """
+
+    ws: Tensor
+    planes: Tensor
+    views: dict[str, Views]
+
+
 @dataclass(frozen=True)
 class Scene:
     """The renders of one iteration: views and tri-grids of the trained generator and of the reference.
 
     `ws` [K, num_ws, w_dim] are the style vectors that both got, and `edited_ws` what the trained one made of
-    them: the same, unless the method trains a mapper.
+    them: the same, unless the method trains a mapper. `kept` is what was made of heads that come again.
     """
 
     draw: Draw
@@ -49,6 +63,16 @@ class Scene:
     reference_planes: Tensor
     ws: Tensor
     edited_ws: Tensor
+    kept: KeptHeads | None = None
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is made of the untouched renders alone: made anew unless these heads were here before.
+
+        Args:
+            name: Whatever else is made of them has another.
+            make: Makes it, a tensor or a tuple of some, without gradients.
+        """
+        return make() if self.kept is None else self.kept.once(name, make)
 
 
 def render_groups(

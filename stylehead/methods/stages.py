@@ -54,10 +54,7 @@ def single_stage(scene: Scene, config: "LdSettings", teacher: Teacher) -> Stage:
     if config.teacher == "edit":
         condition = _untouched(resize(scene.reference_views["single"].final(), size))
     elif config.canny:
-        picture = resize(scene.reference_views["single"].final(), size)
-        edges = canny_condition(
-            picture, channel=config.canny_channel, truncate=config.canny_bytes == "truncated"
-        )
+        edges = scene.once("edges", lambda: _edges(scene, config, size=size))
         condition = ControlCondition("canny", edges, config.canny_scale)
     mirrored = scene.views.get("single_mirrored")
     mask = _mask(scene, config, "single")
@@ -82,7 +79,8 @@ def grid_stage(
     if config.teacher == "edit":
         condition = _untouched(_tile(scene.reference_views["grid"], config, size=teacher.image_size))
     elif config.depth != "none":
-        condition = _depth_condition(scene, config, size=teacher.image_size, estimator=depth_estimator)
+        drawn = scene.once("depth", lambda: _depth(scene, size=teacher.image_size, estimator=depth_estimator))
+        condition = ControlCondition("depth", drawn, config.depth_scale)
     return Stage(
         name="grid",
         images=_tile(scene.views["grid"], config, size=teacher.image_size),
@@ -123,14 +121,18 @@ def _mask(scene: Scene, config: "LdSettings", group: str) -> Tensor | None:
     return views[group].mask.detach()
 
 
-def _depth_condition(
-    scene: Scene, config: "LdSettings", *, size: int, estimator: DepthFunction | None
-) -> ControlCondition:
-    """Draw the depth of the reference's four views, each normalised by itself."""
+def _edges(scene: Scene, config: "LdSettings", *, size: int) -> Tensor:
+    """Draw the edges of the reference's views."""
+    picture = resize(scene.reference_views["single"].final(), size)
+    return canny_condition(picture, channel=config.canny_channel, truncate=config.canny_bytes == "truncated")
+
+
+def _depth(scene: Scene, *, size: int, estimator: DepthFunction | None) -> Tensor:
+    """Draw the depth of the reference's four views, each normalised by itself, as one picture."""
     views = scene.reference_views["grid"]
     if estimator is None:
         tiles = depth_condition(views.depth, views.mask, size=size // 2)
     else:
         with torch.no_grad():
             tiles = estimated_depth_condition(estimator(views.final()), size=size // 2)
-    return ControlCondition("depth", merge(tiles), config.depth_scale)
+    return merge(tiles)

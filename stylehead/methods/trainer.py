@@ -14,16 +14,19 @@ import torch
 from stylehead.errors import JobError, MemoryShortError, UsageError
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
-from stylehead.memory import MemoryTier, choose_tier, device_memory
+from stylehead.methods.average import WeightAverage
 from stylehead.methods.config import StylizeConfig
-from stylehead.methods.contract import Method, Networks, Terms
+from stylehead.methods.contract import Cast, Method, Networks, Terms
 from stylehead.methods.draws import Draw, draw_inputs
+from stylehead.methods.kept import KeptHeads
 from stylehead.methods.parallel import Crew
 from stylehead.methods.records import Clock, Progress, RunSummary, StepRecord
 from stylehead.methods.registry import method_class
-from stylehead.methods.scene import Scene, render_groups
+from stylehead.methods.resuming import for_this, restore
+from stylehead.methods.scene import Scene, Untouched, render_groups
+from stylehead.methods.tiers import tier_of
+from stylehead.precision import choose_dtype, computing_in, halves
 from stylehead.settings import flag
-from stylehead.teacher import Teacher
 
 LATENT_CHANNELS, LATENT_FRACTION = 4, 8
 """What a latent of Stable Diffusion has: noise of this shape is drawn even for methods without a teacher, so
@@ -81,13 +84,24 @@ class Stylizer:
         self.trained = self.method.trained(generator)
         for parameter in self.trained.values():
             parameter.requires_grad_(True)
-        self.optimizer = torch.optim.Adam(
-            self.trained.values(), lr=config.learning_rate, betas=self.method.betas
-        )
         self.device = next(generator.parameters()).device
-        self.memory = _choose_tier(config, self.device, generator, self.teacher)
+        self.optimizer = torch.optim.Adam(
+            self.trained.values(),
+            lr=config.learning_rate,
+            betas=self.method.betas,
+            fused=self.device.type == "cuda",
+        )
+        self._dtype = choose_dtype(config.generator_precision, self.device.type)
+        self._kept: dict[int, KeptHeads] = {}
+        if config.reference_heads and type(self.method).cast is not Method.cast:
+            raise UsageError(f"`--reference-heads` says nothing to `--method {config.method}`.")
+        seen = 0 if self.teacher is None else self.teacher.image_size
+        largest = max(generator.config.img_resolution, seen)
+        self.memory = tier_of(config, str(self.device), largest_image=largest)
         if self.teacher is not None:
             self.teacher.save_memory(self.memory)
+            if getattr(config, "compile", False):
+                self.teacher.compile()
         self.choices = torch.Generator().manual_seed(config.seed)
         on_paper = self.device.type == "meta"  # where random numbers are made, but not looked at
         self.noise = torch.Generator("cpu" if on_paper else self.device).manual_seed(config.seed)
@@ -97,7 +111,7 @@ class Stylizer:
         self.crew = Crew()
         """The processes that train together; one that is joined is put here before the first step."""
         self._progress = Progress()
-        self._average = {name: tensor.detach().clone() for name, tensor in self.trained.items()}
+        self._average = WeightAverage(self.trained, config.weight_average)
 
     @property
     def iteration(self) -> int:
@@ -154,20 +168,25 @@ class Stylizer:
         """
         clock = Clock()
         try:
-            self._choose_updated()
-            noise = self.crew.noise(self.noise, self.config.seed + self.iteration)
-            draw = self._draw()
-            scene = self._render(draw, noise)
-            clock.mark("render")
-            terms = self.method.terms(scene, rng=noise)
-            clock.mark("teacher")
-            record = self._descend(draw, terms)
-            self._update_average()
-            clock.mark("backward")
+            with computing_in(self._dtype, *halves(self.generator, self.reference)):
+                record = self._iterate(clock)
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
         return self._count(record, seconds=clock.seconds)
+
+    def _iterate(self, clock: Clock) -> StepRecord:
+        self._choose_updated()
+        noise = self.crew.noise(self.noise, self.config.seed + self.iteration)
+        draw = self._draw()
+        scene = self._render(draw, noise)
+        clock.mark("render")
+        terms = self.method.terms(scene, rng=noise)
+        clock.mark("teacher")
+        record = self._descend(draw, terms)
+        self._average.update(self.iteration)
+        clock.mark("backward")
+        return record
 
     def _choose_updated(self) -> None:
         """Switch gradients on for what moves in this iteration, and off for the rest."""
@@ -176,15 +195,23 @@ class Stylizer:
             parameter.requires_grad_(updated is None or name in updated)
 
     def _draw(self) -> Draw:
-        draw = draw_inputs(
+        """Draw the inputs of an iteration: new heads, or some that come again and again."""
+        draw, heads = self._draw_by(self.choices), self.config.reference_heads
+        if heads:
+            index = int(torch.randint(heads, (), generator=self.choices))
+            kept = self._kept.setdefault(index, KeptHeads(self.config.seed, index, self.device))
+            draw = kept.instead(draw, self._draw_by(kept.choices))
+        return self.crew.part(draw).to(self.device)
+
+    def _draw_by(self, rng: torch.Generator) -> Draw:
+        return draw_inputs(
             self.config,
             self.method.sampling,
             z_dim=self.generator.config.z_dim,
             latent_shape=self._latent_shape(),
-            rng=self.choices,
+            rng=rng,
             progress=self._share_done(),
         )
-        return self.crew.part(draw).to(self.device)
 
     def _latent_shape(self) -> tuple[int, int, int]:
         if self.teacher is None:
@@ -192,27 +219,38 @@ class Stylizer:
             return (LATENT_CHANNELS, size, size)
         return (self.teacher.latent_channels, self.teacher.latent_size, self.teacher.latent_size)
 
-    def _render(self, draw: Draw, noise: torch.Generator) -> Scene:
+    def _render(self, draw: Draw, noise: torch.Generator | None = None) -> Scene:
         """Render the same heads from the same sides, trained (with gradients) and untouched."""
+        noise = noise or self.noise
         config, one_view = self.config, self.memory.recompute_renders
         cast = self.method.cast(rng=self.choices)
         if cast is not None:
             cast = self.method.narrowed(cast, self.crew.own(config.batch))
             draw = dataclasses.replace(draw, labels={**draw.labels, "single": cast.labels.to(self.device)})
-        with torch.no_grad():
-            ws = self._mapped(draw) if cast is None else cast.ws.to(self.device)
-            reference_planes = self.reference.planes(ws, noise_mode=config.noise_mode, rng=noise)
-            reference_views = render_groups(
-                self.reference, reference_planes, ws, draw, config,
-                groups=self.method.reference_groups(), rng=noise, one_view=one_view,
-            )  # fmt: skip
+        kept = None if draw.again is None else self._kept[draw.again]
+        if kept is None:
+            untouched = self._render_untouched(draw, cast, noise)
+        else:
+            untouched = kept.once("untouched", lambda: self._render_untouched(draw, None, kept.noise))
+        ws = untouched.ws
         planes = self.generator.planes(ws, noise_mode=config.noise_mode, rng=noise, recompute=one_view)
         views = render_groups(
             self.generator, planes, ws, draw, config,
             groups=self.method.groups(), rng=noise, one_view=one_view,
         )  # fmt: skip
         edited = self.generator.edited(ws)
-        return Scene(draw, views, reference_views, planes, reference_planes, ws, edited)
+        return Scene(draw, views, untouched.views, planes, untouched.planes, ws, edited, kept)
+
+    @torch.no_grad()
+    def _render_untouched(self, draw: Draw, cast: Cast | None, rng: torch.Generator) -> Untouched:
+        config = self.config
+        ws = self._mapped(draw) if cast is None else cast.ws.to(self.device)
+        planes = self.reference.planes(ws, noise_mode=config.noise_mode, rng=rng)
+        views = render_groups(
+            self.reference, planes, ws, draw, config,
+            groups=self.method.reference_groups(), rng=rng, one_view=self.memory.recompute_renders,
+        )  # fmt: skip
+        return Untouched(ws, planes, views)
 
     def _mapped(self, draw: Draw) -> torch.Tensor:
         """Map random vectors to style vectors [K, num_ws, w_dim]."""
@@ -242,26 +280,9 @@ class Stylizer:
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
         return torch.nn.utils.get_total_norm(gradients).to(self.device)  # of none, it is elsewhere
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Move the average towards the weights: their plain mean at first, then an exponential one."""
-        share = max(1 / (self.iteration + 1), 1 - self.config.weight_average)
-        for name, tensor in self.trained.items():
-            self._average[name].lerp_(tensor, share)
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Let the generator draw with the average of the trained weights, which is what a job hands over."""
-        with torch.no_grad():
-            last = {name: tensor.clone() for name, tensor in self.trained.items()}
-            for name, tensor in self.trained.items():
-                tensor.copy_(self._average[name])
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, tensor in self.trained.items():
-                    tensor.copy_(last[name])
+        return self._average.applied()
 
     def _learning_rate(self) -> float:
         """Half a cosine from the full rate down to the part of it that the settings leave at the end."""
@@ -309,7 +330,7 @@ class Stylizer:
         with torch.no_grad():
             for name, tensor in self.trained.items():
                 tensor.copy_(weights.get(name, tensor))
-                self._average[name].copy_(tensor)
+                self._average.tensors[name].copy_(tensor)
         self._progress = Progress(iteration=iteration)
         for rng in (self.choices, self.noise):
             rng.manual_seed(self.config.seed + iteration)
@@ -323,7 +344,7 @@ class Stylizer:
         """
         return {
             "weights": {name: tensor.detach().clone() for name, tensor in self.trained.items()},
-            "average": {name: tensor.clone() for name, tensor in self._average.items()},
+            "average": {name: tensor.clone() for name, tensor in self._average.tensors.items()},
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "choices": self.choices.get_state(),
             "noise": self.noise.get_state(),
@@ -349,31 +370,15 @@ class Stylizer:
         with torch.no_grad():
             for name, tensor in self.trained.items():
                 tensor.copy_(weights[name])
-                self._average[name].copy_(state.get("average", weights)[name])
-        self.optimizer.load_state_dict(dict(state["optimizer"]))
+                self._average.tensors[name].copy_(state.get("average", weights)[name])
+        self.optimizer.load_state_dict(for_this(self.optimizer, state["optimizer"]))
         self._progress = Progress(**state["progress"])
         self.choices.set_state(state["choices"].cpu())
-        self.moved = not _restore(
+        self.moved = not restore(
             self.noise, state["noise"].cpu(), self.config.seed + self._progress.iteration
         )
         carried = state["previous"]
         self.method.carried = None if carried is None else tuple(t.to(self.device) for t in carried)
-
-
-def _restore(rng: torch.Generator, state: torch.Tensor, seed: int) -> bool:
-    """Set a generator back to a state; of another kind of device it gets a seed instead: returns whether."""
-    if state.shape == rng.get_state().shape:
-        rng.set_state(state)
-        return True
-    rng.manual_seed(seed)
-    return False
-
-
-def _choose_tier(
-    config: StylizeConfig, device: torch.device, generator: PanoHead, teacher: Teacher | None
-) -> MemoryTier:
-    largest = max(generator.config.img_resolution, 0 if teacher is None else teacher.image_size)
-    return choose_tier(config.memory, device_bytes=device_memory(device), largest_image=largest)
 
 
 def _check_same_settings(now: StylizeConfig, then: StylizeConfig) -> None:

@@ -40,7 +40,7 @@ class ArcFace:
             raise MissingError(f"There are no face models in {folder}.", hint)
         from insightface.app import FaceAnalysis
 
-        providers = ["CUDAExecutionProvider"] if device == "cuda" else []
+        providers = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
         try:
             analyser = FaceAnalysis(
                 name=str(folder.resolve()),

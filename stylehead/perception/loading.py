@@ -13,11 +13,11 @@ ENTRIES: dict[Role, str] = {
     "faces": "insightface-buffalo_l",
     "image_text": "clip-vit-b32",
     "depth": "depth-anything-v2-small",
+    "features": "lpips-alex",
 }
 """Entries of the catalogue at full scale."""
 _ONLY_EMBEDDED: dict[Role, str] = {
     "recogniser": "a classifier of its styles",
-    "features": "a feature network for perceptual distances",
     "style_judge": "a second classifier of its styles",
     "identity_judge": "a second identity encoder",
 }
@@ -133,6 +133,10 @@ def _load(role: Role, path: Path, device: str) -> Any:
         from stylehead.perception.depth import DepthEstimator
 
         return DepthEstimator.load(path, device=device)
+    if role == "features":
+        from stylehead.perception.lpips import LpipsPictures, load_lpips
+
+        return LpipsPictures(load_lpips(path, device), device)
     from stylehead.perception.inception import Inception
 
     return Inception.load(path, device)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stylehead.errors import JobError, MissingError
+from stylehead.images import as_pm1
 from stylehead.weights.model_files import ModelFile
 
 LpipsName = Literal["alex", "vgg"]
@@ -165,3 +166,25 @@ class Lpips(nn.Module):
         """Return the distance [B] of two batches of images [B, 3, H, W] in -1..1."""
         layers = self.distances(self(image_pm1), self(other_pm1))
         return torch.stack([layer.mean(dim=(1, 2)) for layer in layers]).sum(dim=0)
+
+
+class LpipsPictures:
+    """LPIPS of whole pictures, for tables (protocol `Features`).
+
+    Args:
+        network: The distance.
+        device: Where it computes.
+    """
+
+    def __init__(self, network: Lpips, device: str | torch.device = "cpu") -> None:
+        self.network, self.device = network, device
+        self.name = f"LPIPS ({network.name})"
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return feature maps [B, C_l, h_l, w_l] of bytes or floats [B, 3, H, W]."""
+        return self.network(as_pm1(images.to(self.device)))
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """Return vectors [B, F] whose squared distances are LPIPS, to compare all pairs at once."""
+        maps = self.network.weighted(self.maps(images))
+        return torch.cat([each.flatten(1) / each[0, 0].numel() ** 0.5 for each in maps], dim=1)

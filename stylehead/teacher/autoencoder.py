@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from stylehead.precision import HalfPart
+
 
 class Autoencoder:
-    """Images to scaled latents and back, differentiably.
+    """Images to scaled latents and back, differentiably, in single precision outside whatever it is inside.
 
     Args:
         network: An `AutoencoderKL`, whose posterior has a spread, or an `AutoencoderTiny`, which has none.
@@ -18,6 +20,11 @@ class Autoencoder:
         self.network = network
         self.tiny = type(network).__name__ == "AutoencoderTiny"
         self._recompute = False
+        half = network.dtype != torch.float32
+        self._layout = torch.channels_last if half else torch.preserve_format
+        """How pictures lie in memory: half-precision convolutions of a GPU want channels last."""
+        if half:
+            network.to(memory_format=self._layout)
 
     @property
     def downscale(self) -> int:
@@ -37,6 +44,11 @@ class Autoencoder:
         if not self.tiny:  # the tiny encoder's own switch forgets to move images to the range that it expects
             (network.enable_gradient_checkpointing if recompute else network.disable_gradient_checkpointing)()
 
+    def compile(self) -> None:
+        """Compile the network's two halves (torch.compile) when they are first used."""
+        for half in (self.network.encoder, self.network.decoder):
+            half.compile()
+
     def encode(self, image_pm1: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         """Encode images.
 
@@ -48,7 +60,8 @@ class Autoencoder:
         Returns:
             Latents [B, C, H/f, W/f], multiplied by the scaling factor, float32.
         """
-        pixels = image_pm1.to(self.network.dtype)
+        part = HalfPart(self.network.dtype)
+        pixels = part.enter(image_pm1).to(memory_format=self._layout)
         if self.tiny:
             latents = self._encode_tiny(pixels)
         else:
@@ -57,7 +70,7 @@ class Autoencoder:
             if rng is not None:
                 eps = torch.randn(latents.shape, generator=rng, device=rng.device)
                 latents = latents + posterior.std * eps.to(latents)
-        return latents.float() * self.network.config.scaling_factor
+        return part.leave(latents) * self.network.config.scaling_factor
 
     def _encode_tiny(self, pixels: Tensor) -> Tensor:
         def run(pixels: Tensor) -> Tensor:
@@ -71,6 +84,7 @@ class Autoencoder:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents [B, C, h, w] to images [B, 3, H, W], nominally -1..1."""
-        network = self.network
-        image: Tensor = network.decode((latents / network.config.scaling_factor).to(network.dtype)).sample
-        return image.float()
+        network, part = self.network, HalfPart(self.network.dtype)
+        inside = part.enter(latents / network.config.scaling_factor).to(memory_format=self._layout)
+        image: Tensor = network.decode(inside).sample
+        return part.leave(image)

@@ -56,7 +56,7 @@ def load_parts(
         paths: Local folders and files.
         device: Where the networks go.
         dtype: Of UNet, ControlNets and text encoder.
-        vae_dtype: Of the VAE, through which gradients flow; half precision loses small ones.
+        vae_dtype: Of the VAE, through which gradients flow.
         steps: Number of DDIM steps of the schedule.
 
     Raises:

@@ -59,6 +59,13 @@ DEPTH_ANYTHING_SMALL: dict[str, Any] = {
     "apply_layernorm": True,
 }
 """The backbone of Depth-Anything-V2 Small; the rest are the defaults."""
+DEPTH_ANYTHING_BASE: dict[str, Any] = {
+    "backbone_config": {**DEPTH_ANYTHING_SMALL, "hidden_size": 768, "num_attention_heads": 12},
+    "reassemble_hidden_size": 768,
+    "neck_hidden_sizes": [96, 192, 384, 768],
+    "fusion_hidden_size": 128,
+}
+"""Depth-Anything-V2 Base, which the published script asks."""
 
 _KINDS = {
     "unet": UNet2DConditionModel,
@@ -79,17 +86,23 @@ def teacher_skeleton(folders: Mapping[str, Path | None], *, edits: bool = False)
         JobError: A configuration cannot be read.
     """
     with torch.device("meta"), quiet_libraries():
-        return {role: _network(role, _config(role, folder, edits)) for role, folder in folders.items()}
+        return {role: skeleton(role, _config(role, folder, edits)) for role, folder in folders.items()}
 
 
 def teacher_on_paper(
-    folders: Mapping[str, Path | None], dtype: torch.dtype, *, steps: int = 50, edits: bool = False
+    folders: Mapping[str, Path | None],
+    dtype: torch.dtype,
+    *,
+    vae_dtype: torch.dtype = torch.float32,
+    steps: int = 50,
+    edits: bool = False,
 ) -> "Teacher":
     """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
 
     Args:
         folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
         dtype: Of UNet, ControlNets and text encoder.
+        vae_dtype: Of the autoencoder.
         steps: Number of DDIM steps that step indices count.
         edits: It is one that edits pictures.
     """
@@ -99,9 +112,7 @@ def teacher_on_paper(
 
     networks = teacher_skeleton(folders, edits=edits)
     for role, network in networks.items():
-        nn.Module.to(
-            network, torch.float32 if role == "vae" else dtype
-        )  # without the advice of diffusers' own
+        nn.Module.to(network, vae_dtype if role == "vae" else dtype)  # without diffusers' own advice
     kinds = [kind for kind in CONTROL_KINDS if f"controlnet_{kind}" in networks]
     return (EditingTeacher if edits else Teacher)(
         TeacherParts(
@@ -115,9 +126,12 @@ def teacher_on_paper(
     )
 
 
-def depth_skeleton(folder: Path | None = None) -> Any:
-    """Build a depth estimator without numbers; Depth-Anything-V2 Small when no folder is given."""
-    if folder is None:
+def depth_skeleton(folder: Path | None = None, *, base: bool = False) -> Any:
+    """Build a depth estimator without numbers; with no folder Depth-Anything-V2 Small, or its Base."""
+    if base:
+        backbone = Dinov2Config(**DEPTH_ANYTHING_BASE["backbone_config"])
+        config = DepthAnythingConfig(**(DEPTH_ANYTHING_BASE | {"backbone_config": backbone}))
+    elif folder is None:
         config = DepthAnythingConfig(backbone_config=Dinov2Config(**DEPTH_ANYTHING_SMALL))
     else:
         config = DepthAnythingConfig(**_read(folder))
@@ -143,7 +157,8 @@ def _read(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _network(role: str, config: Mapping[str, Any]) -> Any:
+def skeleton(role: str, config: Mapping[str, Any]) -> Any:
+    """Build the network of a role, of a configuration; without numbers, on the meta device."""
     if role == "text_encoder":
         network = CLIPTextModel(CLIPTextConfig(**config))
     elif role == "vae":

@@ -1,6 +1,9 @@
 """What `doctor` finds, and what it says when something is broken."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,65 @@ def test_a_healthy_machine(run: Run, tmp_path: Path) -> None:
     assert report["network"]["state"] == "note"  # the tests are offline
     assert json.loads(outcome.out)["ok"] is True
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_there_fails_the_report(run: Run) -> None:
+    outcome = run("doctor", "--no-smoke", "--device", "cuda:3", "--json")
+    assert outcome.code == 1
+    report = found(outcome)
+    assert report["gpu"]["state"] == "failed"
+    assert "no CUDA device" in report["gpu"]["said"]
+    assert report["computes"]["said"].startswith("cpu:")
+
+
+def test_what_it_trains_on_is_what_was_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(checks, "gpu", lambda device: checks.Check("gpu", "ok", f"{device} is there"))
+    monkeypatch.setattr("stylehead.jobs.environment.choose_device", lambda name: name)
+    for name in ("computes", "smoke"):
+        said = lambda device, name=name: asked.append(device) or checks.Check(name, "ok", device)  # noqa: E731
+        monkeypatch.setattr(checks, name, said)
+    assert run("doctor", "--device", "cuda:1").code == 0
+    assert asked == ["cuda:1", "cuda:1"]
+
+
+def test_a_device_that_computes_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.computes("cpu").state == "ok"
+    calls: list[int] = []
+    real = torch.nn.functional.conv2d
+
+    def crooked(*arguments: object, **options: object) -> torch.Tensor:
+        calls.append(1)
+        return real(*arguments, **options) * (2 if len(calls) == 1 else 1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", crooked)
+    assert checks.computes("cpu").state == "failed"
+
+
+def test_what_is_not_tested_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(checks.system()) == []
+    monkeypatch.setattr(checks.sys, "platform", "win32")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert [(check.name, check.state) for check in checks.system()] == [("windows", "note"), ("mps", "note")]
+
+
+def test_a_torchvision_that_does_not_fit_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    """In a process of its own: a package of that name which cannot be imported beside this torch."""
+    package = tmp_path / "site" / "torchvision"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('raise RuntimeError("operator torchvision::nms does not exist")\n')
+    facts = tmp_path / "site" / "torchvision-0.99.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.99.0\n")
+    root = str(Path(checks.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-m", "stylehead", "doctor", "--no-smoke"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), root])},
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "The torchvision 0.99.0 does not fit the torch" in done.stdout
+    assert "next: pip uninstall torchvision" in done.stderr
 
 
 def test_the_report_for_people_and_for_scripts(run: Run) -> None:

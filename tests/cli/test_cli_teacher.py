@@ -170,12 +170,6 @@ def test_what_cannot_teach_says_why_and_leaves_nothing(
     assert not Path("r").exists()
 
 
-def test_precision_names_become_numbers() -> None:
-    assert models.choose_dtype("auto", "cpu") == torch.float32
-    assert models.choose_dtype("auto", "cuda") == torch.float16
-    assert models.choose_dtype("bf16", "cuda") == torch.bfloat16
-
-
 def test_runs_of_older_settings_can_be_read() -> None:
     older = {"prompt": "x", "depth": True, "depth_source": "rendered", "save_memory": True}
     config = StylizeConfig.from_dict(older)

@@ -19,8 +19,8 @@ import stylehead
 from stylehead.methods import Stylizer
 
 PACKAGE = Path(stylehead.__file__).parent
-PROMPT_TO_STYLE = (83, 560)
-STEP = (32, 170)
+PROMPT_TO_STYLE = (88, 590)
+STEP = (35, 183)
 
 
 class Trip:

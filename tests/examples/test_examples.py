@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stylehead.export import showcase
@@ -28,6 +29,7 @@ def load(name):
 def test_every_example_is_tested():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "embedded_world",
+        "full_scale_benchmark",
         "gradio_space",
         "measure_inversion",
         "measure_styles",
@@ -74,6 +76,24 @@ def test_what_follows_from_weights_is_made_by_commands_that_exist(monkeypatch, c
     monkeypatch.setattr(module.subprocess, "run", run)
     assert module.main(["--from", "pictures"]) == 1  # the second one failed, there is none after it
     assert ran == module.STEPS["pictures"]
+
+
+def test_the_full_scale_benchmark_times_every_part(tmp_path, capsys):
+    module = load("full_scale_benchmark")
+    module.main(["--toy", "--device", "cpu", "--repeats", "1", "--json", str(tmp_path / "out.json")])
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [row["part"] for row in found["parts"]] == list(module.PARTS)
+    assert all(row["forward"]["ms"] > 0 and row["forward"]["launches"] > 0 for row in found["parts"])
+    assert found["totals"]["ours"]["equivalents"] < found["totals"]["script"]["equivalents"]
+    module.main(["--toy", "--computed", "--parts", "rays", "backbone"])
+    assert "A100" in capsys.readouterr().out
+
+
+def test_the_full_scale_benchmark_has_whole_iterations_of_both():
+    module = load("full_scale_benchmark")
+    builder = module.Builder(module.Sizes.toy(), torch.device("cpu"))
+    assert not module._stylizer(builder, "12").step().non_finite
+    module._script(builder)()
 
 
 def test_own_pictures_become_a_style(tmp_path, capsys, monkeypatch):

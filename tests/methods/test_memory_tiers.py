@@ -113,12 +113,28 @@ def test_the_tier_of_a_job_reaches_its_teacher(make_stylizer, teacher):
 
 @pytest.mark.parametrize(
     ("gigabytes", "tier"),
-    [(80, "24"), (25.4, "24"), (23.6, "24"), (16, "12"), (11.9, "12"), (8, "8"), (4, "8")],
+    [(80, "24"), (23.6, "24"), (15.6, "24"), (15.4, "12"), (9.3, "12"), (9.1, "8"), (4, "8")],
 )
 def test_auto_takes_what_the_device_has_room_for(gigabytes, tier):
     assert choose_tier("auto", device_bytes=int(gigabytes * 1e9), largest_image=512).name == tier
     assert choose_tier("auto", device_bytes=int(gigabytes * 1e9), largest_image=128).name == "24"
     assert choose_tier("8", device_bytes=int(gigabytes * 1e9), largest_image=128).name == "8"
+
+
+def test_more_pictures_and_larger_numbers_need_more():
+    def tier(gigabytes: float, **load) -> str:
+        return choose_tier("auto", device_bytes=int(gigabytes * 1e9), largest_image=512, **load).name
+
+    assert tier(16) == "24"
+    assert tier(16, pictures=2) == "12"
+    assert tier(16, bytes_a_number=4) == "8"
+    assert tier(30, bytes_a_number=4) == "24"
+
+
+def test_what_is_free_on_a_card_counts_and_what_the_job_holds_already(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (9_000_000_000, 25_000_000_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 4_000_000_000)
+    assert device_memory("cuda:1") == 13_000_000_000
 
 
 def test_unknown_tiers_are_refused():

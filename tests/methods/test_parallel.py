@@ -110,7 +110,8 @@ def make_exact(make_stylizer: Make, teacher_folder: Path) -> Iterator[Make]:
         stylizer.generator.double()
         stylizer.reference = copy.deepcopy(stylizer.reference).double()
         stylizer._camera = stylizer._camera.double()
-        stylizer._average = {name: tensor.double() for name, tensor in stylizer._average.items()}
+        average = stylizer._average
+        average.tensors = {name: tensor.double() for name, tensor in average.tensors.items()}
         return stylizer
 
     yield make

@@ -22,6 +22,7 @@ from tiny_teacher import write_tiny_depth_estimator, write_tiny_teacher  # noqa:
 from stylehead.export.views import latent_from_seed, render_views  # noqa: E402
 from stylehead.generator import GeneratorConfig, PanoHead  # noqa: E402
 from stylehead.inversion.latents import LatentSpace  # noqa: E402
+from stylehead.memory import TIERS  # noqa: E402
 from stylehead.methods import Networks, Stylizer  # noqa: E402
 from stylehead.methods.config import StylizeConfig, profile  # noqa: E402
 from stylehead.perception.depth import DepthEstimator  # noqa: E402
@@ -116,6 +117,7 @@ CASES: dict[str, dict[str, Any]] = {
         "ray_jitter": True, "posterior": "sample", "perceptual_weight": 0.05, "depth": "estimated",
     },
     "ld, 8 GB": {"memory": "8"},
+    "ld, half": {"generator_precision": "fp16"},
     **{name: {"method": name} for name in RIVALS},
 }  # fmt: skip
 
@@ -168,6 +170,31 @@ def test_the_space_of_heads_is_measured_on_the_device(place: torch.device) -> No
     spaces = [LatentSpace.measure(golden_cases.tiny().to(device), samples=50) for device in (HOST, place)]
     assert spaces[1].mean.device == place
     assert torch.equal(spaces[0].mean, spaces[1].mean.cpu())
+
+
+def test_offloaded_networks_are_never_copied_back(stylizer: Any, place: torch.device) -> None:
+    job = stylizer(place, memory="8")
+    unet = job.teacher.parts.unet
+    masters = {name: parameter.data_ptr() for name, parameter in unet.named_parameters()}
+    seen = []
+    unet.register_forward_pre_hook(lambda *_: seen.append({p.device for p in unet.parameters()}))
+    size, text = job.teacher.latent_size, job.teacher.encode_prompt("a rosa")
+    latents, timestep = torch.zeros(1, 4, size, size, device=place), torch.tensor([281]).to(place)
+    assert job.teacher.predict(latents, timestep, text).eps_cond.device == place
+    assert seen
+    assert all(devices == {place} for devices in seen)
+    assert {name: parameter.data_ptr() for name, parameter in unet.named_parameters()} == masters
+    assert {parameter.device.type for parameter in unet.parameters()} == {"cpu"}
+    job.teacher.save_memory(TIERS["24"])
+    assert {parameter.device for parameter in unet.parameters()} == {place}
+
+
+def test_kept_heads_wait_on_the_host(stylizer: Any, place: torch.device) -> None:
+    job = stylizer(place, reference_heads=1, **profile("paper"))
+    records = [job.step() for _ in range(2)]
+    assert not any(record.non_finite for record in records)
+    (kept,) = job._kept.values()
+    assert {tensor.device.type for tensor in kept._values["untouched"].views["single"]} == {"cpu"}
 
 
 # ----------------------------------------------------------------------------------------- planted mistakes

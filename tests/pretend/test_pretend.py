@@ -9,16 +9,24 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-JOBS = "inside_jobs.py"
+JOBS, COMMANDS = "inside_jobs.py", "inside_commands.py"
 SHORT = (
     f"{JOBS}::test_every_method_trains_on_the_device[ld]",
     f"{JOBS}::test_a_constant_that_stayed_on_the_host_is_caught",
     f"{JOBS}::test_noise_of_a_foreign_generator_is_caught",
     f"{JOBS}::test_numpy_on_the_device_is_caught",
+    f"{JOBS}::test_offloaded_networks_are_never_copied_back",
     "inside_device.py",
 )
 """The paper's method, three planted mistakes, and the device itself: last: it must not be there too early."""
+WHOLE = (
+    f"{COMMANDS}::test_it_trains[pretend-ld, default]",
+    *(f"{COMMANDS}::test_it_{does}[pretend]" for does in ("renders", "measures", "inverts")),
+    *(f"{COMMANDS}::test_a_mistake_is_caught[pretend-{job}]" for job in ("render", "eval", "invert")),
+)
+"""Whole jobs on the published layout, the table with every column, and a mistake in each."""
 SLOW = (
+    "test_kept_heads_wait_on_the_host",
     "test_the_numbers_are_those_of_the_host",
     "test_a_run_goes_on_on_another_kind_of_device[here to there]",
     "test_a_run_goes_on_on_another_kind_of_device[there to here]",
@@ -26,7 +34,7 @@ SLOW = (
     "test_the_space_of_heads_is_measured_on_the_device",
 )
 METHODS = (
-    "ld, paper", "ld, release", "ld, everything", "ld, 8 GB", "sds", "csd", "nada", "styleclip",
+    "ld, paper", "ld, release", "ld, everything", "ld, 8 GB", "ld, half", "sds", "csd", "nada", "styleclip",
     "styleganfusion", "diffusiongan3d",
 )  # fmt: skip
 
@@ -65,6 +73,17 @@ def check(tests: tuple[str, ...]) -> None:
 @pytest.mark.timeout(600)
 def test_it_fails_as_a_device_does_the_method_of_the_paper_trains_on_it_and_mistakes_are_caught() -> None:
     check(SHORT)
+
+
+@pytest.mark.timeout(900)
+def test_whole_jobs_run_on_it_and_mistakes_in_them_are_caught() -> None:
+    check(WHOLE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_job_runs_on_it_as_on_the_host() -> None:
+    assert "FAILED" not in (said := pretend(COMMANDS)), said[-6000:]
 
 
 @pytest.mark.slow

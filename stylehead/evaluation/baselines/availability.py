@@ -2,6 +2,7 @@
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.baselines.portrait_editor import InstructedEditor, PortraitEditor
+from stylehead.teacher.editing.instruction import instruction_for
 from stylehead.weights.presets import Preset
 from stylehead.weights.pretrained import quiet_libraries
 
@@ -22,7 +23,7 @@ def why_no_editor(name: str, weights: Preset) -> MissingError | None:
         return None if why is None else MissingError(str(why), f"{why.hint}, {_FOLDER}")
     if name not in weights.companions:
         return MissingError(
-            "This version of stylehead has InstantID at the embedded size only, not on SDXL.",
+            "InstantID's published parts are for SDXL, which is not read; there is an embedded one only.",
             "give a folder of its pictures with --images",
         )
     if weights.companion(name) is None:
@@ -50,9 +51,12 @@ def open_editor(name: str, weights: Preset, device: str) -> PortraitEditor:
 
 
 def _open_ip2p(weights: Preset, device: str) -> PortraitEditor:
+    from stylehead.teacher.editing.instruct import PUBLISHED_STEPS
     from stylehead.teacher.editing.opening import open_preset_editor
 
-    return InstructedEditor(open_preset_editor(weights, device=device))
+    editor = open_preset_editor(weights, device=device, steps=PUBLISHED_STEPS)
+    published = "ip2p" not in weights.companions  # the embedded one reads any wording
+    return InstructedEditor(editor, instruct=instruction_for if published else str)
 
 
 def _open_instantid(weights: Preset, device: str) -> PortraitEditor:

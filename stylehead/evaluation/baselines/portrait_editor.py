@@ -26,14 +26,16 @@ class InstructedEditor:
 
     Args:
         editor: Such as `InstructPix2Pix`.
+        instruct: Makes an instruction of a prompt.
     """
 
-    def __init__(self, editor: Editor) -> None:
-        self._editor = editor
+    def __init__(self, editor: Editor, *, instruct: Callable[[str], str] = str) -> None:
+        self._editor, self._instruct = editor, instruct
 
     def edit(self, person: Portraits, prompt: str) -> Tensor:
         """Return the edited views [V, 3, R, R] in 0..1 of a person."""
-        return self._editor.edit(bytes_to_01(person.images[0]), prompt, seed=person.seeds[0])
+        instruction = self._instruct(prompt)
+        return self._editor.edit(bytes_to_01(person.images[0]), instruction, seed=person.seeds[0])
 
 
 @torch.no_grad()

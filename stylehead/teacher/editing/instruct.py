@@ -26,7 +26,9 @@ from stylehead.teacher.editing.editor import (
 from stylehead.weights.pretrained import load_local, load_network
 
 STEPS = 20
-"""Of DDIM; the authors take 100 of another sampler."""
+"""Of DDIM, for banks of pictures; the authors take 100 of another sampler."""
+PUBLISHED_STEPS = 100
+"""Where the published system is what is measured."""
 _VIEWS_AT_ONCE = 4
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stylehead.errors import MissingError
 from stylehead.teacher.editing.editor import EMBEDDED, PUBLISHED, Editor, Guidance
-from stylehead.teacher.editing.instruct import InstructPix2Pix
+from stylehead.teacher.editing.instruct import STEPS, InstructPix2Pix
 from stylehead.teacher.editing.pipeline import (
     INDEX,
     PipelineEditor,
@@ -64,13 +64,16 @@ def why_no_preset_editor(weights: Preset) -> MissingError | None:
     return None
 
 
-def open_preset_editor(weights: Preset, *, device: str = "cpu", guidance: Guidance | None = None) -> Editor:
+def open_preset_editor(
+    weights: Preset, *, device: str = "cpu", guidance: Guidance | None = None, steps: int = STEPS
+) -> InstructPix2Pix:
     """Load the InstructPix2Pix of a preset: the one beside its generator, else the registered one.
 
     Args:
         weights: The preset.
         device: Where its networks go.
         guidance: Scales of instruction and picture; where not given those that suit the preset.
+        steps: Number of DDIM steps of a published one.
 
     Raises:
         MissingError: There is none on this machine.
@@ -83,7 +86,11 @@ def open_preset_editor(weights: Preset, *, device: str = "cpu", guidance: Guidan
         published = local_path(IP2P)
         assert published is not None
         return InstructPix2Pix.load(
-            published, device=device, guidance=_filled(guidance, PUBLISHED), licence=find(IP2P).licence
+            published,
+            device=device,
+            guidance=_filled(guidance, PUBLISHED),
+            steps=steps,
+            licence=find(IP2P).licence,
         )
     whole = (own / INDEX).is_file()  # else it shares all but the denoiser with the teacher
     return InstructPix2Pix.load(

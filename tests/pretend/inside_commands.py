@@ -1,0 +1,235 @@
+"""Whole jobs on the published layout at toy size, on the host and on the pretend device."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pretend_device import pretending
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+
+for room in ("cli", "teacher", "perception"):
+    sys.path.append(str(Path(__file__).parents[1] / room))
+from full_scale import furnish, register  # noqa: E402
+from lpips_seeded import seeded_heads, seeded_trunk  # noqa: E402
+from tiny_teacher import write_tiny_depth_estimator, write_tiny_editors, write_tiny_teacher  # noqa: E402
+
+from stylehead.evaluation import teacher_pictures  # noqa: E402
+from stylehead.export import showcase  # noqa: E402
+from stylehead.generator import GeneratorConfig  # noqa: E402
+from stylehead.inversion import inverter  # noqa: E402
+from stylehead.inversion.search import GridConfig  # noqa: E402
+from stylehead.jobs import environment, evaluate, invert, render, stylize  # noqa: E402
+from stylehead.jobs.arguments import (  # noqa: E402
+    EvaluateArguments,
+    InvertArguments,
+    RenderArguments,
+    StylizeArguments,
+)
+from stylehead.jobs.report import Silent  # noqa: E402
+from stylehead.mini.tokens import write_tokenizer  # noqa: E402
+from stylehead.perception.arcface import ArcFace  # noqa: E402
+from stylehead.perception.inception import Inception  # noqa: E402
+from stylehead.perception.lpips import FILES  # noqa: E402
+from stylehead.perception.roles import FaceEmbeddings  # noqa: E402
+from stylehead.weights import catalogue, store  # noqa: E402
+
+PROMPT = "a rosa"
+MEASURED = {
+    "id", "id_rank1", "diversity_id", "diversity", "clip_score", "clip_text", "clip_img",
+    "fid", "kid", "cmmd", "dd_mono", "dd_geo",
+}  # fmt: skip
+"""What can be measured at full scale; the rest needs the embedded world's truth."""
+
+
+class RandomFaces:
+    """In the place of insightface's networks."""
+
+    name = "random faces"
+
+    def __init__(self) -> None:
+        self.projection = torch.randn(192, 16, generator=torch.Generator().manual_seed(2))
+
+    def faces(self, images: Tensor) -> FaceEmbeddings:
+        vectors = functional.normalize(_small(images) @ self.projection, dim=1)
+        return FaceEmbeddings(vectors, torch.ones(len(images), dtype=torch.bool))
+
+
+class RandomPools:
+    """In the place of Inception, whose package needs torchvision."""
+
+    name = "random pools"
+
+    def features(self, images: Tensor) -> Tensor:
+        return _small(images)[:, :24]
+
+
+def _small(images: Tensor) -> Tensor:
+    return functional.interpolate(images.float() / 255, size=8, mode="area").flatten(1) - 0.5
+
+
+@pytest.fixture(scope="module", params=["cpu", "pretend"])
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "cpu":
+        yield "cpu"
+        return
+    with pretending() as device:
+        yield str(device)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that the panohead preset may take from the catalogue, tiny and random."""
+    root = tmp_path_factory.mktemp("published") / "home"
+    tiny = GeneratorConfig.tiny()
+    rendering = dataclasses.replace(tiny.rendering, depth_resolution=8, depth_resolution_importance=6)
+    config = dataclasses.replace(tiny, rendering=rendering, neural_rendering_resolution=8)
+    furnish(root, config, write_tiny_teacher, write_tiny_depth_estimator)
+    write_tiny_editors(root)
+    for part in ("vae", "text_encoder", "tokenizer", "scheduler"):
+        shutil.copytree(root / "teacher" / part, root / "ip2p" / part)
+    index = {"_class_name": "StableDiffusionInstructPix2PixPipeline"}
+    (root / "ip2p" / "model_index.json").write_text(json.dumps(index))
+    register(root, "instruct-pix2pix", root / "ip2p")
+    register(root, "clip-vit-b32", _write_clip(root / "clip"))
+    for name, files in FILES.items():
+        folder = root / f"lpips-{name}"
+        folder.mkdir()
+        torch.save(seeded_trunk(name), folder / files[0])
+        torch.save(seeded_heads(name), folder / files[1])
+        register(root, f"lpips-{name}", folder)
+    return root
+
+
+def _write_clip(folder: Path) -> Path:
+    write_tokenizer(folder)
+    vocab = len(CLIPTokenizer.from_pretrained(folder))
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = CLIPTextConfig(**sizes, vocab_size=vocab, max_position_embeddings=77, eos_token_id=vocab - 1)
+    vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
+    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        CLIPModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def machine(home: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has the weights and the device, an empty folder, and fewer pictures than usual."""
+    monkeypatch.setenv(store.HOME_VARIABLE, str(home))
+    monkeypatch.setenv(store.ACCEPT_VARIABLE, "panohead")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(environment, "choose_device", lambda _: place)
+    monkeypatch.setattr(showcase, "PREVIEW_SEEDS", (1,))
+    monkeypatch.setattr(showcase, "PREVIEW_YAWS_DEG", (0.0,))
+    monkeypatch.setattr(showcase, "SHEET_SEEDS", (1,))
+    monkeypatch.setattr(showcase, "SHEET_YAWS_DEG", (0.0,))
+    monkeypatch.setattr(showcase, "TURNTABLE_STEPS", 1)
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.local_path("panohead") is not None
+
+
+def train(*, profile: Any = "default", **settings: Any) -> stylize.StylizeRun:
+    given = {
+        "prompt": PROMPT, "preset": "panohead", "iterations": 2, "preview_every": 0, "checkpoint_every": 0,
+        **settings,
+    }  # fmt: skip
+    return stylize.stylize(StylizeArguments(settings=given, profile=profile), Silent(), command="a test")
+
+
+CASES: dict[str, dict[str, Any]] = {
+    **{f"ld, {name}": {"profile": name} for name in ("default", "paper", "release")},
+    "ld, 8 GB": {"memory": "8"},
+    "ld, kept heads": {"profile": "paper", "reference_heads": 1},
+    **{name: {"method": name} for name in ("sds", "csd", "nada", "styleganfusion", "diffusiongan3d")},
+    "styleclip": {"method": "styleclip", "identity_weight": 0.0},
+    "edit": {"method": "edit", "people": 1, "bank_views": 1, "batch": 1, "views": 1, "edit_steps": 1},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_trains(case: str) -> None:
+    run = train(**CASES[case])
+    assert run.manifest["outcome"] == "finished"
+    assert len(run.history) == 2
+    assert all(event["non_finite"] == [] for event in run.history)
+    assert all(path.is_file() for path in run.files().values())
+
+
+def test_it_renders() -> None:
+    run = train(grid=False)
+    arguments = RenderArguments(
+        seed=1, preset="panohead", yaw_steps=2, style=(run.style,), format="frames,sheet", out=Path("drawn")
+    )
+    render.render(arguments, Silent(), command="a test")
+    frames = sorted(Path("drawn").rglob("frame_*.png"))
+    assert len(frames) == 2
+    assert all(np.asarray(Image.open(frame)).std() > 0 for frame in frames)
+
+
+def test_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ArcFace, "load", lambda *_: RandomFaces())
+    monkeypatch.setattr(Inception, "load", lambda *_: RandomPools())
+    monkeypatch.setattr(teacher_pictures, "STEPS", 2)
+    run = train()
+    weights = Path("faces")
+    weights.mkdir()
+    arguments = EvaluateArguments(
+        runs=(run.folder,), identities=3, yaws="0,30", preset="panohead", reference="teacher",
+        faces=str(weights), inception=Path("inception.pth"), force_fid=True,
+        depth_model="depth-anything-v2-small",
+    )  # fmt: skip
+    assert evaluate.foretell(arguments, Silent()).data["dry_run"]
+    found = evaluate.evaluate(arguments, Silent(), command="a test")
+    (row,) = [row for row in found.table.rows if row.kind == "method"]
+    why = {name: cell.why for name, cell in row.cells.items() if hasattr(cell, "why")}
+    assert {name for name in row.cells if name not in why} >= MEASURED, why
+
+
+def test_it_inverts(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = GridConfig(heads=2, resolution=6, yaw_step_deg=60)
+    monkeypatch.setattr(inverter, "GridConfig", lambda: grid)
+    y, x = np.mgrid[:96, :96]
+    pixels = np.full((96, 96, 3), 255, np.uint8)
+    pixels[(x - 48) ** 2 + (y - 44) ** 2 < 900] = (180, 120, 90)
+    Image.fromarray(pixels).save("me.png")
+    arguments = InvertArguments(
+        photo=Path("me.png"), aligned=True, steps=2, starts=1, pti=True, pti_steps=1, preset="panohead",
+        out=Path("me"),
+    )  # fmt: skip
+    run = invert.invert(arguments, Silent(), command="a test")
+    assert run.folder == Path("me")
+    assert (run.folder / "latent.npz").is_file()
+
+
+# ----------------------------------------------------------------------------------------- planted mistakes
+
+
+@pytest.mark.parametrize("job", ["render", "eval", "invert"])
+def test_a_mistake_is_caught(job: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a job makes of a head's style vectors stays on the host: CUDA refuses to mix, and so does this."""
+    if place == "cpu":
+        pytest.skip("on the host nothing can mix")
+    from stylehead.generator import PanoHead
+
+    real = PanoHead.planes
+    monkeypatch.setattr(PanoHead, "planes", lambda self, ws, **options: real(self, ws.cpu(), **options))
+    one = RenderArguments(seed=1, preset="panohead", yaw_steps=1, format="frames")
+    few = EvaluateArguments(identities=2, yaws="0", preset="panohead")
+    jobs = {
+        "render": lambda: render.render(one, Silent(), command="a test"),
+        "eval": lambda: evaluate.evaluate(few, Silent(), command="a test"),
+        "invert": lambda: test_it_inverts(monkeypatch),
+    }
+    with pytest.raises(RuntimeError, match="same device"):
+        jobs[job]()
