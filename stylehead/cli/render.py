@@ -1,11 +1,14 @@
 """`stylehead render`: heads from all sides, as films, frames, contact sheets and meshes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
-from stylehead.cli.output import reporting
+from stylehead.cli.output import command_line, reporting
 from stylehead.cli.render_options import (
+    FILES,
     BackgroundOption,
     DeviceOption,
     EasingOption,
@@ -86,6 +89,14 @@ def render(  # noqa: PLR0913
     mesh_resolution: MeshResolutionOption = 192,
     mesh_level: MeshLevelOption = None,
     triangles: TrianglesOption = 40_000,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Draw --seeds as a data set, by so many processes.", rich_help_panel=FILES),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Or by a Ray cluster.", hidden=True, rich_help_panel=FILES, metavar="HOST:PORT"),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -99,6 +110,12 @@ def render(  # noqa: PLR0913
             overwrite=overwrite, mesh=mesh, mesh_resolution=mesh_resolution, mesh_level=mesh_level,
             triangles=triangles,
         )  # fmt: skip
+        if workers is not None or address is not None:
+            from stylehead.jobs.head_dataset import draw_heads
+
+            command = command_line()
+            output.result(draw_heads(arguments, output, command=command, workers=workers, address=address))
+            return
         check_render(arguments)
         from stylehead.jobs import render as job
 

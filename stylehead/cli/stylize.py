@@ -41,8 +41,6 @@ EPILOG = """
 
   [cyan]stylehead stylize --resume runs/pixar-character-3f9c[/cyan]
 
-Several GPUs on one style: torchrun --nproc-per-node 4 -m stylehead stylize --batch 4 --prompt "..."
-
 What a method can be told: stylehead stylize --method ld --help
 
 Ctrl-C saves a checkpoint and says how to go on. A run's folder holds its page

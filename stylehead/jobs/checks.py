@@ -111,8 +111,8 @@ def latent_files(arguments: RenderArguments) -> list[Path]:
     return [file for path in arguments.latent for file in find_latents(path)]
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Read "1,2,5-8".
+def parse_seeds(text: str, *, most: int = 1000) -> list[int]:
+    """Read "1,2,5-8"; a range holds at most so many.
 
     Raises:
         UsageError: It is no such list.
@@ -123,9 +123,9 @@ def parse_seeds(text: str) -> list[int]:
         if match is None:
             raise UsageError(f"`--seeds` (={text}) must be a list like 1,2,5-8.")
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first >= 1000 or last > MAX_SEED:
+        if last < first or last - first >= most or last > MAX_SEED:
             raise UsageError(
-                f"`--seeds` (={text}) must name up to 1000 seeds from 0 to {MAX_SEED}, in order."
+                f"`--seeds` (={text}) must name up to {most} seeds from 0 to {MAX_SEED}, in order."
             )
         seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))

@@ -54,10 +54,13 @@ def options_of(command: Callable[..., Any]) -> dict[str, Any]:
     whole = inspect.signature(command)
     if command is stylize_command.stylize:
         whole = signature(command, Choice(tuple(settings_class(name) for name in BUILT_IN), None))
+    of_the_terminal = OF_THE_TERMINAL | (
+        {"workers", "address"} if command is render_command.render else set()
+    )
     return {
         RENAMED.get(name, name): item.default
         for name, item in whole.parameters.items()
-        if name not in OF_THE_TERMINAL
+        if name not in of_the_terminal
     }
 
 
