@@ -23,8 +23,11 @@ PAGES = sorted(
     for folder in (ROOT, ROOT / "examples", ROOT / "stylehead")
     for path in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
 )
-FETCHED = ("weights fetch", "weights import", "--preset panohead", "--editor ", "--device cuda", "--methods")
-"""Marks of commands that need what is not in the package, or train for long."""
+FETCHED = (
+    "weights fetch", "weights import", "--preset panohead", "--editor ", "--device cuda", "--methods",
+    "sweep",
+)  # fmt: skip
+"""Marks of commands that need what is not in the package, train for long, or start other processes."""
 FAST = ("--iterations", "4", "--checkpoint-every", "2", "--preview-every", "2")
 SMALL: dict[str, tuple[str, ...]] = {
     "stylize": FAST,
