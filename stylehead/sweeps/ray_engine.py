@@ -21,6 +21,8 @@ from stylehead.sweeps.engine import THREADS, Ended, Task
 OBJECT_STORE_BYTES = 100 * 2**20
 """Shared memory for what tasks take and return: settings and numbers; pictures and weights go by files."""
 _PREFIX = "stylehead-ray-"
+_LONGEST = 15
+"""Letters of a folder in which Ray's sockets still have names that the system takes."""
 _ENVIRONMENT = {
     # Ray then takes the machine's loopback address for its own; `_node_ip_address` alone does not do that
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -138,7 +140,7 @@ class RayEngine:
 
     def _own_cluster(self) -> dict[str, Any]:
         _drop_old_folders()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_temporary()))
         return {
             "num_cpus": self.workers,
             "include_dashboard": False,
@@ -162,9 +164,15 @@ def require_ray() -> Any:
     return ray
 
 
+def _temporary() -> Path:
+    """Return the user's temporary folder, or the system's where that one's name is too long for sockets."""
+    usual, short = Path(tempfile.gettempdir()), Path("/tmp")
+    return short if len(str(usual)) > _LONGEST and short.is_dir() else usual
+
+
 def _drop_old_folders() -> None:
     """Remove the temporary folders of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in _temporary().glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(pid)):

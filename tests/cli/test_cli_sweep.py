@@ -239,7 +239,7 @@ def test_ctrl_c_stops_all_runs_and_the_same_command_goes_on(
         assert stopped.checkpoints()[-1].step == last_event(path.parent / "events.jsonl")["step"]
     outcome = swept(run, long, "--json")
     assert outcome.code == 0, outcome
-    assert [one["steps"] for one in json.loads(outcome.out)["runs"]] == [60, 60]
+    assert [one["steps"] for one in json.loads(outcome.out)["runs"]] == [300, 300]
 
 
 @pytest.mark.slow
