@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from stylehead.cost import CARDS, Counted, Meter, Script, computed_seconds, fused_attention, half_equivalents
-from stylehead.cost.parts import PARTS, Builder, Part, Sizes, Times, Work
+from stylehead.cost.network_parts import PARTS, Builder, Part, Sizes, Times, Work
 from stylehead.generator import PanoHead
 from stylehead.methods import Networks, Stylizer
 from stylehead.methods.config import StylizeConfig, profile

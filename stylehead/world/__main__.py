@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     from stylehead.world.recipes import assembly
-    from stylehead.world.recipes.precision import device_named
+    from stylehead.world.recipes.computing import device_named
 
     if options.recipe == "data":
         from stylehead.world.recipes.drawing import draw_data

@@ -18,7 +18,7 @@ from stylehead.cost import (
     fused_attention,
     half_equivalents,
 )
-from stylehead.cost.parts import PARTS, Builder, Sizes
+from stylehead.cost.network_parts import PARTS, Builder, Sizes
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.memory import NEEDED, TIERS
 from stylehead.methods.config import StylizeConfig, profile

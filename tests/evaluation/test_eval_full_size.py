@@ -8,7 +8,7 @@ from eval_helpers import random_portraits
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
-from stylehead.cost.parts import Builder, Sizes
+from stylehead.cost.network_parts import Builder, Sizes
 from stylehead.evaluation import distributions
 from stylehead.evaluation.columns import find_column
 from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Reference, Target

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stylehead.world.heads.anatomy import Anatomy
-from stylehead.world.heads.triangles import Part, Surface, grid_triangles, make_part, unit
+from stylehead.world.heads.triangles import MeshPart, Surface, grid_triangles, make_part, unit
 
 _ROWS, _COLUMNS = 18, 28
 
@@ -39,7 +39,7 @@ def find_eyes(anatomy: Anatomy, coarse: np.ndarray) -> Eyes:
     return Eyes((centres[0], centres[1]), float(np.mean(radii)))
 
 
-def eye_parts(eyes: Eyes, gaze: np.ndarray) -> list[Part]:
+def eye_parts(eyes: Eyes, gaze: np.ndarray) -> list[MeshPart]:
     """Both eyeballs.
 
     Args:

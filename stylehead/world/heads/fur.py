@@ -8,12 +8,12 @@ import numpy as np
 from stylehead.world.heads.anatomy import Anatomy, Shell
 from stylehead.world.heads.curves import smoothstep
 from stylehead.world.heads.identity import Identity
-from stylehead.world.heads.triangles import Part, Surface, Topology, grid_triangles, make_part, unit
+from stylehead.world.heads.triangles import MeshPart, Surface, Topology, grid_triangles, make_part, unit
 
 _FUR_LAYERS = (0.45, 1.0)  # shares of the fur's length
 
 
-def beard_part(person: Identity, anatomy: Anatomy, skin: Surface) -> Part:
+def beard_part(person: Identity, anatomy: Anatomy, skin: Surface) -> MeshPart:
     """The beard of a person who has a moustache, a goatee or a full beard."""
     shell = anatomy.beards[person.beard]
     chosen = shell.region.vertices
@@ -31,7 +31,7 @@ def beard_part(person: Identity, anatomy: Anatomy, skin: Surface) -> Part:
     return _shell_part("beard", anatomy, shell, _lifted(shell, points, normals, 0.6))
 
 
-def fur_parts(anatomy: Anatomy, skin: Surface) -> list[Part]:
+def fur_parts(anatomy: Anatomy, skin: Surface) -> list[MeshPart]:
     """Layers of fur over the face and the neck, longest on the cheeks."""
     shell = anatomy.fur
     chosen = shell.region.vertices
@@ -61,7 +61,7 @@ def _lifted(shell: Shell, points: np.ndarray, skin_normals: np.ndarray, follow_s
 
 def _shell_part(
     material: str, anatomy: Anatomy, shell: Shell, surface: Surface, *, layer: float = 0.0
-) -> Part:
+) -> MeshPart:
     chosen = shell.region.vertices
     height = np.full(len(chosen), layer)
     return make_part(
@@ -75,7 +75,7 @@ def _shell_part(
     )
 
 
-def wolf_ear(side: int, crown: np.ndarray, temple: np.ndarray) -> Part:
+def wolf_ear(side: int, crown: np.ndarray, temple: np.ndarray) -> MeshPart:
     """A pointed ear, hollow in front.
 
     Args:

@@ -14,7 +14,7 @@ from stylehead.world.heads.hair_grid import CAP_ROWS, COLUMNS, ROWS
 from stylehead.world.heads.haircuts import HAIRCUTS, Fall, Haircut
 from stylehead.world.heads.identity import Identity
 from stylehead.world.heads.source import HeadSource
-from stylehead.world.heads.triangles import Part, Topology, grid_triangles, make_part, unit
+from stylehead.world.heads.triangles import MeshPart, Topology, grid_triangles, make_part, unit
 
 Points = Sequence[tuple[float, float]]
 
@@ -74,7 +74,7 @@ class HairGrower:
         self._locks, self._strands = _ring_noise(self._azimuth, 14, 5), _ring_noise(self._azimuth, 30, 6)
         self._topology = Topology(grid_triangles(ROWS, COLUMNS), ROWS * COLUMNS)
 
-    def grow(self, person: Identity, cut: Haircut, skin: np.ndarray) -> Part:
+    def grow(self, person: Identity, cut: Haircut, skin: np.ndarray) -> MeshPart:
         """Hair on a head.
 
         Args:
@@ -195,7 +195,7 @@ class HairGrower:
 
     def _part(
         self, surface: np.ndarray, thickness: np.ndarray, above_edge: np.ndarray, rooted: np.ndarray
-    ) -> Part:
+    ) -> MeshPart:
         rows = np.diff(surface, axis=0)
         along = np.cumsum(np.r_[0, np.linalg.norm(rows, axis=-1).mean(axis=1)])
         tangents = unit(np.concatenate([rows, rows[-1:]]))
@@ -212,7 +212,7 @@ class HairGrower:
             .reshape(-1, 4),
         )  # fmt: skip
         visible = above_edge.reshape(-1)[triangles].max(axis=1) > -0.02
-        return Part(part.material, part.vertices, part.triangles[visible])
+        return MeshPart(part.material, part.vertices, part.triangles[visible])
 
 
 def _smoothed(grid: np.ndarray, share: float) -> np.ndarray:

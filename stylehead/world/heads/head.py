@@ -15,7 +15,7 @@ from stylehead.world.heads.identity import Identity
 from stylehead.world.heads.source import load_source
 from stylehead.world.heads.styles import STYLE_SHAPES, StyleName, StyleShape
 from stylehead.world.heads.tied_hair import bun, ponytail
-from stylehead.world.heads.triangles import Part, Surface, make_part
+from stylehead.world.heads.triangles import MeshPart, Surface, make_part
 from stylehead.world.heads.wear import glasses_parts, shirt_part
 
 _EYES_AT = np.array([0.0, 0.005, 0.075])  # where the point between the eyes is put, metres
@@ -46,7 +46,7 @@ class Head:
         eye_radius: Metres.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[MeshPart, ...]
     centre: np.ndarray
     scale: float
     eye_radius: float
@@ -107,7 +107,7 @@ class HeadModel:
         middle = (crown[1] + chin[1]) / 2
         return scale, np.array([0, 0.006 + 0.25 * (middle - 0.002), 0.3 * (nape[2] + 0.105)])
 
-    def _hair_parts(self, identity: Identity, shape: StyleShape, skin: np.ndarray) -> list[Part]:
+    def _hair_parts(self, identity: Identity, shape: StyleShape, skin: np.ndarray) -> list[MeshPart]:
         cut = haircut_of(identity, never_bald=shape.furry)
         if cut is None:
             return []
@@ -119,7 +119,7 @@ class HeadModel:
             parts.append(bun(identity, skin[marks["nape"]], skin[marks["crown"]]))
         return parts
 
-    def _inside_parts(self, coarse: np.ndarray) -> list[Part]:
+    def _inside_parts(self, coarse: np.ndarray) -> list[MeshPart]:
         parts = []
         for name, material in _INSIDE.items():
             region = self._anatomy.parts[name]
@@ -127,7 +127,7 @@ class HeadModel:
             parts.append(make_part(material, surface, canonical=self._coarse_average[region.vertices]))
         return parts
 
-    def _grown_parts(self, identity: Identity, shape: StyleShape, skin: Surface) -> list[Part]:
+    def _grown_parts(self, identity: Identity, shape: StyleShape, skin: Surface) -> list[MeshPart]:
         """Fur, or else a beard."""
         if not shape.furry:
             shaved = identity.beard in ("none", "stubble")
@@ -139,7 +139,7 @@ class HeadModel:
         ]
         return ears + fur_parts(self._anatomy, skin)
 
-    def _skin_part(self, identity: Identity, shape: StyleShape, skin: Surface) -> Part:
+    def _skin_part(self, identity: Identity, shape: StyleShape, skin: Surface) -> MeshPart:
         anatomy = self._anatomy
         above_hairline = np.full(len(skin.positions), _BALD_SCALP)
         if haircut_of(identity, never_bald=shape.furry):

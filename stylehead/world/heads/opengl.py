@@ -12,7 +12,7 @@ from stylehead.world.heads.identity import Identity
 from stylehead.world.heads.shader_source import UniformBlock, fragment_shader, vertex_shader
 from stylehead.world.heads.styles import STYLE_SHAPES, StyleName
 from stylehead.world.heads.traits import SHIRTS
-from stylehead.world.heads.triangles import Part
+from stylehead.world.heads.triangles import MeshPart
 
 _VERTEX_FORMAT = "3f 3f 3f 4f 4f"
 _VERTEX_FIELDS = tuple(
@@ -116,7 +116,7 @@ class Rasteriser:
                 self._context.disable(moderngl.CULL_FACE)
             array.render()
 
-    def _load_part(self, part: Part, materials: tuple[str, ...], style: StyleName) -> None:
+    def _load_part(self, part: MeshPart, materials: tuple[str, ...], style: StyleName) -> None:
         vertices = self._context.buffer(part.vertices)
         triangles = self._context.buffer(part.triangles)
         self._buffers += [vertices, triangles]

@@ -4,12 +4,12 @@ import numpy as np
 
 from stylehead.world.heads.curves import smoothstep
 from stylehead.world.heads.identity import Identity
-from stylehead.world.heads.triangles import Part, Surface, Topology, grid_triangles, make_part, unit
+from stylehead.world.heads.triangles import MeshPart, Surface, Topology, grid_triangles, make_part, unit
 
 _SIDES = 24
 
 
-def ponytail(person: Identity, nape: np.ndarray) -> Part:
+def ponytail(person: Identity, nape: np.ndarray) -> MeshPart:
     """A tail that leaves the head at the nape and hangs behind the neck."""
     along = np.linspace(0, 1, 22)
     length = 0.17 + 0.05 * np.tanh(person.hair_length)
@@ -31,7 +31,7 @@ def ponytail(person: Identity, nape: np.ndarray) -> Part:
     return _tube(path, radius, along, wound=False)
 
 
-def bun(person: Identity, nape: np.ndarray, crown: np.ndarray) -> Part:
+def bun(person: Identity, nape: np.ndarray, crown: np.ndarray) -> MeshPart:
     """A ball of wound hair; longer hair carries it higher."""
     along = (1 - np.cos(np.linspace(0, np.pi, 18))) / 2
     size = 0.036 + 0.006 * np.tanh(person.hair_volume)
@@ -44,7 +44,7 @@ def bun(person: Identity, nape: np.ndarray, crown: np.ndarray) -> Part:
     return _tube(path, radius, along, wound=True)
 
 
-def _tube(path: np.ndarray, radius: np.ndarray, along: np.ndarray, *, wound: bool) -> Part:
+def _tube(path: np.ndarray, radius: np.ndarray, along: np.ndarray, *, wound: bool) -> MeshPart:
     """A bumpy tube; its strands run along it, or around it when it is wound."""
     rows = len(path)
     angle = np.arange(_SIDES) / _SIDES * 2 * np.pi

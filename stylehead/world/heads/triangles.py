@@ -9,7 +9,7 @@ VERTEX_FLOATS = 17
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class MeshPart:
     """A piece of a head that is drawn with one material.
 
     Attributes:
@@ -31,7 +31,7 @@ def make_part(
     canonical: np.ndarray | None = None,
     detail_a: np.ndarray | None = None,
     detail_b: np.ndarray | None = None,
-) -> Part:
+) -> MeshPart:
     """Pack a surface for the graphics card.
 
     Args:
@@ -49,7 +49,7 @@ def make_part(
     for column, detail in ((9, detail_a), (13, detail_b)):
         if detail is not None:
             vertices[:, column : column + detail.shape[-1]] = detail
-    return Part(material, vertices, np.ascontiguousarray(surface.triangles, np.int32))
+    return MeshPart(material, vertices, np.ascontiguousarray(surface.triangles, np.int32))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from stylehead.world.heads.anatomy import Anatomy
 from stylehead.world.heads.eyes import Eyes
 from stylehead.world.heads.traits import Glasses, Shirt
-from stylehead.world.heads.triangles import Part, Surface, join, make_part, tube, unit
+from stylehead.world.heads.triangles import MeshPart, Surface, join, make_part, tube, unit
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ _SHIRT_LIFT: dict[Shirt, float] = {"crew": 0.004, "vneck": 0.004, "hoodie": 0.01
 _BELOW_EYES = 0.004  # the middle of a lens is a little lower than the eye
 
 
-def glasses_parts(kind: Glasses, anatomy: Anatomy, skin: np.ndarray, eyes: Eyes) -> list[Part]:
+def glasses_parts(kind: Glasses, anatomy: Anatomy, skin: np.ndarray, eyes: Eyes) -> list[MeshPart]:
     """Glasses in front of the eyes, on the bridge of the nose, with temples to the ears.
 
     Args:
@@ -108,7 +108,7 @@ def _lens(outline: np.ndarray) -> Surface:
     return Surface(np.vstack([outline, middle + np.array([0, 0, 0.002])]), unit(normals), triangles)
 
 
-def shirt_part(kind: Shirt, anatomy: Anatomy, skin: Surface) -> Part:
+def shirt_part(kind: Shirt, anatomy: Anatomy, skin: Surface) -> MeshPart:
     """A shirt over chest, shoulders and neck; the material cuts its neckline."""
     chosen = anatomy.shirt.vertices
     x, y, z = average = anatomy.average[chosen].T

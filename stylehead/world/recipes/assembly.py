@@ -44,7 +44,7 @@ class Place:
 
     def batch(self, usual: int) -> dict[str, int]:
         """How many examples a step takes: more where the memory is large."""
-        from stylehead.world.recipes.precision import batch_factor
+        from stylehead.world.recipes.computing import batch_factor
 
         return {"batch": 4 if self.rehearsal else usual * batch_factor(self.device)}
 

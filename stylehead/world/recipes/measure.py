@@ -31,9 +31,9 @@ from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.cache import DATA
 from stylehead.world.recipes import held_out_table
+from stylehead.world.recipes.computing import device_named
 from stylehead.world.recipes.data import Renders, load_renders
 from stylehead.world.recipes.held_out_table import HeldOut
-from stylehead.world.recipes.precision import device_named
 
 _NAMES = ("generator", "truncated", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.teacher.conditions import canny_condition, depth_condition
-from stylehead.world.recipes.precision import device_of
+from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.training_pictures import Pictures, PictureSource, half, tile_2x2
 
 Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]

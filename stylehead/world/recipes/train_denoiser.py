@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.teacher.schedule import Schedule
+from stylehead.world.recipes.computing import in_bfloat16
 from stylehead.world.recipes.networks import (
     NoisyBatch,
     encode_captions,
@@ -28,7 +29,6 @@ from stylehead.world.recipes.networks import (
     trained,
 )
 from stylehead.world.recipes.pool import LatentPool, PoolItems, photo_conditions
-from stylehead.world.recipes.precision import in_bfloat16
 from stylehead.world.recipes.training_pictures import PictureSource
 from stylehead.world.recipes.warm_start import copy_pretrained
 

@@ -19,8 +19,8 @@ from stylehead.perception.embedded import (
     StyleClassifier,
     blurred,
 )
+from stylehead.world.recipes.computing import device_of, in_bfloat16
 from stylehead.world.recipes.data import Renders, facing
-from stylehead.world.recipes.precision import device_of, in_bfloat16
 from stylehead.world.recipes.training_pictures import PictureSource
 from stylehead.world.recipes.warm_start import copy_saved
 

@@ -35,10 +35,10 @@ from stylehead.generator.renderer import (
 )
 from stylehead.images import bytes_to_pm1
 from stylehead.methods.losses import detail_loss
+from stylehead.world.recipes.computing import in_bfloat16
 from stylehead.world.recipes.crops import Crops
 from stylehead.world.recipes.data import Renders, ray_depths
 from stylehead.world.recipes.people import People, mostly_facing_columns, undecided
-from stylehead.world.recipes.precision import in_bfloat16
 
 IDENTITY_TO_W = "identity_to_w.safetensors"
 """Beside the embedded generator, for going on with its training; nothing else reads it."""

@@ -22,9 +22,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylehead.files import atomic_write
 from stylehead.teacher.schedule import Schedule
+from stylehead.world.recipes.computing import in_bfloat16
 from stylehead.world.recipes.networks import importance, latent_size, new_unet, trained
 from stylehead.world.recipes.pool import LatentPool, softened
-from stylehead.world.recipes.precision import in_bfloat16
 from stylehead.world.recipes.prompt_bank import PromptBank
 from stylehead.world.recipes.training_pictures import Pictures, PictureSource
 from stylehead.world.recipes.warm_start import copy_pretrained

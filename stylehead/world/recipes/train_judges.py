@@ -10,8 +10,8 @@ from torch.nn import functional
 from stylehead.images import bytes_to_pm1, on_colour
 from stylehead.mini.captions import STYLES
 from stylehead.perception.judges import JUDGED_SIZE, IdentityJudge, StyleJudge
+from stylehead.world.recipes.computing import device_of, in_bfloat16
 from stylehead.world.recipes.data import Renders, facing
-from stylehead.world.recipes.precision import device_of, in_bfloat16
 from stylehead.world.recipes.warm_start import copy_saved
 
 _TEMPERATURE = 0.1

@@ -18,8 +18,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from stylehead.mini.captions import STYLES, VIEW_WORDS, View, caption
 from stylehead.mini.phrases import Prompt, draw_prompt, filler
 from stylehead.mini.subwords import WINDOW, write_subwords
+from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.networks import encode_captions, new_text_encoder, trained
-from stylehead.world.recipes.precision import device_of
 from stylehead.world.recipes.warm_start import copy_pretrained
 
 _EMPTY, _STYLELESS, _GRID = 0.06, 0.06, 0.12

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.world.recipes.precision import device_of, in_bfloat16
+from stylehead.world.recipes.computing import device_of, in_bfloat16
 from stylehead.world.recipes.training_pictures import PictureSource
 from stylehead.world.recipes.warm_start import copy_pretrained
 

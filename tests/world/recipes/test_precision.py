@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stylehead.errors import MissingError
-from stylehead.world.recipes.precision import device_named, in_bfloat16
+from stylehead.world.recipes.computing import device_named, in_bfloat16
 
 
 def test_a_graphics_card_is_taken_where_there_is_one(monkeypatch):
