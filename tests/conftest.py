@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from stylehead.methods import registry
+
 COMPLETE = os.environ.get("STYLEHEAD_NOTHING_SKIPPED") == "1"
 """Whether everything that tests need is said to be here, so that a test that is skipped has failed."""
 
@@ -24,6 +26,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _one_thread() -> None:
     """Tests share small machines; the networks in them are tiny."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def usual_method() -> None:
+    """For tests of what jobs train with that name no method."""
+
+
+@pytest.fixture(autouse=True)
+def _ld_by_default(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny worlds have no editor: where no method is named, tests train with ld."""
+    if "usual_method" not in request.fixturenames:
+        monkeypatch.setattr(registry, "EMBEDDED_DEFAULT", "ld")
 
 
 @pytest.fixture(autouse=True)

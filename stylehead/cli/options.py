@@ -15,7 +15,7 @@ from stylehead.cli.help import Command
 from stylehead.config_files import read_config_file
 from stylehead.errors import StyleheadError
 from stylehead.methods.config import StylizeConfig, TeacherSettings
-from stylehead.methods.registry import BUILT_IN, DEFAULT, method_names, settings_class
+from stylehead.methods.registry import BUILT_IN, DEFAULT, EMBEDDED_DEFAULT, method_names, settings_class
 from stylehead.settings import field_help, flag
 from stylehead.weights.presets import PresetName
 
@@ -180,6 +180,8 @@ EVERYDAY = {
 }  # fmt: skip
 """Settings that `--help` shows, whatever the method."""
 _COMMON = StylizeConfig.names()
+_BY_METHOD = ("iterations", "preview_every", "psi")
+"""Everyday settings whose defaults methods declare again."""
 THE_RUN = "The run"
 _OTHER = "Other settings"
 _TYPES: dict[str, Any] = {"prompt": str | None, "preset": PresetName}
@@ -297,7 +299,13 @@ def _setting_parameters(choice: Choice) -> list[inspect.Parameter]:
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None if field.default in (dataclasses.MISSING, ()) else field.default,
-                annotation=_annotation(field.name, hints[field.name], texts.get(field.name, ""), own),
+                annotation=_annotation(
+                    field.name,
+                    hints[field.name],
+                    texts.get(field.name, ""),
+                    own,
+                    general=kind is StylizeConfig,
+                ),
             )
     return list(found.values())
 
@@ -305,16 +313,24 @@ def _setting_parameters(choice: Choice) -> list[inspect.Parameter]:
 def _method_parameter() -> inspect.Parameter:
     names = ", ".join(method_names())
     text = f"Which method trains: {names}. With --help its settings are shown."
-    option = typer.Option("--method", help=text, rich_help_panel=_panel("method"), metavar="NAME")
+    usual = f"{EMBEDDED_DEFAULT}/{DEFAULT}"  # embedded, and at full scale
+    option = typer.Option(
+        "--method", help=text, rich_help_panel=_panel("method"), metavar="NAME", show_default=usual
+    )
     annotation = Annotated[str, option]
     return inspect.Parameter("method", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT, annotation=annotation)
 
 
-def _annotation(name: str, hint: Any, text: str, method: str | None) -> Any:
-    """An annotated type as typer wants it; `method` is the one that it belongs to, where that is shown."""
+def _annotation(name: str, hint: Any, text: str, method: str | None, *, general: bool) -> Any:
+    """An annotated type as typer wants it; `method` is the one that it belongs to, where that is shown.
+
+    A `general` setting is that of no method in particular, which has no default of its own.
+    """
     panel = _panel(name) if method is None else f"Settings of --method {method}"
     shown: dict[str, Any] = {"help": text, "rich_help_panel": panel}
     shown["hidden"] = method is None and name not in EVERYDAY
+    if general and name in _BY_METHOD:
+        shown["show_default"] = "by method"
     names = (f"{flag(name)}/--no-{flag(name)[2:]}",) if hint is bool else (flag(name),)
     if hint == tuple[float, ...]:
         option = typer.Option(*names, parser=parse_numbers, metavar="A,B,...", **shown)

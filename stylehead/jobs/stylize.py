@@ -88,7 +88,7 @@ def configure(arguments: StylizeArguments, report: Report) -> tuple[StylizeConfi
     path = arguments.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=arguments.overwrite)
     full_scale = find_preset(config.preset).preset.vocabulary is None
-    why = choose_method(arguments.settings, full_scale=full_scale).why
+    why = choose_method(arguments.settings, full_scale=full_scale, profile=arguments.profile).why
     report.note(f"method {config.method}: {why}")
     return config, path
 
@@ -104,7 +104,7 @@ def settle(arguments: StylizeArguments) -> StylizeConfig:
         raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
     weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
     whole = weights.vocabulary is None
-    method, _ = choose_method(given, full_scale=whole)
+    method, _ = choose_method(given, full_scale=whole, profile=arguments.profile)
     start = start_settings(arguments.profile, arguments.quality, method, full_scale=whole)
     return StylizeConfig.from_dict(start | given)
 

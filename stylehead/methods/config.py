@@ -83,7 +83,7 @@ class StylizeConfig:
     checkpoint_every: Natural = 100
     """Iterations between two checkpoints; 0 keeps only the last."""
     preview_every: Natural = 50
-    """Iterations between two preview pictures; 0 draws none."""
+    """Iterations between two previews; 0 draws none."""
     full_style: bool = False
     """Store the trained weights as they are in the style file, not the few numbers that pictures need."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "ld"
 """The method of settings that name none; the default of jobs at full scale."""
-EMBEDDED_DEFAULT = "ld"
+EMBEDDED_DEFAULT = "edit"
 """The default of jobs over the embedded models."""
 BUILT_IN: Mapping[str, str] = {
     "ld": "stylehead.methods.ld:LikelihoodDistillation",
@@ -64,12 +64,15 @@ class MethodChoice(NamedTuple):
     why: str
 
 
-def choose_method(settings: Mapping[str, object], *, full_scale: bool) -> MethodChoice:
+def choose_method(
+    settings: Mapping[str, object], *, full_scale: bool, profile: str = "default"
+) -> MethodChoice:
     """Return the method that settings name, imply, or leave to the default.
 
     Args:
         settings: Those that were given.
         full_scale: Whether the job is over models of the published size.
+        profile: What the settings start from; those of publications are of the published method.
     """
     if named := settings.get("method"):
         return MethodChoice(str(named), "as asked")
@@ -78,7 +81,19 @@ def choose_method(settings: Mapping[str, object], *, full_scale: bool) -> Method
             return MethodChoice(name, f"which learns from a {setting}")
     if full_scale:
         return MethodChoice(DEFAULT, "the default at full scale")
+    if profile != "default":
+        return MethodChoice(DEFAULT, f"which has the profile {profile}")
+    if own := _own_setting(DEFAULT, settings, EMBEDDED_DEFAULT):
+        return MethodChoice(DEFAULT, f"which has --{own.replace('_', '-')}")
     return MethodChoice(EMBEDDED_DEFAULT, "the default of the embedded models")
+
+
+def _own_setting(method: str, settings: Mapping[str, object], other: str) -> str | None:
+    """Return a setting that was given and that a method has, but not another."""
+    if method == other:
+        return None
+    known, foreign = settings_class(method).names(), settings_class(other).names()
+    return next((name for name in settings if name in known and name not in foreign), None)
 
 
 _IMPLIED = {"bank": "edit"}

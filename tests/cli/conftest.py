@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from stylehead.cli.app import app
 from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.methods import registry
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import Teacher
 from stylehead.weights import presets
@@ -115,6 +116,7 @@ def make_run(world: Path, root: Path, *arguments: str) -> Path:
     """Make a run at `runs/pixar` in a folder, with every model loaded and every picture drawn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "MINI_WEIGHTS", world)
+        patch.setattr(registry, "EMBEDDED_DEFAULT", "ld")
         patch.chdir(root)
         patch.setenv("NO_COLOR", "1")
         result = CliRunner().invoke(app, ["stylize", *arguments, "--out", "runs/pixar"])
@@ -150,6 +152,7 @@ def script(world: Path) -> Callable[..., list[str]]:
             "import pathlib, sys, torch; torch.set_num_threads(1); "
             "import stylehead.weights.presets as presets; "
             "presets.MINI_WEIGHTS = pathlib.Path(sys.argv.pop(1)); "
+            "from stylehead.methods import registry; registry.EMBEDDED_DEFAULT = 'ld'; "
             "from stylehead.cli.app import main; main()"
         )
         return [sys.executable, "-c", code, str(world), *map(str, arguments)]

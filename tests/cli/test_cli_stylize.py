@@ -27,7 +27,7 @@ from stylehead.jobs import training
 from stylehead.jobs.training import preview_due
 from stylehead.methods import Stylizer
 from stylehead.methods.qualities import quality_settings
-from stylehead.methods.registry import EMBEDDED_DEFAULT
+from stylehead.methods.registry import choose_method
 from stylehead.runs import RunDirectory
 
 Script = Callable[..., list[str]]
@@ -525,9 +525,30 @@ def test_the_first_line_names_the_method_and_why(run: Run) -> None:
         run("stylize", "--prompt", "Pixar character", "--dry-run", *words).err.splitlines()[0]
         for words in ((), ("--method", "csd"), ("--bank", "b"))
     )
-    assert usual == f"method {EMBEDDED_DEFAULT}: the default of the embedded models"
+    assert usual == "method ld: the default of the embedded models"
     assert named == "method csd: as asked"
     assert banked == "method edit: which learns from a bank"
+
+
+def test_the_embedded_models_edit_then_regress_and_full_scale_distils(usual_method: None) -> None:
+    assert choose_method({}, full_scale=False).method == "edit"
+    assert choose_method({}, full_scale=True).method == "ld"
+    assert choose_method({"people": 3, "iterations": 4}, full_scale=False).method == "edit"
+
+
+def test_options_and_profiles_of_the_paper_mean_its_method(usual_method: None) -> None:
+    assert choose_method({"grid": False}, full_scale=False) == ("ld", "which has --grid")
+    assert choose_method({"lora": ("x",)}, full_scale=False) == ("ld", "which has --lora")
+    assert choose_method({}, full_scale=False, profile="paper") == ("ld", "which has the profile paper")
+    assert choose_method({"method": "edit"}, full_scale=False, profile="paper").method == "edit"
+
+
+def test_a_prompt_that_the_editor_does_not_know_is_refused_in_words(measure: Run, usual_method: None) -> None:
+    outcome = measure("stylize", "--prompt", "a hamster", "--out", "r")
+    assert outcome.code == 2, outcome
+    assert "hamster" in outcome.err
+    assert "werewolf" in outcome.err
+    assert not Path("r").exists()
 
 
 def test_a_preset_sets_numbers_and_options_override_them(measure: Run) -> None:

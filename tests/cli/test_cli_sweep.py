@@ -26,6 +26,7 @@ from stylehead.sweeps.summary import SweepPace, summary
 WORKER = (
     "import pathlib, sys, stylehead.weights.presets as presets; "
     "presets.MINI_WEIGHTS = pathlib.Path({world!r}); "
+    "from stylehead.methods import registry; registry.EMBEDDED_DEFAULT = 'ld'; "
     "from stylehead.export import showcase; showcase.SHEET_SEEDS = (1,); "
     "showcase.SHEET_YAWS_DEG = (0.0,); showcase.TURNTABLE_STEPS = 2; "
     "from stylehead.jobs.worker import main; main()"
@@ -191,6 +192,7 @@ DRIVER = (
     "import sys, stylehead.sweeps.local as local; local.WORKER = (sys.executable, '-c', sys.argv.pop(1)); "
     "import pathlib, stylehead.weights.presets as presets; "
     "presets.MINI_WEIGHTS = pathlib.Path(sys.argv.pop(1)); "
+    "from stylehead.methods import registry; registry.EMBEDDED_DEFAULT = 'ld'; "
     "from stylehead.cli.app import main; main()"
 )
 
