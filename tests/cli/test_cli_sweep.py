@@ -224,7 +224,7 @@ def steps() -> list[int]:
 def test_ctrl_c_stops_all_runs_and_the_same_command_goes_on(
     run: Run, world: Path, script_env: dict[str, str]
 ) -> None:
-    long = TWO.replace("iterations: 4", "iterations: 60").replace(
+    long = TWO.replace("iterations: 4", "iterations: 300").replace(
         "checkpoint_every: 1", "checkpoint_every: 0"
     )
     Path("s.yaml").write_text(long)
