@@ -75,7 +75,8 @@ def test_it_fails_as_a_device_does_the_method_of_the_paper_trains_on_it_and_mist
     check(SHORT)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_whole_jobs_run_on_it_and_mistakes_in_them_are_caught() -> None:
     check(WHOLE)
 
