@@ -22,7 +22,8 @@ STEPS: dict[str, list[list[str]]] = {
         [PYTHON, "examples/style_sheet.py", *(f"{PACKAGED}/{name}.safetensors" for name in ORDER),
          "--out", "examples/pictures/styles.jpg"],
         [*STYLEHEAD, "render", "--seed", "4", "--style", "joker", "--side-by-side", "--format", "webp",
-         "--out", "examples/pictures/turntable.webp"],
+         "--out", "runs/turntable", "--overwrite"],
+        [PYTHON, "-c", "import shutil; shutil.copy('runs/turntable/turntable.webp', 'examples/pictures')"],
     ],
 }  # fmt: skip
 """Each step uses what the one before it made."""
