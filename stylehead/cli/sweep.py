@@ -37,7 +37,7 @@ and what was stopped or killed resumes. At the end come a sheet and the table of
 
 def sweep(  # noqa: PLR0913
     file: Annotated[
-        Path | None, typer.Argument(help="JSON, TOML or YAML with what varies.", metavar="[FILE]")
+        Path | None, typer.Argument(help="JSON, TOML or YAML with what varies.", metavar="FILE")
     ] = None,
     *,
     prompts: Annotated[
@@ -45,7 +45,7 @@ def sweep(  # noqa: PLR0913
         typer.Option(help="Text file of prompts, one a line.", rich_help_panel=VARIES, metavar="FILE"),
     ] = None,
     prompt: Annotated[
-        list[str] | None, typer.Option(help="A prompt; repeatable.", rich_help_panel=VARIES)
+        list[str] | None, typer.Option(help="A prompt; repeatable.", rich_help_panel=VARIES, metavar="TEXT")
     ] = None,
     method: Annotated[
         str | None,

@@ -90,7 +90,8 @@ def _embedded(preset: Preset, role: Role, device: str) -> Any:
     path = preset.companion(companion)
     if path is None:
         reason = preset.lacks(companion)
-        raise _NotHereError(reason.message, reason.hint)
+        trained = f"python -m stylehead.world {role}" if role in ("style_judge", "identity_judge") else None
+        raise _NotHereError(reason.message, trained or reason.hint)
     if role == "image_text":
         return EmbeddedImageText.load(path, preset.teacher / "tokenizer", device)
     kinds = {"faces": IdentityEncoder, "style_judge": StyleJudge, "identity_judge": IdentityJudge}

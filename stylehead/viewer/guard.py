@@ -83,10 +83,11 @@ def guarded(host: str) -> Iterator[None]:
     Raises:
         MissingError: This viser hands requests over in another way, so that they could not be checked.
     """
-    from websockets.asyncio import server as sockets
+    from websockets.asyncio import server
     from websockets.datastructures import Headers
     from websockets.http11 import Response
 
+    sockets: Any = server  # its function is exchanged, which types don't allow
     plain = sockets.serve
 
     def serve(*arguments: Any, **options: Any) -> Any:
