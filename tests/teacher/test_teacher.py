@@ -207,31 +207,6 @@ def test_saving_memory_changes_no_prediction(teacher, monkeypatch, tier, fused):
         torch.testing.assert_close(pair.eps_uncond, other.eps_uncond, rtol=1e-4, atol=1e-5)
 
 
-def test_offloaded_networks_are_at_hand_only_while_they_work(teacher, monkeypatch):
-    """Without a GPU both places are the CPU, so the moves themselves are watched."""
-    moves = []
-    networks = {"unet": teacher.parts.unet, **teacher.parts.controlnets, "vae": teacher.parts.vae}
-    for name, network in networks.items():
-        monkeypatch.setattr(
-            network,
-            "to",
-            lambda place, name=name, real=network.to: [moves.append((name, place)), real(place)],
-        )
-    text = teacher.encode_prompt("a")
-    condition = ControlCondition("canny", edges(teacher, 1))
-    question = NoisyLatents(latents_like(teacher, 1), torch.tensor([181]), condition)
-    monkeypatch.setattr(teacher, "memory", TIERS["8"])
-    teacher.predict_all([question], text)
-    here = teacher.device
-    assert moves == [("canny", here), ("canny", "cpu"), ("unet", here), ("unet", "cpu")]
-    moves.clear()
-    monkeypatch.setattr(teacher, "memory", TIERS["12"])
-    teacher.predict_all([question], text)
-    assert moves == [("canny", here), ("unet", here)]
-    teacher.decode(teacher.encode(edges(teacher, 1)))
-    assert not [move for move in moves if move[0] == "vae"]
-
-
 def test_a_tiny_autoencoder_serves_as_well(copy, teacher):
     scratch = copy.parent / "tiny"
     tiny_autoencoder().save_pretrained(scratch)
