@@ -13,7 +13,7 @@ import numpy as np
 
 from stylehead.export.frames import Look
 from stylehead.generator import PanoHead, load_style
-from stylehead.viewer.shared_generator import Gaze, Scene, Stage
+from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead
 from stylehead.weights.presets import resolve_preset
 
 BACKGROUNDS = ["white", "black", "#202028"]
@@ -30,14 +30,14 @@ class Demo:
         generator = PanoHead.load(resolve_preset("auto").preset.require_generator()).requires_grad_(False)
         self.names = [path.stem if path.stem != "style" else path.parent.name for path in styles]
         found = {name: load_style(path) for name, path in zip(self.names, styles, strict=True)}
-        self.stage = Stage(generator, found)
+        self.stage = SharedGenerator(generator, found)
 
     def picture(
         self, seed: float, psi: float, style: str | None, strength: float, yaw_deg: float, background: str
     ) -> np.ndarray:
         """One picture [S, S, 3]."""
         strengths = ((style, strength),) if style in self.names else ()
-        scene = Scene(seed=int(seed), psi=psi, strengths=strengths)
+        scene = ShownHead(seed=int(seed), psi=psi, strengths=strengths)
         return self.stage.see(scene, gaze(yaw_deg), Look(256, background))
 
 

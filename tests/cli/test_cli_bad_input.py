@@ -322,7 +322,7 @@ def test_a_render_that_is_not_finite_is_refused(
     def broken(image_pm1: torch.Tensor) -> object:
         return images.to_pixels(image_pm1 * float("nan"))
 
-    monkeypatch.setattr("stylehead.export.views.to_pixels", broken)
+    monkeypatch.setattr("stylehead.export.frames.to_pixels", broken)
     outcome = run("render", "--yaw-steps", "2")
     assert outcome.code == 1
     assert "not finite" in outcome.err

@@ -284,7 +284,7 @@ def test_pictures_best_and_worst_cases() -> None:
 
 def test_methods_are_in_the_paper_s_order() -> None:
     names = [method.name for method in systems()]
-    assert names[-3:] == ["ld", "stylehead", "edit"]
+    assert names[-4:] == ["ld", "stylehead", "ld_edit", "edit"]
     assert [method.name for method in find_methods("all")][: len(names)] == names
     assert [method.name for method in find_methods("ld, sds,ld")] == ["ld", "sds"]
     assert method_title("ld") == "LD (the paper)"

@@ -27,7 +27,7 @@ def test_files_bring_the_same_network_back(network, tmp_path):
 def test_a_missing_file_names_the_recipe(tmp_path):
     with pytest.raises(MissingError) as failure:
         IdentityEncoder.load(tmp_path / "identity.safetensors")
-    assert "recipes" in failure.value.hint
+    assert "stylehead.world" in failure.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100])

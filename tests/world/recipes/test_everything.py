@@ -32,6 +32,7 @@ def stages(monkeypatch):
     monkeypatch.setattr(assembly, "run", trained)
     monkeypatch.setattr(everything, "_draw", lambda *args, **options: [])
     monkeypatch.setattr(everything, "_fit_guess", lambda at: "fitted")
+    monkeypatch.setattr(everything, "_measure_likeness", lambda at: "measured")
     return run
 
 

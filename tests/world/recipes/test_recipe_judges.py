@@ -81,5 +81,6 @@ def test_nothing_that_trains_or_edits_knows_the_judges():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module == "stylehead.perception.judges"
     }
+    allowed |= {root / "perception" / "loading.py", root / "inversion" / "likeness.py"}  # they judge
     below = root / "evaluation"
     assert {path for path in asking if below not in path.parents} <= allowed
