@@ -363,7 +363,8 @@ def test_a_stopped_run_of_the_table_goes_on(measure: Run) -> None:
     words = ("eval", "--methods", "stylehead", "--prompts", "Pixar character", "--iterations", "3", *FEW)
     plan = document(measure(*words, "--dry-run", "--json"))["rows"][0]
     config = StylizeConfig.from_dict({"prompt": "Pixar character", "iterations": 3})
-    started = measure("stylize", "--prompt", "Pixar character", "--iterations", "2", "--out", plan["path"])
+    two_steps = ("--iterations", "2", "--keep-checkpoints", "1")
+    started = measure("stylize", "--prompt", "Pixar character", *two_steps, "--out", plan["path"])
     assert started.code == 0, started
     run = RunDirectory.open(Path(plan["path"]))
     run.update({"outcome": "interrupted", "config": config.to_dict()})

@@ -36,7 +36,8 @@ def two_runs(measure: Run) -> Run:
 
 def table(outcome: Outcome) -> dict[str, object]:
     assert outcome.code == 0, outcome
-    return {name: value for name, value in json.loads(outcome.out).items() if name != "files"}
+    out = outcome.out.replace(f"{Path.cwd()}/", "")  # workers name files by their whole paths
+    return {name: value for name, value in json.loads(out).items() if name != "files"}
 
 
 def test_a_table_is_the_same_whoever_measures_it_in_any_order(two_runs: Run, shuffled: list[Inline]) -> None:

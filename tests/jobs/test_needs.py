@@ -177,7 +177,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "estimate_job", plan)
     monkeypatch.setattr(dry_run, "measure_job", lambda job, path, _: plan(job.needs, job.device, path, 1))
     monkeypatch.setattr(environment, "choose_device", lambda name: "cpu")
-    monkeypatch.setattr(doctor_command, "_examine", lambda **_: [])
+    monkeypatch.setattr(doctor_command, "_examine", lambda *_, **__: [])
     monkeypatch.setattr(doctor_command, "_forecasts", lambda *_: [])
     monkeypatch.setattr(sys, "argv", ["stylehead"])
     monkeypatch.delenv("STYLEHEAD_ACCEPT_LICENSES", raising=False)
