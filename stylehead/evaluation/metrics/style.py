@@ -9,6 +9,7 @@ from stylehead.evaluation.comparison import Comparison
 from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
 from stylehead.mini.captions import STYLES
 from stylehead.perception.embedded import StyleClassifier
+from stylehead.perception.roles import Role
 
 
 @torch.no_grad()
@@ -31,8 +32,13 @@ def named_style(named: Tensor, style: str) -> Tensor:
 
 def measure_style(comparison: Comparison) -> Number:
     """Share of pictures that the classifier recognises as the style of the target."""
-    named = named_style(comparison.stylised.styles, comparison.target.style)
-    network = comparison.encoders.require("recogniser")
+    return share_named(comparison, comparison.stylised.styles, "recogniser")
+
+
+def share_named(comparison: Comparison, styles: Tensor, role: Role) -> Number:
+    """Share of pictures whose style [N, V], as a network of this role predicts it, is that of the target."""
+    named = named_style(styles, comparison.target.style)
+    network = comparison.encoders.require(role)
     return mean_over_people(named, Provenance.of(comparison.stylised.portraits, network.name))
 
 

@@ -2,15 +2,13 @@
 
 from stylehead.evaluation.columns import Column
 from stylehead.evaluation.comparison import Comparison
-from stylehead.evaluation.metrics.style import named_style
-from stylehead.evaluation.numbers import Number, Provenance, mean_over_people
+from stylehead.evaluation.metrics.style import share_named
+from stylehead.evaluation.numbers import Number
 
 
 def measure_style_judged(comparison: Comparison) -> Number:
     """Share of pictures that the second recogniser calls by the style of the target."""
-    named = named_style(comparison.stylised.judged_styles, comparison.target.style)
-    network = comparison.encoders.require("style_judge")
-    return mean_over_people(named, Provenance.of(comparison.stylised.portraits, network.name))
+    return share_named(comparison, comparison.stylised.judged_styles, "style_judge")
 
 
 COLUMN = Column(
