@@ -15,12 +15,12 @@ from PIL import Image
 from pretend_device import pretending
 from torch import Tensor
 from torch.nn import functional
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 for room in ("cli", "teacher", "perception"):
     sys.path.append(str(Path(__file__).parents[1] / room))
 from full_scale import furnish, register  # noqa: E402
 from lpips_seeded import seeded_heads, seeded_trunk  # noqa: E402
+from tiny_clip import write_tiny_clip  # noqa: E402
 from tiny_teacher import write_tiny_depth_estimator, write_tiny_editors, write_tiny_teacher  # noqa: E402
 
 from stylehead.evaluation import teacher_pictures  # noqa: E402
@@ -36,7 +36,6 @@ from stylehead.jobs.arguments import (  # noqa: E402
     StylizeArguments,
 )
 from stylehead.jobs.report import Silent  # noqa: E402
-from stylehead.mini.tokens import write_tokenizer  # noqa: E402
 from stylehead.perception.arcface import ArcFace  # noqa: E402
 from stylehead.perception.inception import Inception  # noqa: E402
 from stylehead.perception.lpips import FILES  # noqa: E402
@@ -100,7 +99,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = {"_class_name": "StableDiffusionInstructPix2PixPipeline"}
     (root / "ip2p" / "model_index.json").write_text(json.dumps(index))
     register(root, "instruct-pix2pix", root / "ip2p")
-    register(root, "clip-vit-b32", _write_clip(root / "clip"))
+    register(root, "clip-vit-b32", write_tiny_clip(root / "clip"))
     for name, files in FILES.items():
         folder = root / f"lpips-{name}"
         folder.mkdir()
@@ -108,19 +107,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.save(seeded_heads(name), folder / files[1])
         register(root, f"lpips-{name}", folder)
     return root
-
-
-def _write_clip(folder: Path) -> Path:
-    write_tokenizer(folder)
-    vocab = len(CLIPTokenizer.from_pretrained(folder))
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = CLIPTextConfig(**sizes, vocab_size=vocab, max_position_embeddings=77, eos_token_id=vocab - 1)
-    vision = CLIPVisionConfig(**sizes, image_size=32, patch_size=8)
-    config = CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24)
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        CLIPModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
