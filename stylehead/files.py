@@ -316,7 +316,7 @@ def save_tensors(
     """
     from safetensors.torch import save_file
 
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with _safetensors_file(path) as part:
         save_file(contiguous, part, metadata=dict(metadata) if metadata else None)
 

@@ -217,7 +217,7 @@ class TeacherSettings(StylizeConfig):
     vae: str | None = None
     """Autoencoder: folder, file or hub id; a tiny one (AutoencoderTiny, as TAESD) is faster and coarser."""
     precision: Precision = "auto"
-    """Numbers of text encoder, UNet, ControlNets and depth estimator; auto: fp16 on a GPU, else fp32."""
+    """Numbers of UNet, ControlNets, text and depth networks; auto: fp16 on a GPU, else fp32; bf16 errs 8x."""
     vae_precision: Precision = "auto"
     """Numbers of the autoencoder, likewise; small gradients are scaled up on their way through it."""
     compile: bool = False

@@ -2,8 +2,9 @@
 
 import copy
 import dataclasses
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,29 +81,35 @@ class Space(ToySpace):
         return super().texts(texts).to(self.device)
 
 
+@pytest.fixture(scope="module")
+def frozen(folder: Path, estimator: Path, trunk: tuple[Path, Path]) -> Callable[[torch.device], Networks]:
+    """Load the frozen networks onto a device, once for all tests: loading takes longer than a step."""
+
+    @functools.cache
+    def load(device: torch.device) -> Networks:
+        torch.manual_seed(0)
+        faces = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 8))
+        return Networks(
+            teacher=Teacher.load(folder, device=device),
+            features=Lpips.load("alex", *trunk, device),
+            depth_estimator=DepthEstimator.load(estimator, device=device),
+            image_text=Space(device),
+            faces=faces.to(device),
+        )
+
+    return load
+
+
 @pytest.fixture
-def stylizer(pristine: PanoHead, folder: Path, estimator: Path, trunk: tuple[Path, Path]) -> Any:
+def stylizer(pristine: PanoHead, frozen: Callable[[torch.device], Networks]) -> Any:
     """Build a stylizer on a device."""
 
     def build(device: torch.device, **settings: Any) -> Stylizer:
         reference = copy.deepcopy(pristine).to(device)
-        torch.manual_seed(0)
-        faces = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 8))
         config = StylizeConfig.from_dict(
             {"prompt": "a rosa", "iterations": 4, "preview_every": 0, **settings}
         )
-        return Stylizer(
-            copy.deepcopy(reference),
-            reference,
-            config,
-            Networks(
-                teacher=Teacher.load(folder, device=device),
-                features=Lpips.load("alex", *trunk, device),
-                depth_estimator=DepthEstimator.load(estimator, device=device),
-                image_text=Space(device),
-                faces=faces.to(device),
-            ),
-        )
+        return Stylizer(copy.deepcopy(reference), reference, config, frozen(device))
 
     return build
 

@@ -6,7 +6,7 @@ nothing. What CUDA allows is allowed: numbers of no dimension from the host, ind
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "pretend"
 _aten = torch.ops.aten
@@ -87,23 +86,56 @@ class PretendGenerator(_HostGenerator):
         return self
 
 
+class _Module(_DummyBackendModule):
+    """What `torch.pretend` is, as `torch.cuda` is: recomputing layers asks it for autocasting.
+
+    An exception in the backward pass of such a device kills the process, so nothing may be missing here.
+    """
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.float16, torch.bfloat16]
+
+    def get_rng_state(self, device: Any = None) -> Tensor:
+        return torch.zeros(16, dtype=torch.uint8)
+
+    def set_rng_state(self, state: Tensor, device: Any = None) -> None:
+        """Nothing to set: what names no generator draws from the host's."""
+
+
 def device() -> torch.device:
     """The device."""
     return torch.device(NAME, 0)
 
 
 def _run(func: Any, args: Any, kwargs: Any) -> Any:
-    leaves = tree_leaves((args, kwargs))
-    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    tensors = list(_tensors((args, kwargs)))
     pretends = [leaf for leaf in tensors if isinstance(leaf, PretendTensor)]
     target = _target(func, args, kwargs, pretends)
     if func not in _COPIES:
         _check_devices(func, args, tensors, pretends)
-    result = func(*tree_map(_host, args), **tree_map(_host, kwargs))
+    result = func(*_mapped(_host, args), **_mapped(_host, kwargs))
     if target.type != NAME or func is _aten._local_scalar_dense.default:
         return result
     known = {id(one.held): one for one in pretends}
-    return tree_map(lambda made: _wrapped(made, known), result)
+    return _mapped(lambda made: _wrapped(made, known), result)
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply a function to everything in lists, tuples and dictionaries: operations take nothing else."""
+    if isinstance(value, list | tuple):
+        parts = [_mapped(function, part) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    if isinstance(value, dict):
+        return {name: _mapped(function, part) for name, part in value.items()}
+    return function(value)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
 
 
 def _wrapped(made: Any, known: dict[int, PretendTensor]) -> Any:
@@ -140,7 +172,7 @@ def _check_generator(args: Any, kwargs: Any) -> None:
     rng = kwargs.get("generator")
     if not isinstance(rng, PretendGenerator):
         return
-    first = next((leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)), None)
+    first = next(_tensors(args), None)
     place = kwargs.get("device") or (first.device if first is not None else "cpu")
     target = torch.device(place).type
     if rng.device.type != target:
@@ -156,10 +188,12 @@ def _host(value: Any) -> Any:
 def _indices(index: Any) -> Any:
     """Turn lists among indices into tensors of the host, which torch would do on the device itself."""
     if isinstance(index, list):
-        return torch.tensor(index)
-    if isinstance(index, tuple):
-        return tuple(torch.tensor(part) if isinstance(part, list | tuple) else part for part in index)
-    return index
+        return torch.tensor(index) if index else torch.empty(0, dtype=torch.int64)
+    return tuple(map(_indices, map(_listed, index))) if isinstance(index, tuple) else index
+
+
+def _listed(index: Any) -> Any:
+    return list(index) if isinstance(index, tuple) else index
 
 
 class _Dispatch(TorchDispatchMode):
@@ -190,8 +224,8 @@ class _Functions(TorchFunctionMode):
                 raise TypeError(
                     f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() first."
                 )
-            if func is torch.Tensor.tolist:
-                return args[0].held.tolist()
+            if func in (torch.Tensor.tolist, torch.Tensor.data_ptr):
+                return getattr(args[0].held, func.__name__)()
         return func(*args, **kwargs)
 
 
@@ -199,7 +233,7 @@ class _Functions(TorchFunctionMode):
 def pretending() -> Iterator[torch.device]:
     """Have the device for a while."""
     if not _state:
-        _setup_privateuseone_for_python_backend(NAME)
+        _setup_privateuseone_for_python_backend(NAME, _Module())
         _state["registered"] = True
     alone = torch.autograd.set_multithreading_enabled(False)  # the backward pass is looked at, too
     with pytest.MonkeyPatch.context() as patch, alone, _Dispatch(), _Functions():
