@@ -1,9 +1,13 @@
-"""Engines by name, and how many workers a machine has room for."""
+"""Engines by name, and how many workers a machine or a GPU has room for."""
 
+import math
 import os
 from typing import TYPE_CHECKING
 
+from stylehead.errors import MissingError
+from stylehead.jobs.environment import choose_device
 from stylehead.jobs.worker import perform
+from stylehead.memory import SMALL_IMAGE
 from stylehead.sweeps import Engine, LocalEngine
 
 if TYPE_CHECKING:
@@ -11,6 +15,12 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = 0.85
 """Part of the free memory that workers may fill."""
+MOST_A_GPU = 8
+"""Runs that share a GPU at most: they take turns on it."""
+_ALONE = 0.25
+"""Share of a GPU's memory above which a run has it alone: it keeps it busy, and plans with what is free."""
+_CONTEXT_BYTES = 6 * 10**8
+"""What CUDA and its libraries take in every process, beside tensors."""
 
 
 def open_engine(
@@ -49,6 +59,56 @@ def count_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def gpu_memory(index: int = 0) -> int:
+    """Return the memory of a GPU, in bytes."""
+    import torch
+
+    total: int = torch.cuda.get_device_properties(index).total_memory
+    return total
+
+
+def gpu_share(memory_bytes: int, gpu_bytes: int) -> float:
+    """Return the share of a GPU that a run asks for: small ones share it as they fit, a large one is alone.
+
+    Args:
+        memory_bytes: What its tensors take at their most.
+        gpu_bytes: Memory of the GPU.
+
+    Returns:
+        1 / n, rounded down to ten-thousandths, in which Ray counts.
+    """
+    needed = (memory_bytes + _CONTEXT_BYTES) / (MEMORY_SHARE * gpu_bytes)
+    together = 1 if needed > _ALONE else min(MOST_A_GPU, int(1 / needed))
+    return math.floor(10_000 / together) / 10_000
+
+
+def usual_gpu_share(image_size: int) -> float:
+    """Return the share of a GPU for work that nobody measured: small models share it, large ones do not.
+
+    Args:
+        image_size: Edge in pixels of the generator's pictures.
+    """
+    return 1.0 if image_size > SMALL_IMAGE else 1 / MOST_A_GPU
+
+
+def worker_device(asked: str, engine: Engine, *, elsewhere: bool) -> str:
+    """Return where the workers of an engine compute, `cpu` or `cuda`.
+
+    Args:
+        asked: `auto`, `cpu` or `cuda`.
+        engine: The workers.
+        elsewhere: Whether they are on other machines than this process.
+
+    Raises:
+        MissingError: They have no GPU, and were asked to use one.
+    """
+    if not elsewhere:
+        return choose_device(asked).partition(":")[0]
+    if asked == "cuda" and not engine.gpus:
+        raise MissingError("No machine of the cluster has a GPU.", "--device cpu")
+    return "cuda" if engine.gpus and asked != "cpu" else "cpu"
+
+
 def room_for(memory_bytes: int, device: str) -> int:
     """Return how many tasks of some need fit on this machine at once, at least one.
 
@@ -57,10 +117,8 @@ def room_for(memory_bytes: int, device: str) -> int:
         device: `cpu` or `cuda`.
     """
     if device == "cuda":
-        import torch
-
-        sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(count_gpus())]
-        return max(1, sum(int(MEMORY_SHARE * size) // max(1, memory_bytes) for size in sizes))
+        places = sum(int(1 / gpu_share(memory_bytes, gpu_memory(index))) for index in range(count_gpus()))
+        return max(1, min(processors(), places))
     import psutil
 
     fits = int(MEMORY_SHARE * psutil.virtual_memory().available) // max(1, memory_bytes)

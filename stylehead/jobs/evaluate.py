@@ -160,7 +160,8 @@ class Evaluation:
 
         arguments = self._arguments
         facts = self.setting().facts()  # first: what is wrong with it stops all of it
-        spread = Spread(arguments, self._report, self._command, device=self._device)
+        size = self._generator.config.img_resolution
+        spread = Spread(arguments, self._report, self._command, device=self._device, image_size=size)
         with spread.engine():
             rows = to_train(wanted)
             spread.train(

@@ -31,7 +31,7 @@ from stylehead.inversion.latents import save_latent
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import RenderArguments
 from stylehead.jobs.checks import check_styles, parse_seeds
-from stylehead.jobs.engines import open_engine
+from stylehead.jobs.engines import open_engine, usual_gpu_share
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.named_heads import load_styles
 from stylehead.jobs.report import Report, Result
@@ -55,11 +55,13 @@ class DataSet(NamedTuple):
         seeds: Of all heads.
         kind: Folders of frames, or WebDataset shards.
         facts: What decides about the pictures; a folder holds heads of one kind only.
+        gpus: Share of a GPU that a worker needs.
     """
 
     seeds: list[int]
     kind: Kind
     facts: dict[str, Any]
+    gpus: float
 
     def parts(self) -> list[list[int]]:
         """Return the seeds of every part."""
@@ -94,9 +96,11 @@ def draw_heads(
         write_json(folder / MANIFEST, {**_stored(wanted), "complete": False, "cameras": cameras})
         parts = wanted.parts()
         missing = [number for number in range(len(parts)) if not _lines_of(folder, number).is_file()]
-        given = {"facts": wanted.facts, "kind": wanted.kind, "folder": str(folder.absolute())}
+        given = {"facts": wanted.facts, "kind": wanted.kind, "folder": str(folder)}
         tasks = [
-            Task(f"part {number}", _PART, {**given, "seeds": parts[number], "number": number})
+            Task(
+                f"part {number}", _PART, {**given, "seeds": parts[number], "number": number}, gpus=wanted.gpus
+            )
             for number in missing
         ]
         _drive(tasks, report, command, workers, address, arguments.device, done=len(parts) - len(missing))
@@ -119,6 +123,7 @@ def plan_heads(arguments: RenderArguments, report: Report) -> tuple[DataSet, lis
     check_styles(arguments.style, arguments.strength)
     weights, why = resolve_preset(arguments.preset)
     report.note(why)
+    device = environment.choose_device(arguments.device)
     generator = PanoHead.load(weights.require_generator(), "cpu")
     styles = load_styles(generator, arguments.style, arguments.strength)
     facts = {
@@ -130,13 +135,15 @@ def plan_heads(arguments: RenderArguments, report: Report) -> tuple[DataSet, lis
         "yaw_steps": arguments.yaw_steps,
         "pitch_deg": arguments.pitch,
         "background": arguments.background,
-        "device": environment.choose_device(arguments.device),
+        "device": device,
     }
     cameras = [
         {"yaw_deg": yaw, "camera": label.tolist()}
         for yaw, label in zip(turntable_yaws(arguments.yaw_steps), _labels(facts), strict=True)
     ]
-    return DataSet(seeds, kind, facts), cameras
+    size = generator.config.img_resolution
+    gpus = usual_gpu_share(size) if device.startswith("cuda") else 0.0
+    return DataSet(seeds, kind, facts, gpus), cameras
 
 
 def _kind(arguments: RenderArguments) -> Kind:

@@ -22,7 +22,7 @@ from stylehead.evaluation.picture_folders import open_folder
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.table import Row, Table
 from stylehead.jobs.arguments import EvaluateArguments
-from stylehead.jobs.engines import open_engine
+from stylehead.jobs.engines import open_engine, usual_gpu_share, worker_device
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.measuring import MeasuredTable, StyleScene, TableBuilder, by_style, style_of
 from stylehead.jobs.report import ProgressView, Report, Silent
@@ -42,11 +42,15 @@ class Spread:
         arguments: Of the evaluation.
         report: For notes and progress.
         command: How it was asked for; the same command goes on.
-        device: Where workers compute.
+        device: Where this process computes.
+        image_size: Edge in pixels of the generator's pictures, by which work gets a share of a GPU.
     """
 
-    def __init__(self, arguments: EvaluateArguments, report: Report, command: str, *, device: str) -> None:
+    def __init__(
+        self, arguments: EvaluateArguments, report: Report, command: str, *, device: str, image_size: int
+    ) -> None:
         self._arguments, self._report, self._command, self._device = arguments, report, command, device
+        self._image_size, self._gpus = image_size, 0.0
         self._engine: Engine | None = None
 
     @contextlib.contextmanager
@@ -55,6 +59,8 @@ class Spread:
         asked = self._arguments
         self._engine = open_engine(address=asked.address, workers=asked.workers, device=self._device)
         try:
+            where = worker_device(asked.device, self._engine, elsewhere=asked.address is not None)
+            self._gpus = usual_gpu_share(self._image_size) if where == "cuda" else 0.0
             yield
         finally:
             self._engine.close()
@@ -74,11 +80,12 @@ class Spread:
                 _TRAIN,
                 {
                     "settings": config.to_dict(),
-                    "folder": str(path.absolute()),
+                    "folder": str(path),
                     "device": self._arguments.device,
                     "keep_checkpoints": keep_checkpoints,
                     "command": self._command,
                 },
+                gpus=self._gpus,
             )
             for path, config in runs
         ]
@@ -117,7 +124,7 @@ class Spread:
             "place": place,
             "keep": keep,
         }
-        return Task(f"{style} {place}", _ROW, given)
+        return Task(f"{style} {place}", _ROW, given, gpus=self._gpus)
 
     def _drive(self, tasks: Sequence[Task], label: str, unit: str) -> dict[str, Ended]:
         if not tasks:
@@ -200,9 +207,9 @@ def _scene(builder: TableBuilder, style: str, group: str) -> StyleScene:
 
 
 def plain_arguments(arguments: EvaluateArguments) -> dict[str, Any]:
-    """Return arguments as JSON values, with paths that hold in any folder."""
-    inception = None if arguments.inception is None else str(arguments.inception.absolute())
-    absolute = {"images": [str(path.absolute()) for path in arguments.images], "inception": inception}
+    """Return arguments as JSON values."""
+    inception = None if arguments.inception is None else str(arguments.inception)
+    paths = {"images": list(map(str, arguments.images)), "inception": inception}
     of_the_driver: dict[str, Any] = {
         "runs": [],
         "report": None,
@@ -210,7 +217,7 @@ def plain_arguments(arguments: EvaluateArguments) -> dict[str, Any]:
         "workers": None,
         "address": None,
     }
-    return {**dataclasses.asdict(arguments), **absolute, **of_the_driver}
+    return {**dataclasses.asdict(arguments), **paths, **of_the_driver}
 
 
 def arguments_from_plain(values: dict[str, Any]) -> EvaluateArguments:
@@ -228,8 +235,8 @@ def _plain_source(source: RowSource) -> dict[str, Any]:
         "label": source.label,
         "method": source.method,
         "prompt": source.prompt,
-        "run": None if source.run is None else str(source.run.absolute()),
-        "folder": None if source.folder is None else str(source.folder.path.absolute()),
+        "run": None if source.run is None else str(source.run),
+        "folder": None if source.folder is None else str(source.folder.path),
         "edits": source.edits,
         "problem": None if problem is None else [problem.message, problem.hint],
     }

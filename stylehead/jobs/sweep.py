@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.folders import hold
 from stylehead.jobs.arguments import EvaluateArguments
-from stylehead.jobs.engines import open_engine, room_for
+from stylehead.jobs.engines import gpu_share, open_engine, room_for, worker_device
 from stylehead.jobs.environment import choose_device
 from stylehead.jobs.failures import StoppedError, explain
 from stylehead.jobs.report import Report, Result
@@ -45,6 +45,7 @@ class SweepCost(NamedTuple):
         memory_bytes: Of the neediest.
         disk_bytes: Of all of them.
         measured: Whether steps were timed, or everything is estimated.
+        gpus: Share of a GPU of the neediest, 0..1.
     """
 
     runs: int
@@ -53,6 +54,7 @@ class SweepCost(NamedTuple):
     memory_bytes: int
     disk_bytes: int
     measured: bool
+    gpus: float = 0.0
 
     @property
     def wall_s(self) -> float:
@@ -62,8 +64,9 @@ class SweepCost(NamedTuple):
     def rows(self) -> tuple[tuple[str, str], ...]:
         """Say it for people."""
         how = "measured on a few steps" if self.measured else "estimated"
+        shared = f", {round(1 / self.gpus)} of them a GPU" if self.gpus else ""
         return (
-            ("runs", f"{self.runs} to train, {self.workers} at once"),
+            ("runs", f"{self.runs} to train, {self.workers} at once{shared}"),
             ("time", f"about {format_duration(self.wall_s)}, {format_duration(self.seconds)} of work; {how}"),
             ("memory", f"{format_bytes(self.memory_bytes)} a worker"),
             ("disk", format_bytes(self.disk_bytes)),
@@ -158,8 +161,10 @@ class Sweep:
         check_sweep_folder(folder)
         self.journal = Journal(folder, asked.plan)
         self._labels = {run.name: run.label() for run in asked.plan}
-        self._device = choose_device(asked.arguments.device)
+        elsewhere = asked.arguments.address is not None
+        self._device = choose_device("auto" if elsewhere else asked.arguments.device)
         self._engine: Engine | None = None
+        self._needs: dict[str, dict[str, Any]] = {}
 
     @contextlib.contextmanager
     def engine(self) -> Any:
@@ -194,6 +199,7 @@ class Sweep:
         found = self._drive(tasks)
         costs = {name: _value(found[name]) for name in kinds}
         each = [(costs[name], len(runs)) for name, runs in kinds.items()]
+        self._needs = {run.name: _task_needs(costs[name]) for name, runs in kinds.items() for run in runs}
         memory = max((cost["memory_bytes"] for cost, _ in each), default=0)
         return SweepCost(
             runs=len(left),
@@ -202,13 +208,17 @@ class Sweep:
             memory_bytes=memory,
             disk_bytes=sum(cost["disk_bytes"] * count for cost, count in each),
             measured=all(cost["measured"] for cost, _ in each),
+            gpus=max((needs["gpus"] for needs in self._needs.values()), default=0.0),
         )
 
     def _cost_task(self, name: str, run: Planned) -> Task:
         settings, keep = run.config.to_dict(), self._arguments.keep_checkpoints
-        gpus = 1.0 if self._device == "cuda" else 0.0
         arguments = {"settings": settings, "device": self._arguments.device, "keep_checkpoints": keep}
-        return Task(name, _COST, arguments, gpus=gpus)
+        return Task(name, _COST, arguments, gpus=1.0 if self._computes_on() == "cuda" else 0.0)
+
+    def _computes_on(self) -> str:
+        asked = self._arguments
+        return worker_device(asked.device, self._open(), elsewhere=asked.address is not None)
 
     def _workers(self, runs: int, memory_bytes: int) -> int:
         if self._arguments.workers is not None:
@@ -247,12 +257,12 @@ class Sweep:
     def _train_task(self, run: Planned) -> Task:
         arguments = {
             "settings": run.config.to_dict(),
-            "folder": str(self.journal.path(run).absolute()),
+            "folder": str(self.journal.path(run)),
             "device": self._arguments.device,
             "keep_checkpoints": self._arguments.keep_checkpoints,
             "command": self._command,
         }
-        return Task(run.name, _TRAIN, arguments)
+        return Task(run.name, _TRAIN, arguments, **self._needs.get(run.name, {}))
 
     def _note_end(self, ended: Ended) -> None:
         failed = ended.how == "failed"
@@ -361,6 +371,12 @@ def _value(ended: Ended) -> dict[str, Any]:
         raise StyleheadError(ended.error or "A run could not start.", ended.hint)
     found: dict[str, Any] = ended.value
     return found
+
+
+def _task_needs(cost: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run that costs so much asks of an engine."""
+    gpus = gpu_share(cost["memory_bytes"], cost["gpu_bytes"]) if cost["gpu_bytes"] else 0.0
+    return {"memory_bytes": cost["main_memory_bytes"], "gpus": gpus}
 
 
 def _planned(one: RunProgress) -> str:

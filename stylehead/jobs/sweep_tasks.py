@@ -12,6 +12,7 @@ from stylehead.jobs import environment
 from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import time_edits
 from stylehead.jobs.dry_run import estimated, measure
+from stylehead.jobs.engines import gpu_memory
 from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.needs import list_needs
@@ -80,7 +81,9 @@ def cost(*, settings: dict[str, Any], device: str, keep_checkpoints: int) -> dic
     """Find out what a run costs: measured where models are small, else estimated.
 
     Returns:
-        `seconds`, `memory_bytes` (of the device that computes), `disk_bytes`, and whether it was `measured`.
+        `seconds`, `memory_bytes` (of the device that computes), `main_memory_bytes` (0 if unknown),
+        `gpu_bytes` (memory of the GPU that computes, 0 without one), `disk_bytes`, and whether it was
+        `measured`.
     """
     config = StylizeConfig.from_dict(settings)
     preset = find_preset(config.preset).preset
@@ -99,6 +102,8 @@ def cost(*, settings: dict[str, Any], device: str, keep_checkpoints: int) -> dic
     return {
         "seconds": loading + pictures + seconds,
         "memory_bytes": memory.get("gpu", memory.get("process", 0)),
+        "main_memory_bytes": memory.get("process", 0),
+        "gpu_bytes": _gpu_bytes(chosen),
         "disk_bytes": _disk(measured.style_bytes, keep_checkpoints),
         "measured": True,
     }
@@ -110,9 +115,16 @@ def _estimated_cost(needs: Inventory, device: str, keep_checkpoints: int) -> dic
     return {
         "seconds": found.seconds * needs.config.iterations,
         "memory_bytes": found.total_bytes,
+        "main_memory_bytes": 0 if device.startswith("cuda") else found.total_bytes,
+        "gpu_bytes": _gpu_bytes(device),
         "disk_bytes": _disk(found.estimate.optimizer // 4, keep_checkpoints),
         "measured": False,
     }
+
+
+def _gpu_bytes(device: str) -> int:
+    """Return the memory of the GPU that a task has: engines show it no other one."""
+    return gpu_memory() if device.startswith("cuda") else 0
 
 
 def _pictures_seconds(stylizer: Stylizer) -> float:

@@ -4,6 +4,7 @@ When the process that started it goes, its stdin ends: what it does then stops a
 after Ctrl-C, and the worker goes, too.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -23,7 +24,8 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
     """Do one task in this process, on one thread.
 
     Args:
-        task: `function`, as `package.module:function`, and its `arguments`.
+        task: `function`, as `package.module:function`, its `arguments`, and the `folder` that the driver is
+            in.
 
     Returns:
         `how` it ended (`done`, `failed` or `stopped`), with `value` or `error` and `hint`. Nothing is raised.
@@ -31,13 +33,21 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _one_thread()
         module, _, name = task["function"].partition(":")
-        with polite():
+        with polite(), _where_the_driver_is(task["folder"]):
             value = getattr(importlib.import_module(module), name)(**task["arguments"])
         return {"how": "done", "value": value}
     except BaseException as error:
         failure = explain(error)
         how = "stopped" if failure.exit_code == INTERRUPTED else "failed"
         return {"how": how, "error": failure.message, "hint": failure.hint}
+
+
+def _where_the_driver_is(folder: str) -> contextlib.AbstractContextManager[None]:
+    """Work in the driver's folder: relative paths hold, and sentences name files as the user does.
+
+    A machine that lacks it stays where it is; there absolute paths on shared storage hold.
+    """
+    return contextlib.chdir(folder) if os.path.isdir(folder) else contextlib.nullcontext()
 
 
 def _one_thread() -> None:

@@ -1,8 +1,9 @@
 """Several processes on one style: the people of a step are split among them, and their gradients averaged.
 
 Every process draws the whole step with the same random numbers and keeps its own part of the people, so that
-a run is the same with any number of processes up to rounding, and a checkpoint fits any of them. Numbers that
-a method draws beside that (none with default settings) are the first process's, and other ones elsewhere.
+a run is the same with any number of processes up to rounding (which Adam lifts where a gradient is next to
+nothing), and a checkpoint fits any of them. Numbers that a method draws beside that (none with default
+settings) are the first process's, and other ones elsewhere.
 
 Started by `torchrun` or `accelerate launch`, whose environment says who is who.
 """

@@ -1,5 +1,6 @@
 """What an engine is: something that has workers, takes tasks, and says how each ended."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
@@ -20,8 +21,9 @@ class Task:
         function: `package.module:function`; it takes plain JSON values and returns some, and may be called
             again after a worker died in the middle of it.
         arguments: Of the call, by name.
-        memory_bytes: What it needs; 0 when that is not known. Engines of several machines place by it.
-        gpus: Share of a GPU that it needs.
+        memory_bytes: Main memory that it needs; 0 when that is not known. Engines of several machines place
+            by it, and by `gpus`.
+        gpus: Share of a GPU that it needs, 0..1.
     """
 
     name: str
@@ -31,8 +33,9 @@ class Task:
     gpus: float = 0.0
 
     def message(self) -> dict[str, Any]:
-        """Return what a worker has to know."""
-        return {"name": self.name, "function": self.function, "arguments": dict(self.arguments)}
+        """Return what a worker has to know: relative paths are against the folder that this process is in."""
+        task = {"name": self.name, "function": self.function, "arguments": dict(self.arguments)}
+        return {**task, "folder": os.getcwd()}
 
 
 class Ended(NamedTuple):
@@ -65,6 +68,8 @@ class Engine(Protocol):
 
     workers: int
     """How many tasks run at once."""
+    gpus: int
+    """How many GPUs its workers have together."""
 
     def submit(self, task: Task) -> None:
         """Queue a task; it starts when a worker is free."""

@@ -31,7 +31,7 @@ class LocalEngine:
     """
 
     def __init__(self, workers: int, *, command: Sequence[str] | None = None, gpus: int = 0) -> None:
-        self.workers, self._command, self._gpus = workers, tuple(command or WORKER), gpus
+        self.workers, self._command, self.gpus = workers, tuple(command or WORKER), gpus
         self._slots: list[_Worker | None] = [None] * workers
         self._queue: deque[Task] = deque()
         self._inbox: queue.Queue[tuple[_Worker, str | None]] = queue.Queue()
@@ -91,7 +91,7 @@ class LocalEngine:
                 worker.give(self._queue.popleft())
 
     def _environment(self, index: int) -> dict[str, str]:
-        own = {"CUDA_VISIBLE_DEVICES": _visible(index % self._gpus)} if self._gpus else {}
+        own = {"CUDA_VISIBLE_DEVICES": _visible(index % self.gpus)} if self.gpus else {}
         return {**os.environ, **THREADS, **own}
 
     def _received(self, message: "tuple[_Worker, str | None]") -> Ended | None:

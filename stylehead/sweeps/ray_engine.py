@@ -51,6 +51,7 @@ class RayEngine:
         self.workers = workers
         self._folder: Path | None = None
         self._ray = self._connect(address)
+        self.gpus = int(self._ray.cluster_resources().get("GPU", 0))
         self._spread = address is not None
         self._remote = self._ray.remote(perform)
         self._tasks: dict[Any, Task] = {}

@@ -16,11 +16,12 @@ class Inline:
     """
 
     def __init__(self, *, last_first: bool = False, stopping: bool = False) -> None:
-        self.workers, self.queue = 1, deque[Task]()
+        self.workers, self.gpus, self.queue, self.submitted = 1, 0, deque[Task](), list[Task]()
         self.last_first, self.stopping = last_first, stopping
 
     def submit(self, task: Task) -> None:
         self.queue.append(task)
+        self.submitted.append(task)
 
     def resize(self, workers: int) -> None:
         self.workers = workers

@@ -144,6 +144,22 @@ def test_two_processes_train_what_one_does_in_single_precision(
     assert furthest(alone, start) > 1e-5
 
 
+def test_at_the_default_rate_rounding_is_small_beside_what_is_learned(make_stylizer: Make) -> None:
+    """Already the first layer multiplies one person in another order than two."""
+    settings = {"batch": 2, "learning_rate": StylizeConfig.learning_rate}
+    start = dict(make_stylizer(**settings).trained)
+    alone = train(make_stylizer(**settings))
+    first, _ = together([make_stylizer(**settings) for _ in range(2)], train)
+    moved, apart = (distance(alone, other) for other in (start, first))
+    assert moved > 0.1
+    assert apart < 2e-4 * moved
+
+
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """The Euclidean one, of all weights together."""
+    return sum(float((one[name] - other[name]).detach().square().sum()) for name in one) ** 0.5
+
+
 def test_a_run_goes_on_with_another_number_of_processes(make_exact: Make) -> None:
     alone = train(make_exact(iterations=4))
 

@@ -48,3 +48,33 @@ def talk() -> str:
     print("a library says hello")  # noqa: T201
     os.write(1, b"and another one\n")
     return "said"
+
+
+def read(path: str) -> str:
+    return Path(path).read_text()
+
+
+def meet(folder: str, others: int) -> dict[str, object]:
+    """Wait until others do this, too; then say what Ray gave this worker."""
+    import ray
+
+    Path(folder, f"met-{os.getpid()}").touch()
+    end = time.monotonic() + 60
+    while len(list(Path(folder).glob("met-*"))) < others:
+        if time.monotonic() > end:
+            raise JobError("Nobody came.")
+        time.sleep(0.05)
+    given = ray.get_runtime_context().get_assigned_resources()
+    return {"GPU": given.get("GPU"), "visible": os.environ.get("CUDA_VISIBLE_DEVICES")}
+
+
+def alone(folder: str) -> str:
+    """Say whether nobody else did this meanwhile."""
+    mine = Path(folder, "busy")
+    try:
+        mine.touch(exist_ok=False)
+    except FileExistsError:
+        return "together"
+    time.sleep(0.3)
+    mine.unlink()
+    return "alone"

@@ -14,6 +14,7 @@ import pytest
 from conftest import Open
 
 from stylehead.errors import MissingError
+from stylehead.jobs.engines import gpu_share
 from stylehead.sweeps import Driver, Ended, LocalEngine, Task
 from stylehead.sweeps.driver import TRIES
 from stylehead.sweeps.engine import THREADS
@@ -76,6 +77,17 @@ def test_stopping_is_polite_and_ends_what_waits(opened: Open, tmp_path: Path) ->
     assert len(list(tmp_path.glob("begun-*"))) == 2
 
 
+def test_relative_paths_are_the_driver_s(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opened(1)
+    (tmp_path / "there").mkdir()
+    for name in ("there", "."):
+        monkeypatch.chdir(tmp_path / name)
+        (Path.cwd() / "mine.txt").write_text(name)
+        assert Driver(engine).run([chore("read", "read", path="mine.txt")])["read"].value == name
+
+
 def test_more_workers_can_be_had(opened: Open, tmp_path: Path) -> None:
     engine = opened(2)
     engine.resize(2)
@@ -90,7 +102,7 @@ class Forgetful:
     """An engine that loses every task a few times, and tells of ends in another order."""
 
     def __init__(self, losses: int) -> None:
-        self.workers, self.queue, self.losses = 3, [], dict[str, int]()
+        self.workers, self.gpus, self.queue, self.losses = 3, 0, [], dict[str, int]()
         self.limit, self.stops = losses, []
 
     def submit(self, task: Task) -> None:
@@ -223,6 +235,32 @@ def listeners(pids: set[int]) -> set[str]:
             if connection.status == psutil.CONN_LISTEN:
                 found.add(connection.laddr.ip.removeprefix("::ffff:"))
     return found
+
+
+@pytest.mark.slow
+def test_ray_deals_out_shares_of_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No GPU is needed: a cluster believes in the one that it is told of."""
+    pytest.importorskip("ray")
+    from stylehead.jobs.worker import perform
+    from stylehead.sweeps.ray_engine import RayEngine
+
+    own = RayEngine._own_cluster
+    monkeypatch.setattr(RayEngine, "_own_cluster", lambda self: {**own(self), "num_gpus": 1})
+    engine = RayEngine(4, perform)
+    try:
+        assert engine.gpus == 1
+        small = [
+            Task(
+                str(number), "chores:meet", {"folder": str(tmp_path), "others": 2}, gpus=gpu_share(0, 10**10)
+            )
+            for number in range(2)
+        ]
+        ended = Driver(engine).run(small)
+        assert [one.value for one in ended.values()] == [{"GPU": 0.125, "visible": "0"}] * 2, ended
+        whole = [Task(f"whole {n}", "chores:alone", {"folder": str(tmp_path)}, gpus=1.0) for n in range(3)]
+        assert {one.value for one in Driver(engine).run(whole).values()} == {"alone"}
+    finally:
+        engine.close()
 
 
 @pytest.mark.slow
