@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.constants import like
+from stylehead.precision import like
 
 DEFAULT_RADIUS = 2.7
 DEFAULT_FOV_DIAG_DEG = 18.837

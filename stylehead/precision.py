@@ -1,4 +1,4 @@
-"""Half precision for a part of a computation, whose small gradients survive it.
+"""Numbers on devices: half precision for a part of a computation, and constants that are uploaded once.
 
 Half precision (float16) has 11 bits, but nothing below 6e-8: a gradient of that size vanishes. So what comes
 back into the part is multiplied by a power of two that brings its largest element to `LARGEST`, and what
@@ -6,6 +6,7 @@ leaves it at the other end is divided by the same. Powers of two cost no precisi
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,3 +117,19 @@ class _Leave(torch.autograd.Function):
             largest = gradient.abs().amax().clamp_min(LARGEST / _MOST)
             ctx.part.factor = (LARGEST / largest).log2().floor().exp2()  # on the device: nobody waits
         return (gradient * ctx.part.factor).to(ctx.dtype), None
+
+
+@functools.cache
+def constant(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return numbers, or nested tuples of them, as a tensor that must not be written to.
+
+    Made once for each type and device: made anew in every call they would be uploaded in every call, and a
+    graphics card is waited for each time.
+    """
+    with torch.inference_mode(False):  # else it could never take part in a training afterwards
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
+def like(values: Any, tensor: Tensor) -> Tensor:
+    """Return numbers, or nested tuples of them, in a tensor's type and on its device."""
+    return constant(values, tensor.dtype, tensor.device)

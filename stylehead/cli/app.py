@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from stylehead import __version__
-from stylehead.allocation import keep_freed_memory, share_processors
 from stylehead.cli import bank as bank_command
 from stylehead.cli import doctor as doctor_command
 from stylehead.cli import eval as eval_command
@@ -21,6 +20,7 @@ from stylehead.cli import weights as weights_command
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import StylizeCommand
 from stylehead.cli.terminal import prepare_streams, quiet_libraries
+from stylehead.processes import keep_freed_memory, share_processors
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 

@@ -93,14 +93,13 @@ def _forecasts(needs: "Inventory", device: str, output: Output) -> "list[tuple[s
     from stylehead.jobs.environment import choose_device
     from stylehead.jobs.forecast import forecast
     from stylehead.memory import TIERS
-    from stylehead.methods.tiers import tier_of
 
     output.note("Estimating memory and time from the shapes of the networks.")
     here, found = choose_device(device), []
     for place in dict.fromkeys(("cuda", here.partition(":")[0])):
         networks = blueprint(needs, place)
         rates = measure_rates(here, networks.dtypes) if here.startswith(place) else None
-        own = tier_of(needs.config, "cpu", largest_image=networks.largest_image)
+        own = needs.config.tier("cpu", largest_image=networks.largest_image)
         tiers = list(TIERS.values()) if place == "cuda" else [own]
         found += [(place, forecast(networks, needs.config, tier, rates)) for tier in tiers]
     return found

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.constants import like
 from stylehead.generator import PanoHead, RenderOutput, trainable_parameters
 from stylehead.geometry import conditioning_camera, mirror, random_cameras
 from stylehead.images import FeatureMaps, resize, to_01
 from stylehead.methods.ask import surrogate
 from stylehead.methods.contract import DepthFunction
-from stylehead.methods.grid import flip, merge, tile_raw
 from stylehead.methods.losses import perceptual_loss, relative_distance_loss, tweedie_loss
-from stylehead.methods.rank import rank_weigh
+from stylehead.methods.scores import rank_weigh
+from stylehead.methods.stages import flip, merge, tile_raw
+from stylehead.precision import like
 from stylehead.teacher import (
     ControlCondition,
     EpsPair,

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.constants import like
-from stylehead.precision import HalfPart
+from stylehead.precision import HalfPart, like
 
 _TAPS = (1.0, 3.0, 3.0, 1.0)
 SINGLE = HalfPart(torch.float32)

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from stylehead.architecture import DECODER_FEATURES, UNUSED_TENSOR, GeneratorConfig
 from stylehead.errors import UsageError
 from stylehead.generator import checkpoint
-from stylehead.generator.decoder import Decoder
-from stylehead.generator.field import HeadField
+from stylehead.generator.backbone import Backbone, MappingNetwork, background_network
+from stylehead.generator.field import Decoder, HeadField
 from stylehead.generator.latent_mapper import LatentMapper
 from stylehead.generator.layers import NoiseMode, ToRGB
-from stylehead.generator.mapping import MappingNetwork
 from stylehead.generator.outputs import (
     Background,
     PointSamples,
@@ -30,7 +29,6 @@ from stylehead.generator.renderer import (
     render_rays_one_by_one,
 )
 from stylehead.generator.superresolution import SuperResolution
-from stylehead.generator.synthesis import Backbone, background_network
 from stylehead.generator.trigrid import SampleMethod, TriGrid
 from stylehead.images import resize
 
@@ -48,6 +46,8 @@ class PanoHead(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
+        self.num_ws = config.num_ws
+        """How many style vectors `planes` takes."""
         self.unstyled: dict[str, Tensor] = {}  # weights under the styles laid over them, see `style`
         self.latent_edits: tuple[tuple[LatentMapper, float], ...] = ()  # styles that move heads, and shares
         self._fingerprint: tuple[object, str] | None = None
@@ -76,11 +76,6 @@ class PanoHead(nn.Module):
         last = f"fc{config.camera_mapping_num_layers - 1}.weight"
         nn.init.zeros_(self.t_mapping.get_parameter(last))  # a fresh network leaves cameras in place
         self.register_load_state_dict_pre_hook(_before_loading)
-
-    @property
-    def num_ws(self) -> int:
-        """How many style vectors `planes` takes."""
-        return self.config.num_ws
 
     def mapping(
         self,

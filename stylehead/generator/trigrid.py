@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.constants import like
+from stylehead.precision import like
 
 SampleMethod = Literal["auto", "grid_sample", "gather"]
 

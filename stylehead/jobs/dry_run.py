@@ -37,7 +37,6 @@ from stylehead.methods.qualities import (
     expected_minutes,
     presets_of,
 )
-from stylehead.methods.tiers import tier_of
 from stylehead.runs import CHECKPOINTS, EVENTS, MANIFEST
 from stylehead.settings import flag
 from stylehead.units import format_bytes, format_duration
@@ -170,7 +169,7 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
 def estimated(needs: Inventory, device: str) -> Forecast:
     """Estimate what a job needs on a device of this machine, which is timed for it."""
     config, networks = needs.config, blueprint(needs, device.partition(":")[0])
-    tier = tier_of(config, device, largest_image=networks.largest_image)
+    tier = config.tier(device, largest_image=networks.largest_image)
     return forecast(networks, config, tier, measure_rates(device, networks.dtypes))
 
 

@@ -15,9 +15,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from stylehead.allocation import keep_freed_memory, share_processors
 from stylehead.jobs.failures import INTERRUPTED, explain
 from stylehead.jobs.signals import polite
+from stylehead.processes import keep_freed_memory, share_processors
 
 
 def perform(task: Mapping[str, Any]) -> dict[str, Any]:

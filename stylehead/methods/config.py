@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from stylehead.errors import UsageError
 from stylehead.methods import registry
@@ -29,6 +29,9 @@ from stylehead.settings import (
     refuse,
     usually,
 )
+
+if TYPE_CHECKING:
+    from stylehead.memory import MemoryTier
 
 ProfileName = Literal["default", "paper", "release"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -119,6 +122,29 @@ class StylizeConfig:
         """
         named: str | None = getattr(self, role, None)
         return named
+
+    @property
+    def bulk_precision(self) -> Precision:
+        """Numbers of what takes most of the memory: here the generator's renders."""
+        return self.generator_precision
+
+    def tier(self, device: str, *, largest_image: int) -> "MemoryTier":
+        """Return the memory tier that was asked for, or the first that fits into what is free on the device.
+
+        Args:
+            device: Where the job runs.
+            largest_image: Edge in pixels of the largest picture that it makes or looks at.
+        """
+        from stylehead.memory import choose_tier, device_memory
+        from stylehead.precision import choose_dtype
+
+        return choose_tier(
+            self.memory,
+            device_bytes=device_memory(device),
+            largest_image=largest_image,
+            pictures=self.batch * (2 * self.views + 1) / 3,  # each view and its mirrored one, and a grid
+            bytes_a_number=choose_dtype(self.bulk_precision, device).itemsize,
+        )
 
     # ---------------------------------------------------------------------------------------------- JSON
 
@@ -240,6 +266,11 @@ class TeacherSettings(StylizeConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_steps("step_range")
+
+    @property
+    def bulk_precision(self) -> Precision:
+        """Numbers of what takes most of the memory: the autoencoder, whose layers see whole pictures."""
+        return self.vae_precision
 
     def check_steps(self, name: str) -> None:
         """Refuse a range of step indices that is not in order or not within the DDIM steps."""

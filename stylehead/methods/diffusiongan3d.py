@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.methods.contract import Terms
-from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
+from stylehead.methods.losses import RelativeDistanceSettings, relative_distance, remembered
 from stylehead.methods.render_distillation import (
     FusionSettings,
     RenderDistillation,

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from stylehead.geometry import mirror, random_cameras
 from stylehead.methods.config import StylizeConfig
-from stylehead.methods.grid import TILES
+
+TILES = 4
+"""Views of one head in a grid."""
 
 
 class Sampling(NamedTuple):

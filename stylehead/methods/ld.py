@@ -29,12 +29,11 @@ from stylehead.methods.ask import Distillation
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Needs, Networks, Terms
 from stylehead.methods.draws import Sampling
+from stylehead.methods.losses import RelativeDistanceSettings, relative_distance, remembered
 from stylehead.methods.qualities import Timing
-from stylehead.methods.rank import rank_weigh
 from stylehead.methods.registry import Variant
-from stylehead.methods.relative import RelativeDistanceSettings, relative_distance, remembered
 from stylehead.methods.scene import Groups, Scene
-from stylehead.methods.scores import Score, latent_gradient
+from stylehead.methods.scores import Score, latent_gradient, rank_weigh
 from stylehead.methods.stages import Stage, grid_stage, single_stage
 from stylehead.settings import Positive, Share, Weight, between, refuse
 from stylehead.teacher import EpsPair, NoisyLatents

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stylehead.constants import constant
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, random_cameras
 from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.scene import Groups, Scene
 from stylehead.perception.roles import ImageText
+from stylehead.precision import constant
 from stylehead.settings import Count, Rate, Share, refuse
 
 FLOOR = 0.1

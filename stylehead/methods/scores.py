@@ -1,17 +1,23 @@
-"""The predicted noise of a noised latent, turned into a gradient on the clean latent: (LD) of `ld.py`.
+"""The predicted noise of a noised latent, turned into a gradient on the clean one: (LD) and (R) of `ld.py`.
 
-All follow from the chain rule through x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A minimiser moves the
-latent *against* what these functions return.
+The scores follow from the chain rule through x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. A minimiser
+moves the latent *against* what these functions return. Rank weighing takes a score as a matrix of channels
+by pixels.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from stylehead.errors import UsageError
+from stylehead.precision import like
 from stylehead.teacher import EpsPair
 
 Score = Literal["likelihood", "paper", "classifier", "sds"]
 """The gradients below, by name."""
+_RENORMALISE_EPS = 1e-5
 
 
 def latent_gradient(
@@ -86,3 +92,53 @@ def centred_likelihood_gradient(
 def sds_gradient(pair: EpsPair, eps: Tensor, *, cfg_scale: float, alpha_bar: Tensor) -> Tensor:
     """Return w(t) (eps_cfg - eps) with w(t) = 1 - abar_t: score distillation sampling (arXiv 2209.14988)."""
     return (1 - alpha_bar) * (pair.guided(cfg_scale) - eps)
+
+
+def rank_weigh(score: Tensor, weights: Sequence[float], *, renormalise: bool = False) -> Tensor:
+    """Multiply the singular values of each sample's score by weights, largest value first.
+
+    Each sample [C, h w] is U diag(s) V^T; the result is U diag(w s) V^T. Computed as U diag(w) U^T times the
+    score, with U from the C x C Gram matrix in double precision: the same matrix, without a C x hw
+    decomposition.
+
+    Args:
+        score: [B, C, h, w], finite.
+        weights: C factors.
+        renormalise: Afterwards give every channel the mean and deviation it had before, which undoes the
+            attenuation and keeps only the changed pattern (the released script's choice).
+
+    Returns:
+        [B, C, h, w].
+
+    Raises:
+        UsageError: The number of weights is not the number of channels.
+    """
+    if len(weights) != score.shape[1]:
+        raise UsageError(
+            f"`--rank-weights` (={tuple(weights)}) must be {score.shape[1]} factors, one per latent channel."
+        )
+    matrix = score.flatten(2)
+    exact = matrix.double()
+    _, basis = torch.linalg.eigh(exact @ exact.mT)  # ascending eigenvalues: the squared singular values
+    factors = like(tuple(reversed(weights)), exact)
+    mixing = (basis * factors) @ basis.mT
+    weighed = (mixing @ exact).to(score.dtype).reshape(score.shape)
+    return match_channel_statistics(weighed, score) if renormalise else weighed
+
+
+def match_channel_statistics(values: Tensor, wanted: Tensor) -> Tensor:
+    """Give every channel of `values` the spatial mean and deviation of the same channel of `wanted`.
+
+    Args:
+        values: [B, C, h, w].
+        wanted: [B, C, h, w].
+    """
+    mean, deviation = _statistics(values)
+    wanted_mean, wanted_deviation = _statistics(wanted)
+    return (values - mean) / deviation * wanted_deviation + wanted_mean
+
+
+def _statistics(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return spatial mean and standard deviation per channel, guarded as released, each [B, C, 1, 1]."""
+    deviation, mean = torch.std_mean(values, dim=(2, 3), keepdim=True)
+    return mean, deviation + _RENORMALISE_EPS

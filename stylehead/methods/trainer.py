@@ -24,7 +24,6 @@ from stylehead.methods.records import Clock, Progress, RunSummary, StepRecord
 from stylehead.methods.registry import method_class
 from stylehead.methods.resuming import for_this, restore
 from stylehead.methods.scene import Scene, Untouched, render_groups
-from stylehead.methods.tiers import tier_of
 from stylehead.precision import choose_dtype, computing_in, halves
 from stylehead.settings import flag
 
@@ -97,7 +96,7 @@ class Stylizer:
             raise UsageError(f"`--reference-heads` says nothing to `--method {config.method}`.")
         seen = 0 if self.teacher is None else self.teacher.image_size
         largest = max(generator.config.img_resolution, seen)
-        self.memory = tier_of(config, str(self.device), largest_image=largest)
+        self.memory = config.tier(str(self.device), largest_image=largest)
         if self.teacher is not None:
             self.teacher.save_memory(self.memory)
             if getattr(config, "compile", False):

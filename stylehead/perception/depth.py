@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForDepthEstimation
 
-from stylehead.constants import like
 from stylehead.errors import UsageError
 from stylehead.images import as_pm1, to_01
+from stylehead.precision import like
 from stylehead.weights.pretrained import load_network
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

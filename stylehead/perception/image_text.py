@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylehead.constants import like
 from stylehead.errors import JobError, MissingError
 from stylehead.images import as_01, as_pm1
 from stylehead.mini.captions import SHAPES
 from stylehead.perception.embedded import EMBEDDING, ImageTextEncoder
 from stylehead.perception.roles import file_name
 from stylehead.perception.templates import IMAGENET_TEMPLATES
+from stylehead.precision import like
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylehead.constants import like
+from stylehead.precision import like
 
 CANNY_LOW = 50
 CANNY_HIGH = 250

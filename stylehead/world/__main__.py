@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stylehead.allocation import keep_freed_memory
 from stylehead.errors import StyleheadError
+from stylehead.processes import keep_freed_memory
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.cache import DATA, WORK
 from stylehead.world.recipes.loop import Budget

@@ -17,9 +17,9 @@ from stylehead.jobs.needs import list_needs
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.contract import Networks
-from stylehead.methods.grid import merge
 from stylehead.methods.ld import EDITED, LikelihoodDistillation
 from stylehead.methods.registry import method_class
+from stylehead.methods.stages import merge
 from stylehead.teacher import ControlCondition, NoisyLatents, Teacher, TeacherPaths
 from stylehead.teacher.check import check_teacher
 from stylehead.teacher.editing import InstructPix2Pix

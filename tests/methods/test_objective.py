@@ -12,9 +12,9 @@ from stylehead.images import resize
 from stylehead.methods import ask as ask_module
 from stylehead.methods.ask import surrogate
 from stylehead.methods.draws import draw_inputs, step_limits
-from stylehead.methods.grid import merge, split
-from stylehead.methods.rank import rank_weigh
 from stylehead.methods.scene import recolour
+from stylehead.methods.scores import rank_weigh
+from stylehead.methods.stages import merge, split
 from stylehead.teacher import ControlCondition, canny_condition, depth_condition
 
 BARE = {

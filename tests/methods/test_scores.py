@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from stylehead.errors import UsageError
 from stylehead.images import resize
 from stylehead.methods.ask import surrogate
-from stylehead.methods.grid import flip, flip_tiles, merge, split, tile_final, tile_raw
-from stylehead.methods.rank import match_channel_statistics, rank_weigh
-from stylehead.methods.scores import latent_gradient
+from stylehead.methods.scores import latent_gradient, match_channel_statistics, rank_weigh
+from stylehead.methods.stages import flip, flip_tiles, merge, split, tile_final, tile_raw
 from stylehead.teacher import EpsPair, Schedule
 
 PUBLISHED = (1.0, 0.75, 0.5, 0.25)

@@ -20,11 +20,10 @@ import torch
 from torch import nn
 
 from stylehead.generator import GeneratorConfig, PanoHead
-from stylehead.generator.decoder import Decoder
+from stylehead.generator.backbone import Backbone, MappingNetwork, SynthesisNetwork
+from stylehead.generator.field import Decoder
 from stylehead.generator.layers import FullyConnected, SynthesisBlock, SynthesisLayer, ToRGB
-from stylehead.generator.mapping import MappingNetwork
 from stylehead.generator.superresolution import SuperResolution
-from stylehead.generator.synthesis import Backbone, SynthesisNetwork
 
 SOURCE = "raise SystemExit('the source text of a snapshot was run')"
 HOOKS = (

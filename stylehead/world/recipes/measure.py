@@ -23,7 +23,8 @@ from stylehead.evaluation.systems import PROMPTS
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.images import bytes_to_pm1, outline_iou, perceptual_distance
-from stylehead.methods.grid import TILES, merge, split
+from stylehead.methods.draws import TILES
+from stylehead.methods.stages import merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier

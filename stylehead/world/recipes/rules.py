@@ -30,7 +30,7 @@ from stylehead.world.heads.identity import (
 )
 
 if TYPE_CHECKING:
-    from stylehead.generator.mapping import MappingNetwork
+    from stylehead.generator.backbone import MappingNetwork
     from stylehead.world.recipes.train_generator import IdentityToW
 
 NumbersOf = Callable[[np.ndarray], np.ndarray]

@@ -23,8 +23,7 @@ from torch.nn import functional
 from stylehead.files import save_tensors
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.checkpoint import read_config, save_generator
-from stylehead.generator.decoder import Decoder
-from stylehead.generator.field import HeadField
+from stylehead.generator.field import Decoder, HeadField
 from stylehead.generator.layers import SynthesisLayer
 from stylehead.generator.renderer import (
     DepthDraws,

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stylehead.generator.backbone import MappingNetwork
 from stylehead.generator.layers import FullyConnected
-from stylehead.generator.mapping import MappingNetwork
 from stylehead.world.heads import VECTOR_FIELDS
 from stylehead.world.recipes.rules import Affine, Writer, least_squares, together, write_mapping
 from stylehead.world.recipes.train_generator import IdentityToW

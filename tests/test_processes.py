@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from stylehead.allocation import share_processors
+from stylehead.processes import share_processors
 
 COUNT = """
 import resource
 import numpy as np
-from stylehead.allocation import keep_freed_memory
+from stylehead.processes import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
