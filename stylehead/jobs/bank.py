@@ -30,7 +30,8 @@ from stylehead.jobs import environment
 from stylehead.jobs.banking import instruct, open_job_editor, recogniser_of
 from stylehead.jobs.named_heads import latent_heads
 from stylehead.jobs.report import Report, Result
-from stylehead.methods.edit import EditSettings
+from stylehead.methods.config import BankSettings
+from stylehead.methods.registry import OF_BANKS
 from stylehead.settings import Seed, Share, between, check_ranges
 from stylehead.weights.presets import PresetName, find_preset
 
@@ -106,7 +107,7 @@ def fill(
     folder: Path,
     report: Report,
     *,
-    settings: EditSettings,
+    settings: BankSettings,
     preset: str = "auto",
     device: str = "auto",
 ) -> Result:
@@ -239,11 +240,11 @@ def _cell(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS))
 
 
-def settings_of(prompt: str, **changes: object) -> EditSettings:
+def settings_of(prompt: str, **changes: object) -> BankSettings:
     """Build the settings of a filling from what was typed.
 
     Raises:
         UsageError: A value is out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
-    return EditSettings.from_dict({"prompt": prompt, **given})
+    return BankSettings.from_dict({"prompt": prompt, "method": OF_BANKS, **given})

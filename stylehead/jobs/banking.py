@@ -13,7 +13,7 @@ from stylehead.bank.strangers import FaceVectors
 from stylehead.errors import JobError
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.report import Report
-from stylehead.methods.edit import Edit, EditSettings
+from stylehead.methods.config import BankSettings
 from stylehead.teacher.editing import Editor, Guidance, InstructPix2Pix, open_editor, open_preset_editor
 from stylehead.teacher.editing.instruction import instruction_for
 from stylehead.weights.presets import Preset
@@ -47,8 +47,8 @@ def supply_edits(stylizer: "Stylizer", needs: Inventory, folder: Path, device: s
         UsageError: The bank that was given has no edits.
         JobError: The bank is damaged, another generator's, or none of its edits can be used.
     """
-    method, config = stylizer.method, stylizer.config
-    if not isinstance(method, Edit) or not isinstance(config, EditSettings):
+    config = stylizer.config
+    if not isinstance(config, BankSettings):
         return
     number = config.round_at(stylizer.iteration)
     if config.bank is not None:
@@ -62,7 +62,7 @@ def supply_edits(stylizer: "Stylizer", needs: Inventory, folder: Path, device: s
     checked = check_bank(bank, None if config.bank is not None else number, faces=faces)
     checked.require_edits()
     report.note(f"Bank {bank.folder}: {checked.summary()}")
-    method.edits = edited_views(checked, stylizer.reference)
+    stylizer.method.edits = edited_views(checked, stylizer.reference)
 
 
 def recogniser_of(preset: Preset, device: str) -> FaceVectors | None:
@@ -83,7 +83,7 @@ def check_given_bank(config: object, generator: "PanoHead") -> None:
         UsageError: It is no bank, or has no edits.
         JobError: It is damaged, or another generator's.
     """
-    if isinstance(config, EditSettings) and config.bank is not None:
+    if isinstance(config, BankSettings) and config.bank is not None:
         bank = Bank.open(Path(config.bank))
         bank.check_generator(generator)
         if not any(True for _ in bank.all_edits()):
@@ -92,7 +92,7 @@ def check_given_bank(config: object, generator: "PanoHead") -> None:
 
 def is_refreshed(config: object, iteration: int) -> bool:
     """Whether the bank is edited anew right after an iteration."""
-    return isinstance(config, EditSettings) and config.round_at(iteration) > config.round_at(iteration - 1)
+    return isinstance(config, BankSettings) and config.round_at(iteration) > config.round_at(iteration - 1)
 
 
 def time_edits(stylizer: "Stylizer", needs: Inventory, device: str) -> EditCost | None:
@@ -100,7 +100,7 @@ def time_edits(stylizer: "Stylizer", needs: Inventory, device: str) -> EditCost 
     import torch
 
     config = stylizer.config
-    if not isinstance(config, EditSettings) or config.bank is not None:
+    if not isinstance(config, BankSettings) or config.bank is not None:
         return None
     editor, size = open_job_editor(config, needs.preset, device), stylizer.reference.config.img_resolution
     start = time.perf_counter()
@@ -108,7 +108,7 @@ def time_edits(stylizer: "Stylizer", needs: Inventory, device: str) -> EditCost 
     return EditCost(time.perf_counter() - start, config.people)
 
 
-def open_job_editor(config: EditSettings, preset: Preset, device: str) -> Editor:
+def open_job_editor(config: BankSettings, preset: Preset, device: str) -> Editor:
     """Load the editor that the settings name, or the preset's own.
 
     Raises:
@@ -125,7 +125,7 @@ def open_job_editor(config: EditSettings, preset: Preset, device: str) -> Editor
     return editor
 
 
-def instruct(config: EditSettings, preset: Preset) -> str:
+def instruct(config: BankSettings, preset: Preset) -> str:
     """Return what the editor is told; an embedded one learned prompts as they are."""
     if config.instruction is not None:
         return config.instruction
@@ -135,13 +135,13 @@ def instruct(config: EditSettings, preset: Preset) -> str:
 
 def licences_of(config: object) -> dict[str, str]:
     """Return the licences of the editors behind the bank that the settings name, by editor."""
-    if not isinstance(config, EditSettings) or config.bank is None:
+    if not isinstance(config, BankSettings) or config.bank is None:
         return {}
     return {edit.editor: edit.licence for edit in Bank.open(Path(config.bank)).manifest.edits}
 
 
 def _refreshed(
-    config: EditSettings,
+    config: BankSettings,
     generator: "PanoHead",
     needs: Inventory,
     bank: Bank,
@@ -171,7 +171,7 @@ def _refreshed(
 
 
 def _own_bank(
-    config: EditSettings, generator: "PanoHead", needs: Inventory, folder: Path, device: str, report: Report
+    config: BankSettings, generator: "PanoHead", needs: Inventory, folder: Path, device: str, report: Report
 ) -> Bank:
     """Make and fill the bank of a run, or go on where a stopped one was."""
     if not (folder / MANIFEST).is_file():

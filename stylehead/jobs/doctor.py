@@ -301,8 +301,3 @@ def catalogued() -> Iterator[Check]:
         terms = "" if accepted else ", not accepted"
         said = f"{where} ({entry.licence}{terms})"
         yield Check(f"weights {entry.id}", "note" if path is None or not accepted else "ok", said)
-
-
-def python_path() -> str:
-    """Which Python runs this."""
-    return sys.executable

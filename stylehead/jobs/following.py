@@ -3,7 +3,7 @@
 The first process has the run's folder, speaks and draws; it tells the others what they need to know.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
@@ -35,7 +35,7 @@ def tell_followers(stylizer: Stylizer) -> None:
 
 def tell_edits(stylizer: Stylizer) -> None:
     """Tell the others the edits of the coming steps."""
-    stylizer.crew.told(getattr(stylizer.method, "edits", None))
+    stylizer.crew.told(stylizer.method.edits)
 
 
 def follow(arguments: "StylizeArguments") -> None:
@@ -71,6 +71,6 @@ def follow(arguments: "StylizeArguments") -> None:
 
 def _take_edits(stylizer: Stylizer) -> None:
     """Learn from the edits that the first process has, if its method learns from any."""
-    edits: Any = stylizer.crew.told(None)
+    edits = stylizer.crew.told(None)
     if edits is not None:
-        stylizer.method.edits = edits  # type: ignore[attr-defined]
+        stylizer.method.edits = edits

@@ -10,7 +10,7 @@ from stylehead.errors import UsageError
 from stylehead.methods.config import TeacherSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
 from stylehead.methods.draws import Sampling
-from stylehead.teacher import EpsPair, NoisyLatents, Teacher
+from stylehead.teacher import ControlCondition, EpsPair, NoisyLatents, Teacher
 
 T = TypeVar("T", bound=TeacherSettings)
 
@@ -51,11 +51,16 @@ class Distillation(Method[T]):
         latents = self.teacher.encode(torch.cat(list(pictures)), rng=sampler)
         return list(latents.split([len(picture) for picture in pictures]))
 
-    def noise(self, latents: Tensor, eps: Tensor, step_index: Tensor) -> NoisyLatents:
-        """Return x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps at the timesteps of DDIM step indices [N]."""
+    def noise(
+        self, latents: Tensor, eps: Tensor, step_index: Tensor, condition: ControlCondition | None = None
+    ) -> NoisyLatents:
+        """Return x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps at the timesteps of DDIM step indices [N].
+
+        A ControlNet's condition goes with it.
+        """
         schedule = self.teacher.schedule
         timestep = schedule.timestep(step_index)
-        return NoisyLatents(schedule.add_noise(latents.detach(), eps, timestep), timestep)
+        return NoisyLatents(schedule.add_noise(latents.detach(), eps, timestep), timestep, condition)
 
     def predict(self, noisy: Sequence[NoisyLatents]) -> list[EpsPair]:
         """Predict the noise with the prompt and without it, for all latents in one call."""

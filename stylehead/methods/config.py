@@ -287,6 +287,44 @@ class ImageTextSettings(StylizeConfig):
     """CLIP model for methods that need one, a transformers folder or hub id; else the preset's encoder."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class BankSettings(StylizeConfig):
+    """What every method has that learns from edited pictures of people: a bank, and who edits it."""
+
+    bank: str | None = None
+    """Bank of edited pictures, a folder; else one is made and filled at the beginning of the run."""
+    people: Annotated[int, between(1, 9999)] = 40
+    """People of the bank that the run makes."""
+    bank_views: Annotated[int, between(1, 32)] = 4
+    """Sides of each of them."""
+    editor: str | None = None
+    """Editor that fills the bank, a folder in diffusers layout; else the preset's InstructPix2Pix."""
+    instruction: str | None = None
+    """What the editor is told; else it is made of the prompt."""
+    negative_prompt: str = ""
+    """What the editor shall avoid."""
+    text_scale: Guidance | None = None
+    """How strongly the editor follows the instruction; else what suits the preset's editor."""
+    picture_scale: Guidance | None = None
+    """How strongly the editor keeps the picture, likewise."""
+    edit_steps: Annotated[int, between(1, 1000)] = 10
+    """Denoising steps of an InstructPix2Pix."""
+    refresh: Annotated[int, between(0, 4)] = 0
+    """How often the run edits its bank anew, started from what the generator draws by then."""
+    refresh_noise: Share = 0.7
+    """Noise level that such edits start at, of 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.refresh and self.bank is not None:
+            refuse("refresh", self.refresh, "0 with a bank that is not the run's own")
+
+    def round_at(self, iteration: int) -> int:
+        """Return how many times the bank was edited anew before an iteration: evenly spread over the run."""
+        steps = [round(self.iterations * k / (self.refresh + 1)) for k in range(1, self.refresh + 1)]
+        return sum(iteration >= step for step in steps)
+
+
 def profile(
     name: str = "default", *, method: str = registry.DEFAULT, full_scale: bool = False
 ) -> dict[str, Any]:

@@ -24,8 +24,9 @@ In this package its name goes into `registry.BUILT_IN`. Elsewhere a distribution
 
 and from Python `Stylizer(..., StylizeConfig.from_dict({"prompt": "night", "method": "dark"}))` finds it as
 soon as the class is defined. One that needs frozen networks declares them in `needs`, finds them in
-`self.networks`, and has `TeacherSettings` or `ImageTextSettings` among the bases of its settings;
-`ask.Distillation` holds what all that learn from a diffusion model have in common.
+`self.networks`, and has `TeacherSettings` or `ImageTextSettings` among the bases of its settings; one
+with `BankSettings` there is given `self.edits`. `ask.Distillation` holds what all that learn from a diffusion
+model have in common.
 """
 
 from abc import ABC, abstractmethod
@@ -39,8 +40,9 @@ from torch import Tensor, nn
 from stylehead.errors import MissingError
 from stylehead.generator import PanoHead, trainable_parameters
 from stylehead.images import FeatureMaps
-from stylehead.methods.config import ImageTextSettings, StylizeConfig, TeacherSettings
+from stylehead.methods.config import BankSettings, ImageTextSettings, StylizeConfig, TeacherSettings
 from stylehead.methods.draws import Sampling
+from stylehead.methods.edited_views import EditedViews
 from stylehead.methods.qualities import Timing
 from stylehead.methods.registry import Variant, declare
 from stylehead.methods.scene import Groups, Scene
@@ -177,6 +179,8 @@ class Method(ABC, Generic[S]):
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
     """Adam's decay rates."""
 
+    edits: EditedViews | None = None
+    """The edits of its bank: of a method whose settings are `BankSettings`, given before the steps."""
     carried: tuple[Tensor, ...] | None = None
     """What it carries from one iteration to the next, or None; checkpoints hold it."""
 
@@ -292,6 +296,8 @@ def _bind(cls: type[Method[Any]]) -> None:
         )
     if cls.needs.image_text and not issubclass(kind, ImageTextSettings):
         raise TypeError(f"{kind.__name__} must derive from ImageTextSettings: {cls.__name__} compares texts")
+    if cls.needs.editor and not issubclass(kind, BankSettings):
+        raise TypeError(f"{kind.__name__} must derive from BankSettings, as {cls.__name__} learns from edits")
     if vars(kind).get("method", cls.name) != cls.name:
         raise TypeError(f"{kind.__name__} are the settings of {kind.method}; {cls.__name__} needs its own")
     kind.method = cls.name

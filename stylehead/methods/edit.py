@@ -27,20 +27,20 @@ from stylehead.errors import UsageError
 from stylehead.generator import PanoHead
 from stylehead.generator.layers import SynthesisLayer
 from stylehead.images import resize
-from stylehead.methods.config import StylizeConfig
+from stylehead.methods.config import BankSettings
 from stylehead.methods.contract import Cast, Method, Needs, Networks, Terms
 from stylehead.methods.critic import CriticInTraining
 from stylehead.methods.edited_views import EditedViews, Picked
 from stylehead.methods.losses import detail_loss, perceptual_loss
 from stylehead.methods.qualities import Timing
 from stylehead.methods.scene import Groups, Scene, Views
-from stylehead.settings import Count, Few, Guidance, Natural, Rate, Share, Weight, between, refuse
+from stylehead.settings import Count, Few, Natural, Rate, Share, Weight, between, refuse
 
 _TRAINED = ("backbone.synthesis.", "superresolution.", "decoder.", "torgb.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditSettings(StylizeConfig):
+class EditSettings(BankSettings):
     """Settings of edit, then regress; chosen on people that no figure is measured on."""
 
     iterations: Count = 140
@@ -52,29 +52,6 @@ class EditSettings(StylizeConfig):
     background: Literal["random", "white", "bare"] = "white"
     checkpoint_every: Natural = 200
     preview_every: Natural = 35
-
-    bank: str | None = None
-    """Bank of edited pictures, a folder; else one is made and filled at the beginning of the run."""
-    people: Annotated[int, between(1, 9999)] = 40
-    """People of the bank that the run makes."""
-    bank_views: Annotated[int, between(1, 32)] = 4
-    """Sides of each of them."""
-    editor: str | None = None
-    """Editor that fills the bank, a folder in diffusers layout; else the preset's InstructPix2Pix."""
-    instruction: str | None = None
-    """What the editor is told; else it is made of the prompt."""
-    negative_prompt: str = ""
-    """What the editor shall avoid."""
-    text_scale: Guidance | None = None
-    """How strongly the editor follows the instruction; else what suits the preset's editor."""
-    picture_scale: Guidance | None = None
-    """How strongly the editor keeps the picture, likewise."""
-    edit_steps: Annotated[int, between(1, 1000)] = 10
-    """Denoising steps of an InstructPix2Pix."""
-    refresh: Annotated[int, between(0, 4)] = 0
-    """How often the run edits its bank anew, started from what the generator draws by then."""
-    refresh_noise: Share = 0.7
-    """Noise level that such edits start at, of 1."""
 
     square_weight: Weight = 1.0
     """Weight of the squared difference to the edit."""
@@ -113,13 +90,6 @@ class EditSettings(StylizeConfig):
         super().__post_init__()
         if self.background == "random":
             refuse("background", self.background, "white or bare, as the edits have a plain background")
-        if self.refresh and self.bank is not None:
-            refuse("refresh", self.refresh, "0 with a bank that is not the run's own")
-
-    def round_at(self, iteration: int) -> int:
-        """Return how many times the bank was edited anew before an iteration: evenly spread over the run."""
-        steps = [round(self.iterations * k / (self.refresh + 1)) for k in range(1, self.refresh + 1)]
-        return sum(iteration >= step for step in steps)
 
 
 QUALITIES: dict[str, dict[str, Any]] = {
@@ -147,7 +117,7 @@ four pictures, forward and back through renders and super-resolution, about half
 
 
 class Edit(Method[EditSettings]):
-    """Regresses edited pictures; `edits` are given to it before the first step."""
+    """Regresses the edited pictures of a bank."""
 
     name, title = "edit", "edit, then regress"
     qualities: ClassVar[Mapping[str, Mapping[str, Any]]] = QUALITIES
@@ -155,7 +125,6 @@ class Edit(Method[EditSettings]):
     full_scale: ClassVar[Mapping[str, Any]] = FULL_SCALE
     pace: ClassVar[Timing | None] = Timing(step=0.6, person=1.5)
     needs: ClassVar[Needs] = Needs(editor=True)
-    edits: EditedViews | None = None
 
     def __init__(self, config: EditSettings, networks: Networks) -> None:
         super().__init__(config, networks)

@@ -1,17 +1,21 @@
 """LD, likelihood distillation with mirrored, gridded and rank-weighed scores (arXiv 2411.13536).
 
-The generator G(w, pi) follows the gradient of log p(x_t | y), y being the prompt, with x_0 = E(G(w, pi)) the
-latent of a render, a mean over cameras pi, noises eps and timesteps t:
+The generator G of weights theta follows the gradient of log p(x_t | y), y being the prompt: a mean over heads
+w, cameras pi, noises eps and timesteps t. An iteration, in its order, with letters that are ours:
 
-    (N)  x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps                        noise
-    (S)  eps_hat = eps(x_t; null) + s (eps(x_t; y) - eps(x_t; null))          predict, with guidance s
-    (LD) g = sqrt(abar_t) eps_hat / sqrt(1 - abar_t)                          - dx_t/dx_0 grad log p(x_t | y)
-    (R)  g <- U diag(w s) V^T  where  g = U diag(s) V^T                       rank: channels by pixels
-    (M)  grad_theta = g (b dx_0/dtheta) + M g (m dx_0'/dtheta)                mirror: x_0' of the view M pi
-    (G)  all of it once more with x_0 = E of four views of one head, tiled    grid
+    draw     w, pi, eps, t                                               by the trainer: `draws.py`
+    render   G(w, pi) and G(w, M pi), and the untouched head             by the trainer: `scene.py`
+    encode   x_0 = E(G(w, pi)) and x_0' = E(G(w, M pi))                  M the mirror
+    noise    (N)  x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps
+    predict  (S)  eps_hat = eps_phi(x_t; null) + s (eps_phi(x_t; y) - eps_phi(x_t; null))
+    score    (LD) g = sqrt(abar_t) eps_hat / sqrt(1 - abar_t)            = - dx_t/dx_0 grad log p(x_t | y)
+    weigh    (R)  g <- U diag(r sigma) V^T  where  g = U diag(sigma) V^T   channels by pixels
+    mirror   (M)  grad_theta = b g dx_0/dtheta + m M(g) dx_0'/dtheta     b and m the weights of both views
+    grid     (G)  encode to mirror once more, x_0 being of four views of one head, tiled
+    inject   grad_theta goes to theta by way of a surrogate loss         `ask.surrogate`
 
-The letters stand beside the lines of `terms` that do so. Ours are the control variate of `scores.py`, which
-subtracts from (LD) what has mean zero, the two anchors, and the sliding noise levels.
+The letters stand beside the lines of `terms` that do so. Beside the paper's are the control variate of
+`scores.py`, which subtracts from (LD) what has mean zero, the two anchors, and the sliding noise levels.
 """
 
 import math
@@ -228,116 +232,36 @@ class LikelihoodDistillation(Distillation[LdSettings]):
                 "one per latent channel of this teacher."
             )
 
-    @classmethod
-    def needed(cls, config: LdSettings) -> Needs:
-        """Return the teacher, its ControlNets as they are switched on, and encoders of images."""
-        if config.teacher == "edit":
-            return Needs(teacher=True, editing=True, features=config.perceptual_weight > 0)
-        depth = config.grid and config.depth != "none"
-        estimated = depth and config.depth != "rendered"
-        return Needs(
-            teacher=True,
-            controls=(*(("canny",) if config.canny else ()), *(("depth",) if depth else ())),
-            depth_estimator=("required" if config.depth == "estimated" else "optional")
-            if estimated
-            else "no",
-            features=config.perceptual_weight > 0,
-        )
-
-    @classmethod
-    def profile(cls, name: str) -> dict[str, Any]:
-        """Return in what a profile differs from the defaults."""
-        return dict(PROFILES[name])
-
-    @classmethod
-    def variants(cls) -> tuple[Variant, ...]:
-        """Return the paper's own row, that of the defaults, which have anchors of ours, and the editor's."""
-        return (
-            Variant(cls.name, cls.title, PAPER_TERMS),
-            Variant("stylehead", "stylehead (ours)"),
-            Variant("ld_edit", "LD with the editor", EDITED),
-        )
-
-    @classmethod
-    def variant_of(cls, config: LdSettings) -> str:
-        """Return `ld_edit` for a run with an editor's score, `stylehead` for one with our anchors."""
-        if config.teacher == "edit":
-            return "ld_edit"
-        return "stylehead" if config.latent_weight or config.alpha_weight else cls.name
-
-    # -------------------------------------------------------------------------------------- what is rendered
-
-    @property
-    def sampling(self) -> Sampling:
-        """The step indices of both stages and the grid's cameras."""
-        config = self.config
-        return Sampling(config.step_range, config.grid_step_range, config.step_window, config.grid_yaw_deg)
-
-    def groups(self) -> Groups:
-        """Return single views, grids, and the mirrored of both, as they are switched on."""
-        config, final = self.config, self.config.grid_mode == "after_sr"
-        mirrored = config.mirror_weight > 0
-        wanted = {
-            "single": (True, True),
-            "single_mirrored": (config.mirror and mirrored, True),
-            "grid": (config.grid, final),
-            "grid_mirrored": (config.grid and config.grid_mirror and mirrored, final),
-        }
-        return {name: final for name, (on, final) in wanted.items() if on}
-
-    def reference_groups(self) -> Groups:
-        """Return the untouched views that conditions, masks and anchors are made from."""
-        config = self.config
-        depth = config.grid and config.depth != "none"
-        anchored = config.alpha_weight > 0
-        single = config.mask == "reference" or anchored
-        grid = config.mask in ("reference", "mixed") or anchored
-        seen = config.teacher == "edit"
-        final_single = config.canny or config.latent_weight > 0 or seen
-        wanted = {
-            "single": (single or final_single, final_single),
-            "grid": (
-                config.grid and (grid or depth or seen),
-                (depth and self.depth_estimator is not None) or (seen and config.grid_mode == "after_sr"),
-            ),
-        }
-        return {name: final for name, (on, final) in wanted.items() if on}
-
     # ------------------------------------------------------------------------------------- one iteration
 
     def terms(self, scene: Scene, *, rng: torch.Generator) -> Terms:
-        """Compute every term that is switched on, and nothing else.
-
-        The trainer has drawn heads w, cameras pi, noises eps and steps t, and rendered G(w, pi).
-        """
+        """Compute every term that is switched on, and nothing else: the file's text from encode to inject."""
         config, terms, draw = self.config, Terms(), scene.draw
         stages = [single_stage(scene, config, self.teacher)]
         if config.grid:  # (G)
             stages.append(grid_stage(scene, config, self.teacher, depth_estimator=self.depth_estimator))
-        latents = self._encode(stages, rng)  # x_0 = E(G(w, pi)), and x_0' of the mirrored views
-        noisy = [  # (N)
-            self.noise(latents[stage.name], draw.eps[stage.name], draw.step_index[stage.name])._replace(
-                condition=stage.condition  # the ControlNets' input
-            )
-            for stage in stages
+        latents = self._encode(stages, rng)  # x_0, and x_0' behind the name of its stage
+        noisy = [
+            self.noise(latents[of.name], draw.eps[of.name], draw.step_index[of.name], of.condition)  # (N)
+            for of in stages
         ]
         pairs = self.predict(noisy)  # (S)
         for stage, x_t, pair in zip(stages, noisy, pairs, strict=True):
             score, finite = self._score(stage, x_t, pair, scene)  # (LD)
-            if config.rank in (stage.name, "both"):  # (R)
-                score = rank_weigh(score, config.rank_weights, renormalise=config.rank_renormalise)
-            gradient = self.scaled(score if stage.mask is None else score * stage.mask)
-            parts = [(stage.weights[0], latents[stage.name], gradient)]
-            if stage.mirrored is not None:  # (M)
+            if config.rank in (stage.name, "both"):
+                score = rank_weigh(score, config.rank_weights, renormalise=config.rank_renormalise)  # (R)
+            gradient = self.scaled(score if stage.mask is None else score * stage.mask)  # on the head alone
+            parts = [(stage.weights[0], latents[stage.name], gradient)]  # (M), b g dx_0
+            if stage.mirrored is not None:
                 flipped = stage.mirror_map(gradient)
-                parts.append((stage.weights[1], latents[f"{stage.name}_mirrored"], flipped))
-            self.inject(terms, stage.name, gradient, parts, finite=finite)  # dx_0/dtheta is autograd's
+                parts.append((stage.weights[1], latents[f"{stage.name}_mirrored"], flipped))  # m M(g) dx_0'
+            self.inject(terms, stage.name, gradient, parts, finite=finite)  # autograd has dx_0/dtheta
         self._add_denoised(terms, stages[0], noisy[0], pairs[0])
         self._add_anchors(terms, scene, latents["single"])
-        distance = relative_distance(self.config, scene, self.carried)
-        self.carried = remembered(self.config, scene)
+        distance = relative_distance(config, scene, self.carried)
+        self.carried = remembered(config, scene)
         if distance is not None:
-            terms.losses["relative_distance"] = self.config.relative_distance_weight * distance
+            terms.losses["relative_distance"] = config.relative_distance_weight * distance
         return terms
 
     def _encode(self, stages: list[Stage], rng: torch.Generator) -> dict[str, Tensor]:
@@ -397,3 +321,80 @@ class LikelihoodDistillation(Distillation[LdSettings]):
             terms.losses["latent"] = config.latent_weight * losses.latent_loss(
                 latents, kept, mask, colour=config.latent_colour
             )
+
+    # -------------------------------------------------------------------------------------- what is rendered
+
+    @property
+    def sampling(self) -> Sampling:
+        """The step indices of both stages and the grid's cameras."""
+        config = self.config
+        return Sampling(config.step_range, config.grid_step_range, config.step_window, config.grid_yaw_deg)
+
+    def groups(self) -> Groups:
+        """Return single views, grids, and the mirrored of both, as they are switched on."""
+        config, final = self.config, self.config.grid_mode == "after_sr"
+        mirrored = config.mirror_weight > 0
+        wanted = {
+            "single": (True, True),
+            "single_mirrored": (config.mirror and mirrored, True),
+            "grid": (config.grid, final),
+            "grid_mirrored": (config.grid and config.grid_mirror and mirrored, final),
+        }
+        return {name: final for name, (on, final) in wanted.items() if on}
+
+    def reference_groups(self) -> Groups:
+        """Return the untouched views that conditions, masks and anchors are made from."""
+        config = self.config
+        depth = config.grid and config.depth != "none"
+        anchored = config.alpha_weight > 0
+        single = config.mask == "reference" or anchored
+        grid = config.mask in ("reference", "mixed") or anchored
+        seen = config.teacher == "edit"
+        final_single = config.canny or config.latent_weight > 0 or seen
+        wanted = {
+            "single": (single or final_single, final_single),
+            "grid": (
+                config.grid and (grid or depth or seen),
+                (depth and self.depth_estimator is not None) or (seen and config.grid_mode == "after_sr"),
+            ),
+        }
+        return {name: final for name, (on, final) in wanted.items() if on}
+
+    # ------------------------------------------------------------------------ what it needs, rows in tables
+
+    @classmethod
+    def needed(cls, config: LdSettings) -> Needs:
+        """Return the teacher, its ControlNets as they are switched on, and encoders of images."""
+        if config.teacher == "edit":
+            return Needs(teacher=True, editing=True, features=config.perceptual_weight > 0)
+        depth = config.grid and config.depth != "none"
+        estimated = depth and config.depth != "rendered"
+        return Needs(
+            teacher=True,
+            controls=(*(("canny",) if config.canny else ()), *(("depth",) if depth else ())),
+            depth_estimator=("required" if config.depth == "estimated" else "optional")
+            if estimated
+            else "no",
+            features=config.perceptual_weight > 0,
+        )
+
+    @classmethod
+    def profile(cls, name: str) -> dict[str, Any]:
+        """Return in what a profile differs from the defaults."""
+        return dict(PROFILES[name])
+
+    @classmethod
+    def variants(cls) -> tuple[Variant, ...]:
+        """Return the paper's own row, that of the defaults, which have anchors of ours, and the editor's."""
+        return (
+            Variant(cls.name, cls.title, PAPER_TERMS),
+            Variant("stylehead", "stylehead (ours)"),
+            Variant("ld_edit", "LD with the editor", EDITED),
+        )
+
+    @classmethod
+    def variant_of(cls, config: LdSettings) -> str:
+        """Return `ld_edit` for a run with an editor's score, `stylehead` for one with our anchors."""
+        if config.teacher == "edit":
+            return "ld_edit"
+        return "stylehead" if config.latent_weight or config.alpha_weight else cls.name

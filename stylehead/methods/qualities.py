@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from stylehead.errors import UsageError
-from stylehead.methods.config import PROFILES, StylizeConfig, profile
+from stylehead.methods.config import PROFILES, BankSettings, StylizeConfig, profile
 from stylehead.methods.registry import method_class
 
 QualityName = Literal["quick", "good", "best"]
@@ -93,9 +93,8 @@ def expected_minutes(config: StylizeConfig, pace: Timing | None = None) -> float
     usual = type(config)(prompt=config.prompt)
     pictures = config.batch * config.views / (usual.batch * usual.views)
     seconds = config.iterations * pace.step * pictures
-    if getattr(config, "bank", None) is None:
-        people, views = getattr(config, "people", 0), getattr(config, "bank_views", 1)
-        times = 1 + getattr(config, "refresh", 0)
-        seconds += times * people * pace.person * views / getattr(usual, "bank_views", 1)
+    if isinstance(config, BankSettings) and config.bank is None:
+        edits = (1 + config.refresh) * config.people * config.bank_views
+        seconds += edits * pace.person / type(config).bank_views
     budget = config.time_budget_minutes
     return seconds / 60 if budget is None else min(budget, seconds / 60)

@@ -96,7 +96,9 @@ def _own_setting(method: str, settings: Mapping[str, object], other: str) -> str
     return next((name for name in settings if name in known and name not in foreign), None)
 
 
-_IMPLIED = {"bank": "edit"}
+OF_BANKS = "edit"
+"""The method that a bank is made for when nobody names one."""
+_IMPLIED = {"bank": OF_BANKS}
 """Settings that mean one method, as no other learns from them."""
 
 

@@ -50,6 +50,19 @@ def test_nothing_outside_this_room_knows_a_method_by_name():
     assert {path: found for path in others if (found := literals(path) & BUILT_IN.keys())} == {}
 
 
+def imported(path: Path) -> set[str]:
+    """The modules that a module imports, wherever it does."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return names | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+
+
+def test_nothing_outside_this_room_imports_a_method():
+    homes = {target.partition(":")[0] for target in BUILT_IN.values()}
+    others = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "methods"]
+    assert {path: found for path in others if (found := imported(path) & homes)} == {}
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_method_is_one_file(name):
     found = method_class(name)
@@ -108,7 +121,12 @@ def test_a_method_whose_settings_do_not_fit_is_refused_when_it_is_defined(night)
         class Asking(Method[Plain]):
             name, title, needs = "asking", "Asking", Needs(teacher=True)
 
-    assert not {"twin", "bare", "asking"} & set(method_names())
+    with pytest.raises(TypeError, match="must derive from BankSettings"):
+
+        class Editing(Method[Plain]):
+            name, title, needs = "editing", "Editing", Needs(editor=True)
+
+    assert not {"twin", "bare", "asking", "editing"} & set(method_names())
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ PICTURE_SIZE = 1024
 """Edge of the pictures that are handed over: what today's editors are trained on."""
 _TEXT_SCALES = ("true_cfg_scale", "guidance_scale")
 _PICTURE_SCALE = "image_guidance_scale"
-_LIBRARIES = ("diffusers", "transformers")
 
 
 class PipelineEditor:

@@ -111,11 +111,3 @@ def latent_scale(vae: AutoencoderKL, source: PictureSource, *, pictures: int = 2
     device = device_of(vae)
     means = [vae.encode(source.draw(8, rng).images.to(device)).latent_dist.mean for _ in range(pictures // 8)]
     return float(1 / torch.cat(means).std())
-
-
-def reconstruction_psnr(vae: AutoencoderKL, pictures: Tensor) -> float:
-    """Mean over pictures [B, 3, R, R] in -1..1 of the peak signal-to-noise ratio in dB."""
-    with torch.no_grad():
-        decoded = vae.decode(vae.encode(pictures).latent_dist.mean).sample.clamp(-1, 1)
-    mse = functional.mse_loss(decoded, pictures, reduction="none").mean(dim=(1, 2, 3))
-    return float((-10 * torch.log10(mse / 4)).mean())
