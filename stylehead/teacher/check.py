@@ -14,7 +14,7 @@ from stylehead.teacher.paths import CONTROL_KINDS, EDITING_CHANNELS, TeacherPath
 from stylehead.teacher.schedule import Schedule
 from stylehead.teacher.single_file import VELOCITY_MARK, has_network
 from stylehead.weights.model_files import ModelFile
-from stylehead.weights.pretrained import require_weights
+from stylehead.weights.pretrained import WHOLE, require_weights
 from stylehead.weights.recognise import recognise
 
 ONLY_SD1 = "only Stable Diffusion 1.x models can teach"
@@ -106,13 +106,13 @@ def _check_single(role: str, path: Path, *, whole: bool) -> None:
         raise JobError(f"`{path}` is {what}, not {title}.")
 
 
-def _require_folder(folder: Path, hint: str = "stylehead weights verify") -> None:
+def _require_folder(folder: Path, hint: str = WHOLE) -> None:
     if not folder.is_dir():
         raise MissingError(f"The teacher lacks the folder `{folder}`.", hint)
 
 
 def _check_folder(role: str, folder: Path, *, edits: bool) -> None:
-    _require_folder(folder, NO_VAE if role == "vae" else "stylehead weights verify")
+    _require_folder(folder, NO_VAE if role == "vae" else WHOLE)
     require_weights(folder)
     config = read_json(folder / "config.json")
     if role == "unet":

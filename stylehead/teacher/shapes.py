@@ -67,11 +67,10 @@ DEPTH_ANYTHING_BASE: dict[str, Any] = {
 }
 """Depth-Anything-V2 Base, which the published script asks."""
 
-_KINDS = {
-    "unet": UNet2DConditionModel,
-    "controlnet_canny": ControlNetModel,
-    "controlnet_depth": ControlNetModel,
-}
+_CONTROLNETS = tuple(f"controlnet_{kind}" for kind in CONTROL_KINDS)
+_KINDS = {"unet": UNet2DConditionModel, **dict.fromkeys(_CONTROLNETS, ControlNetModel)}
+_WIDTHS = (16, 32, 96, 256)
+"""Of the layers through which a ControlNet sees a picture."""
 
 
 def teacher_skeleton(folders: Mapping[str, Path | None], *, edits: bool = False) -> dict[str, Any]:
@@ -79,14 +78,17 @@ def teacher_skeleton(folders: Mapping[str, Path | None], *, edits: bool = False)
 
     Args:
         folders: The folder of each role whose `config.json` says its sizes; None, or a single file, for those
-            of Stable Diffusion 1.5.
+            of Stable Diffusion 1.5, or, of a ControlNet, for those that fit the other networks.
         edits: It is one that edits pictures, whose UNet sees a picture beside the noise.
 
     Raises:
         JobError: A configuration cannot be read.
     """
+    unknown = [role for role, folder in folders.items() if folder is None and role in _CONTROLNETS]
     with torch.device("meta"), quiet_libraries():
-        return {role: skeleton(role, _config(role, folder, edits)) for role, folder in folders.items()}
+        known = [role for role in folders if role not in unknown]
+        networks = {role: skeleton(role, _config(role, folders[role], edits)) for role in known}
+        return networks | {role: _fitting_controlnet(role, networks) for role in unknown}
 
 
 def teacher_on_paper(
@@ -124,6 +126,17 @@ def teacher_on_paper(
             schedule=Schedule(steps=steps),
         )
     )
+
+
+def _fitting_controlnet(role: str, networks: Mapping[str, Any]) -> Any:
+    """Build the ControlNet that fits a UNet and an autoencoder: a layer more for each halving of pictures."""
+    if "unet" not in networks or "vae" not in networks:
+        return skeleton(role, STABLE_DIFFUSION_15[role])
+    levels = len(networks["vae"].config.block_out_channels)
+    network = ControlNetModel.from_unet(
+        networks["unet"], conditioning_embedding_out_channels=_WIDTHS[:levels], load_weights_from_unet=False
+    )
+    return network.eval().requires_grad_(False)
 
 
 def depth_skeleton(folder: Path | None = None, *, base: bool = False) -> Any:

@@ -12,7 +12,17 @@ from torch import nn
 
 from stylehead.errors import JobError, MissingError
 
+WHOLE = "fetch the whole model again: hf download, or stylehead weights verify for what stylehead fetched"
+"""What to do about a model that lacks a part."""
 _PICKLES = ("bin", "ckpt", "pt", "pth")
+_OTHERS = {
+    "msgpack": "Flax",
+    "h5": "TensorFlow",
+    "onnx": "ONNX",
+    "xml": "OpenVINO",
+    "gguf": "llama.cpp",
+}
+"""Programs for which models are also published, by the ending of their weights."""
 _CONVERT = (
     "import sys, torch, safetensors.torch as s; "
     "state = torch.load(sys.argv[1], map_location='cpu', weights_only=True); "
@@ -44,14 +54,15 @@ def require_weights(folder: Path) -> list[Path]:
     """Return the weight files of a network's folder.
 
     Raises:
-        MissingError: There are none that are read; says how to convert pickles, if those are there.
+        MissingError: There are none that are read; says how to convert pickles, if those are there, and whose
+            weights they are otherwise.
     """
     found = weight_files(folder)
     if found:
         return found
     pickles = sorted(path.name for ending in _PICKLES for path in folder.glob(f"*.{ending}"))
     if not pickles:
-        raise MissingError(f"There is no safetensors file in `{folder}`.", "stylehead weights verify")
+        raise _no_weights(folder)
     source = shlex.quote(str(folder / pickles[0]))
     target = shlex.quote(str((folder / pickles[0]).with_suffix(".safetensors")))
     raise MissingError(
@@ -59,6 +70,15 @@ def require_weights(folder: Path) -> list[Path]:
         "safetensors.",
         f'python -c "{_CONVERT}" {source} {target}',
     )
+
+
+def _no_weights(folder: Path) -> MissingError:
+    """Say that a folder has no weights, or only those of another program."""
+    for ending, program in _OTHERS.items():
+        for path in sorted(folder.glob(f"*.{ending}")):
+            message = f"`{folder}` has its weights only for {program} ({path.name}), which are not read."
+            return MissingError(message, "ask for the .safetensors files of the same model")
+    return MissingError(f"There is no safetensors file in `{folder}`.", WHOLE)
 
 
 def load_network(kind: Any, folder: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
@@ -88,7 +108,7 @@ def load_local(loader: Callable[..., Any], folder: Path, **options: object) -> A
         JobError: It does not hold what is loaded.
     """
     if not folder.is_dir():
-        raise MissingError(f"The teacher lacks the folder `{folder}`.", "stylehead weights verify")
+        raise MissingError(f"The teacher lacks the folder `{folder}`.", WHOLE)
     try:
         with quiet_libraries():
             return loader(str(folder), local_files_only=True, **options)

@@ -245,29 +245,63 @@ def test_a_lora_that_is_none_is_refused_before_anything_is_loaded(loading: Run, 
 
 
 INDEX, SCHEDULE = "model_index.json", "scheduler/scheduler_config.json"
-CANNOT_TEACH = {
-    "inpainting": ("unet/config.json", {"in_channels": 9}, "is an inpainting model"),
-    "SDXL": (INDEX, {"_class_name": "StableDiffusionXLPipeline"}, "is a StableDiffusionXLPipeline"),
-    "Flux": (INDEX, {"_class_name": "FluxPipeline"}, "is a FluxPipeline"),
-    "SD 2 v": (SCHEDULE, {"prediction_type": "v_prediction"}, "predicts `v_prediction`"),
-    "SD 2": ("unet/config.json", {"cross_attention_dim": 1024}, "where the UNet takes 1024"),
-    "distilled": ("unet/config.json", {"time_cond_proj_dim": 256}, "is a distilled model (LCM)"),
+UNET, TEXT, CANNY = (f"{part}/config.json" for part in ("unet", "text_encoder", "controlnet_canny"))
+SD2 = {UNET: {"cross_attention_dim": 1024}, TEXT: {"hidden_size": 1024}}
+CANNOT_TEACH: dict[str, tuple[dict[str, dict], str]] = {
+    "inpainting": ({UNET: {"in_channels": 9}}, "is an inpainting model"),
+    "SDXL": ({INDEX: {"_class_name": "StableDiffusionXLPipeline"}}, "is a StableDiffusionXLPipeline"),
+    "SDXL without its index": (
+        {UNET: {"addition_embed_type": "text_time"}},
+        "is a Stable Diffusion XL model",
+    ),
+    "SD 3": ({INDEX: {"_class_name": "StableDiffusion3Pipeline"}}, "is a StableDiffusion3Pipeline"),
+    "Flux": ({INDEX: {"_class_name": "FluxPipeline"}}, "is a FluxPipeline"),
+    "SD 2 v": ({SCHEDULE: {"prediction_type": "v_prediction"}}, "predicts `v_prediction`"),
+    "SD 2": ({UNET: {"cross_attention_dim": 1024}}, "where the UNet takes 1024"),
+    "SD 2 with ControlNets of SD 1.5": (SD2, "(Stable Diffusion 2.x; only Stable Diffusion 1.x models can"),
+    "ControlNet of SD 2": ({CANNY: {"cross_attention_dim": 1024}}, "my-model/controlnet_canny` does not fit"),
+    "turbo": ({**SD2, SCHEDULE: {"timestep_spacing": "trailing"}}, "is a distilled model (turbo)"),
+    "distilled": ({UNET: {"time_cond_proj_dim": 256}}, "is a distilled model (LCM)"),
 }
+
+
+def refusals(loading: Run, *words: str | Path, code: int) -> list[list[str]]:
+    """What a run and a dry run say, which both refuse."""
+    said = []
+    for more in ((), ("--dry-run",)):
+        outcome = loading(*HAMSTER, *words, *more)
+        assert outcome.code == code, outcome
+        said.append([line for line in outcome.err.splitlines() if "error" in line or "hint" in line])
+    assert not Path("r").exists()
+    return said
 
 
 @pytest.mark.parametrize("name", CANNOT_TEACH)
 def test_run_and_dry_run_refuse_with_the_same_sentence(loading: Run, world: Path, name: str) -> None:
     shutil.copytree(world / "teacher", "my-model")
-    file, values, sentence = CANNOT_TEACH[name]
-    path = Path("my-model") / file
-    before = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(before | values))
-    said = []
-    for more in ((), ("--dry-run",)):
-        outcome = loading(*HAMSTER, "--diffusion", "my-model", *more)
-        assert (outcome.code, sentence in outcome.err) == (1, True), outcome
-        said.append([line for line in outcome.err.splitlines() if "error" in line or "hint" in line])
-    assert said[0] == said[1]
+    files, sentence = CANNOT_TEACH[name]
+    for file, values in files.items():
+        path = Path("my-model") / file
+        before = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(before | values))
+    run, dry_run = refusals(loading, "--diffusion", "my-model", code=1)
+    assert run == dry_run
+    assert sentence in run[0]
+
+
+@pytest.mark.parametrize("kind", ["canny", "depth"])
+def test_a_folder_without_a_controlnet_says_how_to_get_or_do_without_it(
+    loading: Run, world: Path, kind: str
+) -> None:
+    shutil.copytree(world / "teacher", "my-model")
+    shutil.rmtree(f"my-model/controlnet_{kind}")
+    without = {"canny": "--no-canny", "depth": "--depth none"}[kind]
+    run = loading(*HAMSTER, "--diffusion", "my-model")
+    assert (run.code, f"This teacher has no `{kind}` ControlNet" in run.err) == (3, True), run
+    plan = loading(*HAMSTER, "--diffusion", "my-model", "--dry-run")
+    for said in (run.err, plan.out + plan.err):
+        assert f"stylehead weights fetch controlnet-{kind}" in said
+        assert without in said
 
 
 @pytest.mark.parametrize("how", ["no autoencoder", "pickles only"])
@@ -278,13 +312,9 @@ def test_what_is_missing_inside_of_a_folder_is_said_by_both(loading: Run, world:
     else:
         weights = Path("my-model/unet/diffusion_pytorch_model.safetensors")
         weights.rename(weights.with_suffix(".bin"))
-    said = []
-    for more in ((), ("--dry-run",)):
-        outcome = loading(*HAMSTER, "--diffusion", "my-model", *more)
-        assert outcome.code == 3, outcome
-        said.append([line for line in outcome.err.splitlines() if "error" in line or "hint" in line])
-    assert said[0] == said[1]
-    assert ("--vae" in said[0][1]) == (how == "no autoencoder")
+    run, dry_run = refusals(loading, "--diffusion", "my-model", code=3)
+    assert run == dry_run
+    assert ("--vae" in run[1]) == (how == "no autoencoder")
 
 
 def test_the_end_of_a_prompt_that_is_not_read_is_named(loading: Run, world: Path) -> None:

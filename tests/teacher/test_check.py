@@ -119,6 +119,30 @@ def test_pickles_are_not_read_and_the_command_of_the_hint_converts_them(copy: Pa
     assert_same(Teacher.load(copy), teacher)
 
 
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("diffusion_flax_model.msgpack", "Flax"),
+        ("model.onnx", "ONNX"),
+        ("tf_model.h5", "TensorFlow"),
+        ("openvino_model.xml", "OpenVINO"),
+        ("unet-Q4_0.gguf", "llama.cpp"),
+    ],
+)
+def test_weights_of_other_programs_are_called_by_name(name: str, program: str, copy: Path) -> None:
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_name(name))
+    error = refused(copy)
+    assert f"has its weights only for {program} ({name})" in error.message
+    assert error.hint == "ask for the .safetensors files of the same model"
+
+
+def test_a_folder_that_lacks_a_part_says_how_to_get_the_whole(copy: Path) -> None:
+    (copy / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    assert "no safetensors file" in refused(copy).message
+    assert str(refused(copy).hint).startswith("fetch the whole model again: hf download")
+
+
 @pytest.mark.parametrize("variant", ["fp16", "bf16", "non_ema"])
 def test_a_folder_with_one_variant_only_is_read(variant: str, copy: Path, teacher: Teacher) -> None:
     for folder in ("unet", "vae"):

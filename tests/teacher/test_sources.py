@@ -57,6 +57,14 @@ def test_a_hub_id_is_found_in_the_cache_and_teaches(
     assert torch.equal(loaded.encode_prompt("a").cond, teacher.encode_prompt("a").cond)
 
 
+def test_the_cache_of_other_programs_is_looked_into_as_well(
+    tmp_path: Path, teacher_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "other" / "hub"))
+    folder = cached(tmp_path / "other", "own/tiny", teacher_folder)
+    assert local_folder("own/tiny", "--diffusion") == folder
+
+
 def test_controlnets_of_another_repository_fit(home: Path, teacher_folder: Path, tmp_path: Path) -> None:
     bare = shutil.copytree(teacher_folder, tmp_path / "bare")
     shutil.rmtree(bare / "controlnet_canny")
