@@ -91,7 +91,10 @@ class RayEngine:
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends, and its files go."""
-        self._ray.shutdown()
+        self._forget(self._ray)
+
+    def _forget(self, ray: Any) -> None:
+        ray.shutdown()
         if self._folder is not None:
             drop_scratch(self._folder)
 
@@ -126,7 +129,10 @@ class RayEngine:
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # it says how to switch its token off
                 self._start(ray, address, shared)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except BaseException as error:
+            self._forget(ray)
+            if not isinstance(error, Exception):  # Ray raises just that where it does not start in time
+                raise
             where = "on this machine" if address is None else f"at {address}"
             raise JobError(
                 f"There is no Ray cluster {where}: {' '.join(str(error).split())[:200]}"
@@ -136,8 +142,11 @@ class RayEngine:
     def _start(self, ray: Any, address: str | None, shared: dict[str, Any]) -> None:
         if address is not None:
             ray.init(address=address, **shared)
-        else:
-            ray.init(**self._own_cluster(), **shared)
+            return
+        from ray._private import ray_constants
+
+        ray_constants.ENABLE_RAY_CLUSTER = False  # as in the environment, for those who imported Ray before
+        ray.init(**self._own_cluster(), **shared)
 
     def _own_cluster(self) -> dict[str, Any]:
         _drop_old_folders()

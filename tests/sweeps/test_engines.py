@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Open
 
-from stylehead.errors import MissingError
+from stylehead.errors import JobError, MissingError
 from stylehead.jobs.engines import gpu_share
 from stylehead.sweeps import Driver, Ended, LocalEngine, Task
 from stylehead.sweeps.driver import TRIES
@@ -225,6 +225,23 @@ def test_without_the_extra_the_sentence_says_how_to_install_it(monkeypatch: pyte
     assert caught.value.hint == "pip install 'stylehead[cluster]'"
 
 
+def test_a_cluster_that_does_not_start_is_a_sentence_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ray = pytest.importorskip("ray")
+    from stylehead.sweeps import ray_engine
+
+    def late(**words: object) -> None:
+        Path(str(words["_temp_dir"]), "log").touch()
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", late)
+    monkeypatch.setattr(ray_engine, "_temporary", lambda: tmp_path)
+    with pytest.raises(JobError, match="no Ray cluster on this machine: The current node timed out"):
+        ray_engine.RayEngine(1, print)
+    assert list(tmp_path.iterdir()) == []
+
+
 def listeners(pids: set[int]) -> set[str]:
     """The addresses on which processes listen, as the kernel says."""
     import psutil
@@ -270,7 +287,7 @@ def test_ray_listens_on_loopback_only_and_leaves_nothing(tmp_path: Path) -> None
     (tmp_path / "home").mkdir()
     short = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))  # sockets have short names only
     code = (
-        "import sys; from stylehead.jobs.worker import perform; from stylehead.sweeps import *; "
+        "import sys, ray; from stylehead.jobs.worker import perform; from stylehead.sweeps import *; "
         "from stylehead.sweeps.ray_engine import RayEngine; engine = RayEngine(2, perform); "
         "task = Task('a', 'chores:add', {'one': 1, 'other': 1}); "
         "print(Driver(engine).run([task])['a'].value, flush=True); "
