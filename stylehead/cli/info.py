@@ -31,6 +31,7 @@ EPILOG = """
 
 _KINDS = {"style-1": "style", "style-2": "style", "generator-1": "generator"}
 """What a safetensors file is, by the format in its header."""
+_UNKNOWN = "safetensors file"
 _OF_A_RUN = ("run.json", "config.json", "events.jsonl", "README.md")
 
 
@@ -272,6 +273,8 @@ def _render_command(style: Path) -> str:
 def _tensors(path: Path) -> Facts:
     from safetensors import SafetensorError, safe_open
 
+    from stylehead.weights.recognise import recognise, use_of
+
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -280,7 +283,7 @@ def _tensors(path: Path) -> Facts:
         raise JobError(f"{path} is damaged or not a safetensors file.") from error
     numbers = sum(math.prod(shape) for shape in shapes.values())
     known = {key.removeprefix("stylehead."): value for key, value in metadata.items()}
-    kind = _KINDS.get(known.pop("format", ""), "safetensors file")
+    kind = _KINDS.get(known.pop("format", ""), _UNKNOWN)
     config = _config(known.pop("config", "{}"), path)
     rows: dict[str, object] = {**known, **_architecture(config)}
     if kind == "generator":
@@ -290,6 +293,9 @@ def _tensors(path: Path) -> Facts:
             rows[name] = f"{str(rows[name])[:12]}…"
     rows["tensors"] = f"{len(shapes)} with {numbers:,} numbers, {format_bytes(path.stat().st_size)}"
     data = {**known, "config": config, "tensors": shapes, "numbers": numbers}
+    foreign = recognise({name: tuple(shape) for name, shape in shapes.items()}) if kind == _UNKNOWN else None
+    if foreign is not None:
+        return Facts(foreign.title, rows, {**data, "model": foreign.name}, use_of(foreign, path))
     return Facts(kind, rows, data, _after_style(path, known) if kind == "style" else None)
 
 
@@ -342,9 +348,12 @@ def _is_latent(path: Path) -> bool:
 def _latent(path: Path) -> Facts:
     import numpy as np
 
+    from stylehead.geometry import LABEL_SIZE
     from stylehead.inversion.latent_files import read_latent
 
     array, names = read_latent(path), ["w"]
+    if array.shape in ((LABEL_SIZE,), (1, LABEL_SIZE)):
+        return _camera(path)
     if path.suffix.lower() == ".npz":
         with np.load(path, allow_pickle=False) as file:
             names = list(file.files)
@@ -357,6 +366,17 @@ def _latent(path: Path) -> Facts:
     }
     data = {"shape": list(array.shape), "finite": bool(np.isfinite(array).all()), "arrays": names}
     return Facts("latent", rows, data, f"stylehead render --latent {shlex.quote(str(path))}")
+
+
+def _camera(path: Path) -> Facts:
+    from stylehead.inversion.camera_files import read_camera_file
+    from stylehead.inversion.pose import pose_of_label
+
+    label = read_camera_file(path)
+    yaw, pitch = (math.degrees(angle) for angle in pose_of_label(label)[0, :2].tolist())
+    rows = {"yaw": f"{yaw:.1f} degrees", "pitch": f"{pitch:.1f} degrees"}
+    use = f"stylehead invert PICTURE --aligned --camera {quoted(path)}"
+    return Facts("camera", rows, {"camera": label[0].tolist()}, use)
 
 
 def _recipe(path: Path) -> Facts:

@@ -13,7 +13,7 @@ from stylehead.weights import catalogue
 from stylehead.weights.catalogue import Entry
 from stylehead.weights.pickle_machine import Refused, shown
 from stylehead.weights.prefixes import find_prefix, without_prefix
-from stylehead.weights.recognise import Kind, recognise
+from stylehead.weights.recognise import Kind, recognise, use_of
 from stylehead.weights.snapshot import (
     LICENCE_KEY,
     ImportedSnapshot,
@@ -209,13 +209,7 @@ def _write_style(
 
 def _another_model(file: Path, kind: Kind) -> JobError:
     """The error of a file that is a model, but no head generator."""
-    hints = {
-        "checkpoint": f"stylehead stylize --diffusion {_quoted(file)}",
-        "lora": f"stylehead stylize --lora {_quoted(file)}",
-    }
-    hint = (
-        hints.get(kind.name) if kind.usable else "stylehead weights import --help says what can be imported"
-    )
+    hint = use_of(kind, file) or "stylehead weights import --help says what can be imported"
     return JobError(f"{file} is {kind.title}, not a head generator of PanoHead's kind.", hint)
 
 

@@ -4,7 +4,10 @@ Nothing is read but names and shapes, so that several gigabytes are told apart i
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+from stylehead.errors import quoted
 
 Shape = tuple[int, ...]
 
@@ -20,7 +23,7 @@ class Kind(NamedTuple):
     """What a file is.
 
     Attributes:
-        name: For programs: `checkpoint`, `lora`, `controlnet`, `vae`, `unet`, `embedding`, `eg3d`.
+        name: For programs: `checkpoint`, `lora`, `adapter`, `controlnet`, `vae`, `unet`, `embedding`, `eg3d`.
         title: For people, with its article: "an SDXL checkpoint".
         usable: It is of the Stable Diffusion 1.x family, and whole.
     """
@@ -28,6 +31,23 @@ class Kind(NamedTuple):
     name: str
     title: str
     usable: bool = False
+
+
+_OPTIONS = {
+    "checkpoint": "--diffusion",
+    "lora": "--lora",
+    "controlnet": "--controlnet-canny",
+    "vae": "--vae",
+}
+_OF_ANY_FAMILY = ("controlnet", "vae")
+"""Told apart by their sizes, when a teacher is made of them."""
+
+
+def use_of(kind: Kind, file: Path) -> str | None:
+    """Return the command that takes a file of a kind; None where none does."""
+    if kind.name not in _OPTIONS or not (kind.usable or kind.name in _OF_ANY_FAMILY):
+        return None
+    return f"stylehead stylize {_OPTIONS[kind.name]} {quoted(file)}"
 
 
 def recognise(shapes: Mapping[str, Shape]) -> Kind | None:
@@ -39,7 +59,7 @@ def recognise(shapes: Mapping[str, Shape]) -> Kind | None:
     Returns:
         What it is, or None when it is like nothing that is known.
     """
-    for look in (_lora, _checkpoint, _transformer, _controlnet, _networks, _generator):
+    for look in (_lora, _checkpoint, _transformer, _adapter, _controlnet, _networks, _generator):
         found = look(shapes)
         if found is not None:
             return found
@@ -84,6 +104,15 @@ def _transformer(shapes: Mapping[str, Shape]) -> Kind | None:
         return Kind("checkpoint", "a Flux model")
     if any(name.startswith("joint_blocks.") for name in names):
         return Kind("checkpoint", "a Stable Diffusion 3 checkpoint")
+    return None
+
+
+def _adapter(shapes: Mapping[str, Shape]) -> Kind | None:
+    """Small networks beside a diffusion model that are neither LoRA nor ControlNet."""
+    marks = {"an IP-Adapter": ("ip_adapter.", "image_proj."), "a T2I-Adapter": ("adapter.body.", "body.0.")}
+    for title, starts in marks.items():
+        if any(name.startswith(starts) for name in shapes):
+            return Kind("adapter", title)
     return None
 
 

@@ -1,6 +1,7 @@
 """What `info` says about models, checkpoints and parts of a run."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.numpy import save_file
 from tiny_teacher import tiny_autoencoder, write_tiny_depth_estimator
 
 from stylehead.generator import PanoHead, load_style
+from stylehead.geometry import camera_from_angles
 
 
 def said(run: Run, *words: str | Path) -> dict[str, str]:
@@ -86,6 +88,36 @@ def test_a_header_that_makes_no_sense_is_one_sentence(run: Run, config: str) -> 
     outcome = run("info", "odd.safetensors")
     assert outcome.code == 1
     assert "configuration in the header of odd.safetensors is wrong" in outcome.err
+
+
+UNET = "model.diffusion_model.input_blocks"
+FOREIGN = {
+    "a Stable Diffusion 1.x checkpoint": (
+        {f"{UNET}.0.0.weight": (2, 4, 3, 3), f"{UNET}.1.1.transformer_blocks.0.attn2.to_k.weight": (2, 768)},
+        "--diffusion",
+    ),
+    "a LoRA for Stable Diffusion 1.x": ({"lora_unet_down_attn2_to_k.lora_down.weight": (4, 768)}, "--lora"),
+    "an autoencoder (VAE)": ({"encoder.conv_in.weight": (1,), "decoder.conv_in.weight": (1,)}, "--vae"),
+    "an IP-Adapter": ({"image_proj.proj.weight": (2, 2)}, None),
+    "a Flux model": ({"double_blocks.0.img_attn.qkv.weight": (3, 3)}, None),
+}
+
+
+@pytest.mark.parametrize("title", FOREIGN)
+def test_models_of_others_are_called_by_name(run: Run, title: str) -> None:
+    shapes, option = FOREIGN[title]
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, "other.safetensors")
+    assert said(run, "other.safetensors")["kind"] == title
+    use = f"next: stylehead stylize {option} other.safetensors\n"
+    assert run("info", "other.safetensors").err == (use if option else "")
+
+
+@pytest.mark.parametrize("shape", [(25,), (1, 25)])
+def test_a_camera_alone_is_no_latent(run: Run, shape: tuple[int, ...]) -> None:
+    np.save("cam.npy", camera_from_angles(math.radians(20), math.radians(-5)).numpy().reshape(shape))
+    facts = said(run, "cam.npy")
+    assert (facts["kind"], facts["yaw"], facts["pitch"]) == ("camera", "20.0 degrees", "-5.0 degrees")
+    assert "invert PICTURE --aligned --camera cam.npy" in run("info", "cam.npy").err
 
 
 def test_tensors_of_others_are_listed(run: Run) -> None:

@@ -33,6 +33,8 @@ def checkpoint(width: int, channels: int = 4, **others: tuple[int, ...]) -> dict
         ({"encoder.conv_in.weight": (1,), "decoder.conv_in.weight": (1,)}, "an autoencoder (VAE)", False),
         ({"conv_in.weight": (1,), "time_embedding.linear_1.weight": (1,)}, "the UNet", False),
         ({"emb_params": (4, 768)}, "a textual inversion", False),
+        ({"image_proj.proj.weight": (2, 2), "ip_adapter.1.to_k_ip.weight": (2,)}, "an IP-Adapter", False),
+        ({"body.0.in_conv.weight": (2, 2, 1, 1)}, "a T2I-Adapter", False),
     ],
 )
 def test_models_are_called_by_name(shapes: dict[str, tuple[int, ...]], title: str, usable: bool) -> None:
