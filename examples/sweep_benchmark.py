@@ -2,7 +2,7 @@
 
     python examples/sweep_benchmark.py
 
-Takes under four minutes on two idle cores; on busy ones the ratios say nothing. Every worker has one thread.
+Takes about six minutes on two idle cores; on busy ones the ratios say nothing. Every worker has one thread.
 The runs are short ones of the embedded models, with few pictures at their end.
 """
 
@@ -110,8 +110,8 @@ def idle_ray() -> dict[str, object]:
         engine.close()
 
 
-def tables(folder: Path, people: int) -> dict[str, float]:
-    """Time `eval` of three runs with one worker and with two; the numbers must be equal."""
+def tables(folder: Path, rows: int, people: int) -> dict[str, float]:
+    """Time `eval` of some runs with one worker and with two; the numbers must be equal."""
     import stylehead
 
     engine = LocalEngine(2)
@@ -119,7 +119,7 @@ def tables(folder: Path, people: int) -> dict[str, float]:
         tasks = [
             Task(str(seed), "sweep_benchmark:short_run",
                  {"folder": str(folder / f"run-{seed}"), "seed": seed, "steps": 1})
-            for seed in range(4)
+            for seed in range(rows)
         ]  # fmt: skip
         measured(engine, tasks)
     finally:
@@ -150,6 +150,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=8, help="short runs")
     parser.add_argument("--steps", type=int, default=4, help="steps of each")
+    parser.add_argument("--rows", type=int, default=8, help="runs in the table")
     parser.add_argument("--people", type=int, default=12, help="people in the table")
     parser.add_argument("--only", default="local,ray,idle,eval", help="parts, joined by commas")
     asked = parser.parse_args(words)
@@ -163,7 +164,7 @@ def main(words: list[str] | None = None) -> None:
             "local": lambda: compared(LocalEngine, where / "local", asked.runs, asked.steps),
             "ray": lambda: compared(ray_engine, where / "ray", asked.runs, asked.steps),
             "idle": idle_ray,
-            "eval": lambda: tables(where / "eval", asked.people),
+            "eval": lambda: tables(where / "eval", asked.rows, asked.people),
         }
         for name in asked.only.split(","):
             print(f"measuring: {name}", file=sys.stderr, flush=True)

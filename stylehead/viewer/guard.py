@@ -8,6 +8,7 @@ Both are closed here, at the one place where viser's server hands every request 
 import contextlib
 import errno
 import inspect
+import logging
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -124,6 +125,7 @@ def open_server(host: str, port: int) -> Any:
         UsageError: The port cannot be had.
     """
     viser = require_viser()
+    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)  # browsers open connections in reserve
     if port:
         check_port(host, port)
     with guarded(host):

@@ -191,6 +191,8 @@ class Panel:
         look = wish.look if full else wish.look._replace(size=None)
         drawn = [self._stage.see(scene, gaze, look) for scene in wish.scenes]
         image = fit(np.concatenate(drawn, axis=1), float(self._client.camera.aspect), look.backdrop)
+        if self._gone.is_set():  # meanwhile
+            return
         self._client.scene.set_background_image(image, format="jpeg", jpeg_quality=95 if full else 85)
 
     # ------------------------------------------------------------------------------------------ savings

@@ -22,6 +22,8 @@ from stylehead.generator.trigrid import TriGrid
 from stylehead.geometry import DEFAULT_RADIUS, camera_label, fov_to_intrinsics
 from stylehead.images import Pixels, to_pixels
 
+_TELEPHONE, _ABOVE_CONTROLS = 0.65, 0.4
+"""Width over height of windows whose controls come from below, and the part of such a window above them."""
 _KEPT = 6  # prepared heads: two of each of three visitors
 
 
@@ -150,15 +152,16 @@ def fit(drawn: Pixels, aspect: float, backdrop: str = "white") -> Pixels:
     """Widen or heighten a picture [H, W, 3] to the shape of a window, its own background round it.
 
     Args:
-        drawn: The picture; all of it is seen.
+        drawn: The picture; all of it is seen, also above the controls of a telephone.
         aspect: Width over height of the window.
         backdrop: What is behind the head; beside what was learned, white.
     """
     height, width = drawn.shape[:2]
-    shape = max(height, round(width / aspect)), max(width, round(height * aspect))
+    room = height if aspect > _TELEPHONE else round(height / _ABOVE_CONTROLS)
+    shape = max(room, round(width / aspect)), max(width, round(room * aspect))
     out = np.empty((*shape, 3), np.uint8)
     out[:] = _colour(backdrop)
-    left = (shape[1] - width) // 2  # and at the top: on a telephone the controls come from below
+    left = (shape[1] - width) // 2  # and at the top
     out[:height, left : left + width] = drawn
     return out
 

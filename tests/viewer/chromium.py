@@ -78,6 +78,28 @@ class Page:
         pressed = {"button": "left", "buttons": 1, "clickCount": 1}
         self.send("Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], **pressed)
 
+    def box(self, element: str) -> tuple[float, float, float, float]:
+        """Left, top, width and height of what a script finds."""
+        sides = "[b.left, b.top, b.width, b.height]"
+        script = f"(() => {{const b = ({element}).getBoundingClientRect(); return {sides}}})()"
+        left, top, width, height = self.evaluate(script)
+        return left, top, width, height
+
+    def click(self, element: str, across: float = 0.5) -> None:
+        """Click on what a script finds, so far across it (0: its left edge, 1: its right one)."""
+        left, top, width, height = self.box(element)
+        at = (round(left + across * width), round(top + height / 2))
+        self._mouse("mousePressed", at)
+        self._mouse("mouseReleased", at)
+
+    def choose(self, menu: str, entry: str) -> None:
+        """Take an entry of the menu of a name."""
+        self.click(f"[...document.querySelectorAll('label')].find(e => e.innerText === '{menu}').control")
+        entries = "[...document.querySelectorAll('[role=option]')]"
+        found = f"{entries}.find(e => e.innerText === '{entry}' && e.offsetParent)"
+        self.wait(f"!!({found})")
+        self.click(found)
+
     def press(self, key: str, code: int) -> None:
         facts = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         for kind in ("rawKeyDown", "keyUp"):

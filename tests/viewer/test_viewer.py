@@ -224,7 +224,9 @@ def test_a_head_that_is_not_there_is_said(generator: PanoHead) -> None:
         SharedGenerator(generator).see(ShownHead(latent="me"), front(), Look())
 
 
-@pytest.mark.parametrize(("aspect", "shape"), [(1.0, (8, 8)), (2.0, (8, 16)), (0.5, (16, 8))])
+@pytest.mark.parametrize(
+    ("aspect", "shape"), [(1.0, (8, 8)), (2.0, (8, 16)), (0.8, (10, 8)), (0.5, (20, 10))]
+)
 def test_a_window_of_any_shape_shows_the_whole_head(aspect: float, shape: tuple[int, int]) -> None:
     square = np.full((8, 8, 3), 7, np.uint8)
     out = fit(square, aspect, "#ff0000")
