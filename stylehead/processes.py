@@ -6,9 +6,11 @@ Nothing heavy is imported: some of it must be said before torch is.
 import ctypes
 import os
 import sys
+import tempfile
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _ALL = 2**31 - 1
+_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def keep_freed_memory() -> bool:
@@ -38,6 +40,17 @@ def share_processors() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's OpenMP, which is torch's on Linux
         os.environ.setdefault("KMP_BLOCKTIME", "0")  # milliseconds: LLVM's and Intel's
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def leave_no_folder() -> None:
+    """Keep torch from making a folder for compiled networks when it is imported; before it is."""
+    os.environ.setdefault(_COMPILED, tempfile.gettempdir())  # which is there
+
+
+def allow_compiling() -> None:
+    """Have compiled networks go where torch puts them by itself, or where the user says."""
+    if os.environ.get(_COMPILED) == tempfile.gettempdir():
+        del os.environ[_COMPILED]
 
 
 def how_many() -> int:

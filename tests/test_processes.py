@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,24 @@ def test_waiting_threads_spin_a_little_then_sleep_unless_the_user_says_otherwise
     share_processors()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
     assert "GOMP_SPINCOUNT" not in os.environ
+
+
+FOLDER = """
+import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from stylehead.processes import allow_compiling, leave_no_folder
+leave_no_folder()
+import torch._dynamo
+import os
+print(os.listdir(sys.argv[1]))
+allow_compiling()
+from torch._inductor.runtime.cache_dir_utils import cache_dir
+print(os.path.basename(os.path.dirname(cache_dir())) == os.path.basename(sys.argv[1]))
+"""
+
+
+def test_torch_leaves_no_folder_where_nothing_is_compiled(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    command = [sys.executable, "-c", FOLDER, str(tmp_path)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    assert outcome.stdout.splitlines() == ["[]", "True"]

@@ -20,7 +20,7 @@ from stylehead.cli import weights as weights_command
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import StylizeCommand
 from stylehead.cli.terminal import prepare_streams, quiet_libraries
-from stylehead.processes import keep_freed_memory, share_processors
+from stylehead.processes import keep_freed_memory, leave_no_folder, share_processors
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -91,6 +91,7 @@ def main() -> None:
     """Run the command line; the entry point of the `stylehead` script."""
     keep_freed_memory()
     share_processors()
+    leave_no_folder()
     prepare_streams()
     quiet_libraries()
     app(prog_name="stylehead")

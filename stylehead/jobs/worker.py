@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from stylehead.jobs.failures import INTERRUPTED, explain
 from stylehead.jobs.signals import polite
-from stylehead.processes import keep_freed_memory, share_processors
+from stylehead.processes import keep_freed_memory, leave_no_folder, share_processors
 
 
 def perform(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
         `how` it ended (`done`, `failed` or `stopped`), with `value` or `error` and `hint`. Nothing is raised.
     """
     try:
+        leave_no_folder()
         _one_thread()
         module, _, name = task["function"].partition(":")
         with polite(), _where_the_driver_is(task["folder"]):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.memory import TIERS, MemoryTier
+from stylehead.processes import allow_compiling
 from stylehead.teacher.autoencoder import Autoencoder
 from stylehead.teacher.offload import Offloaded
 from stylehead.teacher.parts import TeacherParts, TeacherPaths, load_parts
@@ -161,6 +162,7 @@ class Teacher:
 
         Values and gradients stay the same, up to rounding.
         """
+        allow_compiling()
         self.autoencoder.compile()
         for network in (self.parts.unet, *self.parts.controlnets.values()):
             if network not in self._offloaded:

@@ -66,7 +66,7 @@ def slider(number: int) -> str:
 
 
 def test_sliders_menus_and_buttons_change_the_head(address: str, tmp_path: Path) -> None:
-    with chromium.opened(address, tmp_path) as page:
+    with chromium.opened(address, tmp_path, size=(900, 900)) as page:
         page.wait(THERE)
         joker = page.settled()
         page.click(slider(1), across=0.01)
