@@ -41,11 +41,8 @@ EPILOG = """
 
   [cyan]stylehead doctor[/cyan]                               does everything work here?
 
-[bold]Exit codes[/bold]
-
-  0 done, 1 failed, 2 wrong usage, 3 something is missing, 4 licence not accepted,
-
-  5 out of memory, 130 stopped by Ctrl-C. STYLEHEAD_DEBUG=1 shows where it failed.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 something is missing, 4 licence not accepted, 5 out of memory,
+130 stopped by Ctrl-C. STYLEHEAD_DEBUG=1 shows where it failed.
 """
 
 app = typer.Typer(

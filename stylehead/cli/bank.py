@@ -75,7 +75,7 @@ def new(  # noqa: PLR0913
 
 
 def fill(  # noqa: PLR0913
-    bank: Annotated[Path, typer.Argument(help="The bank.", show_default=False)],
+    bank: Annotated[Path, typer.Argument(help="The bank.", metavar="BANK", show_default=False)],
     prompt: Annotated[str, typer.Option(help="What the edits show; with own pictures any name.")],
     editor: Annotated[
         Path | None,
@@ -108,7 +108,7 @@ def fill(  # noqa: PLR0913
 
 
 def check(
-    bank: Annotated[Path, typer.Argument(help="The bank.", show_default=False)],
+    bank: Annotated[Path, typer.Argument(help="The bank.", metavar="BANK", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="The sheet.", show_default="BANK/check.png")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

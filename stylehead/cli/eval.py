@@ -61,7 +61,7 @@ def evaluate(  # noqa: PLR0913
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Methods to compare: all, or names like ld,sds.", rich_help_panel=TRAINED, metavar="A,B,…"
+            help="Methods to compare: all, or names like ld,sds.", rich_help_panel=TRAINED, metavar="A,B,..."
         ),
     ] = None,
     prompts: Annotated[
@@ -90,9 +90,9 @@ def evaluate(  # noqa: PLR0913
             rich_help_panel=TRAINED,
         ),
     ] = None,
-    identities: Annotated[int, typer.Option(help="People, seeds 0, 1, 2, …", rich_help_panel=SAMPLE)] = 40,
+    identities: Annotated[int, typer.Option(help="People, seeds 0, 1, 2, ...", rich_help_panel=SAMPLE)] = 40,
     yaws: Annotated[
-        str, typer.Option(help="Sides, in degrees.", rich_help_panel=SAMPLE, metavar="A,B,…")
+        str, typer.Option(help="Sides, in degrees.", rich_help_panel=SAMPLE, metavar="A,B,...")
     ] = YAWS,
     psi: Annotated[
         float | None,

@@ -157,7 +157,8 @@ def help_text(command: Any, ctx: Any, *, width: int, show_all: bool) -> str:
         width: Columns of the terminal.
         show_all: Show the options that are rarely used, too.
     """
-    lines = [f"Usage: {ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}", ""]
+    usage = f"Usage: {ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}"
+    lines = [*textwrap.wrap(usage, width, subsequent_indent=" " * 7, break_long_words=False), ""]
     lines += [*textwrap.wrap(command.help or "", width, break_long_words=False), ""]
     panels = _panels(command, ctx, show_all=show_all)
     longest = max((len(name) for entries in panels.values() for name, _ in entries), default=0)
@@ -211,7 +212,8 @@ _SHORTER = (
     (r"<str>( \.\.\.)?", "TEXT"),
     (r"<int( range)?>", "N"),
     (r"<float( range)?>", "X"),
-    (r"<path>", "PATH"),
+    (r"<path>|<list\[Path\]>", "PATH"),
+    (r" <list\[str\]>", " ..."),
     (r"<N?int,int>\.\.\.|<int int>\.\.\.", "N N"),
     (r"<([\w|]+)>", r"\1"),
     (r"\[(x[<>=\d]+|[\d.<>=x]+)\]", ""),

@@ -122,7 +122,7 @@ def add(
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="One that you added.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="One that you added.", metavar="NAME", show_default=False)],
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -71,14 +71,18 @@ def test_every_setting_has_one_panel_and_a_help_text() -> None:
             assert option.help[0].isupper(), parameter.name
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+GROUPED = ("bank", "bank new", "bank fill", "bank check", "styles add", "styles remove", "weights fetch")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, *GROUPED])
 def test_help_fits_seventy_lines_of_eighty_columns(
     run: Run, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    lines = run(command, "--help").out.splitlines()
+    lines = run(*command.split(), "--help").out.splitlines()
     assert len(lines) <= 70
     assert all(len(line) <= 80 for line in lines)
+    assert not any("<" in line and ">" in line for line in lines), "the parser's own names of types"
 
 
 @pytest.mark.parametrize("method", BUILT_IN)

@@ -32,10 +32,22 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 STARTED = "Everything that the job needs is here."
 OWN = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 PARTS = (*OWN, "controlnet_canny", "controlnet_depth")
-ENTRIES = (presets.TEACHER, "controlnet-canny", "controlnet-depth", "clip-vit-b32", *needs.ESTIMATORS)
+ENTRIES = (
+    *(presets.TEACHER, "controlnet-canny", "controlnet-depth", "clip-vit-b32"),
+    *(needs.IP2P, *needs.ESTIMATORS),
+)
 WEIGHTS = ("generator.safetensors", "image_text.safetensors", "identity.safetensors")
 NAMES = ("mine", "no/where", presets.TEACHER, "controlnet-canny", needs.ESTIMATORS[1], "clip-vit-b32")
-NAMED = ("diffusion", "controlnet_canny", "controlnet_depth", "vae", "depth_estimator", "clip")
+NAMED = (
+    "diffusion",
+    "controlnet_canny",
+    "controlnet_depth",
+    "vae",
+    "depth_estimator",
+    "clip",
+    "editor",
+    "bank",
+)
 
 
 class Machine(NamedTuple):
@@ -43,6 +55,7 @@ class Machine(NamedTuple):
 
     embedded: frozenset[str]
     teacher: frozenset[str]
+    editor: frozenset[str] | None
     fetched: frozenset[str]
     registered: bool
     accepted: frozenset[str]
@@ -53,9 +66,10 @@ class Machine(NamedTuple):
         for name in self.embedded:
             (root / "mini" / name).parent.mkdir(parents=True, exist_ok=True)
             (root / "mini" / name).write_bytes(b"x")
-        for parts, folder in ((self.teacher, root / "mini" / "teacher"), (self.mine, root / "mine")):
+        folders = {"mini/teacher": self.teacher, "mini/ip2p": self.editor, "mine": self.mine}
+        for folder, parts in folders.items():
             if parts is not None:
-                write_model(folder, parts)
+                write_model(root / folder, parts)
         for entry_id in self.fetched:
             write_snapshot(root / "home" / "hub", catalogue.find(entry_id))
         if self.registered:
@@ -104,6 +118,7 @@ MACHINES = st.builds(
     Machine,
     embedded=some(*WEIGHTS),
     teacher=some(*PARTS),
+    editor=st.none() | some(*OWN),
     fetched=some(*ENTRIES),
     registered=st.booleans(),
     accepted=some("panohead", "depth-anything-v2-base"),
@@ -117,6 +132,7 @@ def wishes(draw: st.DrawFn) -> dict[str, Any]:
     method = draw(st.sampled_from(sorted(BUILT_IN)))
     drawn = {
         "preset": draw(st.sampled_from(("auto", "mini", "panohead"))),
+        "teacher": draw(st.sampled_from(("text", "text", "edit"))),
         "canny": draw(st.booleans()),
         "grid": draw(st.booleans()),
         "depth": draw(st.sampled_from(("auto", "rendered", "estimated", "none"))),
