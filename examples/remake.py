@@ -17,10 +17,11 @@ PACKAGED = "stylehead/mini/styles"
 ORDER = ("pixar", "joker", "werewolf", "sketch", "statue", "zombie")
 STEPS: dict[str, list[list[str]]] = {
     "guess": [[PYTHON, "-m", "stylehead.world", "guess"]],
+    "likeness": [[PYTHON, "-m", "stylehead.world", "likeness"]],
     "styles": [[PYTHON, "examples/package_styles.py"]],
     "pictures": [
         [PYTHON, "examples/style_sheet.py", *(f"{PACKAGED}/{name}.safetensors" for name in ORDER),
-         "--out", "examples/pictures/styles.jpg"],
+         "--out", "examples/pictures/styles.webp"],
         [*STYLEHEAD, "render", "--seed", "4", "--style", "joker", "--side-by-side", "--format", "webp",
          "--out", "runs/turntable", "--overwrite"],
         [PYTHON, "-c", "import shutil; shutil.copy('runs/turntable/turntable.webp', 'examples/pictures')"],
