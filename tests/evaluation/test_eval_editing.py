@@ -89,6 +89,30 @@ def test_the_face_alone_changes_what_instantid_paints(weights: Preset) -> None:
         editor.edit(Portraits(person.images, person.seeds, YAWS), "a")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("mini", "Portrait of a werewolf"), ("panohead", "turn the person into a werewolf")]
+)
+def test_the_published_editor_is_told_what_to_do_in_the_published_steps(
+    weights: Preset, name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    class Recorder:
+        def edit(self, images: Tensor, instruction: str, **_: object) -> Tensor:
+            asked["instruction"] = instruction
+            return images
+
+    def open_recorder(*_: object, steps: int, **__: object) -> Recorder:
+        asked["steps"] = steps
+        return Recorder()
+
+    monkeypatch.setattr("stylehead.teacher.editing.opening.open_preset_editor", open_recorder)
+    monkeypatch.setattr("stylehead.teacher.editing.opening.why_no_preset_editor", lambda _: None)
+    editor = open_editor("ip2p", preset(weights.generator.parent, name), "cpu")
+    editor.edit(people().pick(seeds=[people().seeds[0]]), "Portrait of a werewolf")
+    assert asked == {"steps": 100, "instruction": told}
+
+
 def test_what_is_not_there(weights: Preset, tmp_path: Path) -> None:
     assert why_no_editor("ip2p", weights) is None
     assert why_no_editor("instantid", weights) is None

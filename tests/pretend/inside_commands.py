@@ -42,6 +42,7 @@ from stylehead.perception.arcface import ArcFace  # noqa: E402
 from stylehead.perception.inception import Inception  # noqa: E402
 from stylehead.perception.lpips import FILES  # noqa: E402
 from stylehead.perception.roles import FaceEmbeddings  # noqa: E402
+from stylehead.teacher.editing import instruct  # noqa: E402
 from stylehead.weights import catalogue, store  # noqa: E402
 
 PROMPT = "a rosa"
@@ -138,6 +139,12 @@ def train(*, profile: Any = "default", **settings: Any) -> stylize.StylizeRun:
 CASES: dict[str, dict[str, Any]] = {
     **{f"ld, {name}": {"profile": name} for name in ("default", "paper", "release")},
     "ld, 8 GB": {"memory": "8"},
+    "ld, as on a GPU": {
+        "precision": "fp16",
+        "vae_precision": "fp16",
+        "generator_precision": "fp16",
+        "memory": "12",
+    },
     "ld, kept heads": {"profile": "paper", "reference_heads": 1},
     **{name: {"method": name} for name in ("sds", "csd", "nada", "styleganfusion", "diffusiongan3d")},
     "styleclip": {"method": "styleclip", "identity_weight": 0.0},
@@ -201,6 +208,16 @@ def test_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     (row,) = [row for row in found.table.rows if row.kind == "method"]
     why = {name: cell.why for name, cell in row.cells.items() if hasattr(cell, "why")}
     assert {name for name in row.cells if name not in why} >= MEASURED, why
+
+
+def test_it_measures_edited_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instruct, "PUBLISHED_STEPS", 2)
+    arguments = EvaluateArguments(
+        methods="ip2p", prompts=(PROMPT,), identities=2, yaws="0", preset="panohead"
+    )  # fmt: skip
+    found = evaluate.evaluate(arguments, Silent(), command="a test")
+    row = next(row for row in found.table.rows if row.method == "ip2p")
+    assert isinstance(row.cells["clip_score"], Number)
 
 
 def test_it_inverts(monkeypatch: pytest.MonkeyPatch) -> None:
