@@ -118,7 +118,7 @@ def replaced(folder: Path, manifest: str, old: Iterable[str] = ()) -> Iterator[P
         old: Names of files, relative to the folder, that go when they are not written again.
 
     Raises:
-        OSError: As the file system says; the folder is then as it was before, or as it shall be.
+        OSError: As the file system says; the folder is then as it was before, or as it is to be.
     """
     part = folder / PART
     try:
@@ -143,7 +143,7 @@ def together(path: Path, instead_of: Iterable[str] = ()) -> Iterator[Path]:
         instead_of: Names of files beside it that go when they are not written again.
 
     Raises:
-        OSError: As the file system says; the files are then as they were before, or as they shall be.
+        OSError: As the file system says; the files are then as they were before, or as they are to be.
     """
     tag, lock = tag_of(path), new_lock(lock_of(path))
     part, whole = path.parent / f".{tag}.part", path.parent / f".{tag}.whole"

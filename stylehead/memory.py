@@ -111,7 +111,7 @@ def choose_tier(
     Args:
         name: A tier, or `auto`: the first that the device has the memory for.
         device_bytes: What the job can have of the device's memory; None if nobody knows.
-        largest_image: Edge in pixels of the largest picture that the job makes or looks at; small ones need
+        largest_image: Edge in pixels of the largest picture that the job makes or encodes; small ones need
             no savings anywhere.
         pictures: How many times the pictures of one head and one view an iteration makes.
         bytes_a_number: 2 in half precision, 4 in single precision.

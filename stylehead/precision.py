@@ -115,7 +115,7 @@ class _Leave(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         if ctx.part.factor is None:
             largest = gradient.abs().amax().clamp_min(LARGEST / _MOST)
-            ctx.part.factor = (LARGEST / largest).log2().floor().exp2()  # on the device: nobody waits
+            ctx.part.factor = (LARGEST / largest).log2().floor().exp2()  # the host does not wait
         return (gradient * ctx.part.factor).to(ctx.dtype), None
 
 

@@ -30,7 +30,7 @@ class Filling:
     Attributes:
         prompt: What the edits are made for, as the style will be called.
         instruction: What the editor is told; the prompt where not given.
-        negative: What the editor shall avoid.
+        negative: What the editor is to avoid.
         seed: Of the noise: one number for all views of a person, another for the next.
     """
 

@@ -28,7 +28,7 @@ UNEDITED = 1.5
 """Mean difference to the render, of 255, up to which a picture was not edited."""
 MISPLACED, GAIN, MOST_GAIN = 0.02, 0.03, 0.2
 """A shift or zoom beyond the first is undone if the outlines then overlap better by the second, or by more in
-a bank whose style changes shapes (small cartoon heads overlap better when enlarged, and shall stay small)."""
+a bank whose style changes shapes (small cartoon heads overlap better when enlarged, and must stay small)."""
 SAME_SHAPE = 0.96
 """Median overlap after all shifts and zooms are undone, from which a bank's style leaves shapes alone."""
 _LARGEST_ZOOM, _LARGEST_SHIFT = 1.3, 0.2

@@ -27,7 +27,7 @@ def face_pairs(comparison: Comparison, *, judged: bool = False) -> FacePairs:
 
     Args:
         comparison: The row.
-        judged: By the second identity encoder, which no training and no fit asks.
+        judged: By the second identity encoder, which no training and no fit uses.
 
     Raises:
         MissingError: There are none, or no face was found in any pair.

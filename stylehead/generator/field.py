@@ -41,7 +41,7 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class HeadField:
-    """What K tri-grids say about points.
+    """The fields of K tri-grids.
 
     Attributes:
         grid: The tri-grids.
@@ -58,11 +58,11 @@ class HeadField:
     rng: torch.Generator | None = None
 
     def __call__(self, points: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Answer the renderer.
+        """Evaluate the field at the samples of rays.
 
         Args:
             points: [B, M, S, 3], the same number of cameras for each identity.
-            kept: Where somebody looks at the answer, [B, M, S]; None for everywhere.
+            kept: Where the result counts, [B, M, S]; None for everywhere.
 
         Returns:
             Density logits [B, M, S] and features [B, M, S, 32].

@@ -9,7 +9,7 @@ from stylehead.errors import JobError
 from stylehead.generator.layers import FullyConnected
 
 STEP = 0.1
-"""What a mapper says is added to the style vectors with this factor (StyleCLIP)."""
+"""Factor on a mapper's output before it is added to the style vectors (StyleCLIP)."""
 GROUPS: dict[str, tuple[int, int | None]] = {"coarse": (0, 4), "medium": (4, 8), "fine": (8, None)}
 """Style vectors by group: first, and one past the last."""
 LAYERS = 4

@@ -107,7 +107,7 @@ def sample_trigrid_mean(grid: TriGrid, points: Tensor, owners: Tensor, *, box_wa
         return _grid_sample(grid, points[None])[0].mean(dim=0)
     if points.device.type == "cpu":
         parts = points.split(torch.bincount(owners, minlength=len(grid.planes)).tolist())
-    else:  # there all points are sampled, see `HeadField`, and nobody waits to hear how many each has
+    else:  # there all points are sampled, see `HeadField`: their numbers need not be asked for
         parts = points.tensor_split(len(grid.planes))
     sampled = [_grid_sample(grid.identity(k), part[None])[0].mean(dim=0) for k, part in enumerate(parts)]
     return torch.cat(sampled)

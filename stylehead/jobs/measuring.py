@@ -168,7 +168,7 @@ class TableBuilder:
         self._latents = setting.latents()
 
     def render(self, generator: PanoHead) -> Portraits:
-        """Render everybody."""
+        """Render all people from all sides."""
         return render_portraits(
             generator, self._latents, self.setting.arguments.yaws_deg, done=self._counter()
         )
@@ -184,7 +184,7 @@ class TableBuilder:
 
     @functools.cached_property
     def untouched(self) -> EncodedPortraits:
-        """Everybody before."""
+        """All people as the untouched generator draws them."""
         return self.setting.encoded(self.render(self.setting.generator))
 
     def add_style(self, style: str, group: Sequence[RowSource]) -> None:

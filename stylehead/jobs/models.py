@@ -49,7 +49,7 @@ def _load_teacher(config: StylizeConfig, needs: Inventory, device: str) -> "Teac
     paths = needs.teacher_paths()
     if paths is None:
         return None
-    assert isinstance(config, TeacherSettings), "a method that asks a teacher has them"
+    assert isinstance(config, TeacherSettings), "a method with a teacher has them"
     options: dict[str, Any] = {
         "device": device,
         "dtype": choose_dtype(config.precision, device),
@@ -99,7 +99,7 @@ def _load_faces(needs: Inventory, device: str) -> "IdentityEncoder | None":
 
 
 def precision_of(config: StylizeConfig) -> str:
-    """The numbers that were asked for, of methods that ask a teacher."""
+    """The numbers that were asked for, for methods with a teacher."""
     return config.precision if isinstance(config, TeacherSettings) else "auto"
 
 

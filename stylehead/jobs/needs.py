@@ -181,7 +181,7 @@ def _image_text(config: StylizeConfig, preset: Preset) -> Need:
 
 
 def _features(asked: "Needs", preset: Preset) -> Need:
-    """The network of perceptual distances: the preset's own, else LPIPS on the trunk that the method asks."""
+    """The network of perceptual distances: the preset's own, else LPIPS on the method's trunk."""
     without = "--perceptual-weight 0"
     if "image_text" in preset.companions:
         return _companion("features", "image_text", preset, without=without)

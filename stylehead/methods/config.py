@@ -133,7 +133,7 @@ class StylizeConfig:
 
         Args:
             device: Where the job runs.
-            largest_image: Edge in pixels of the largest picture that it makes or looks at.
+            largest_image: Edge in pixels of the largest picture that it makes or encodes.
         """
         from stylehead.memory import choose_tier, device_memory
         from stylehead.precision import choose_dtype
@@ -302,7 +302,7 @@ class BankSettings(StylizeConfig):
     instruction: str | None = None
     """What the editor is told; else it is made of the prompt."""
     negative_prompt: str = ""
-    """What the editor shall avoid."""
+    """What the editor is to avoid."""
     text_scale: Guidance | None = None
     """How strongly the editor follows the instruction; else what suits the preset's editor."""
     picture_scale: Guidance | None = None

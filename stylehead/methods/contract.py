@@ -323,6 +323,6 @@ def _require(needs: Needs, networks: Networks, method: Method[Any]) -> None:
         raise MissingError(f"{method.title} needs an image-text network.", "--clip FOLDER")
     if needs.faces and networks.faces is None:
         raise MissingError(
-            "There is no network here that says who is in a picture and can be learned from.",
+            "There is no identity encoder here that gradients can pass through.",
             "--identity-weight 0",
         )

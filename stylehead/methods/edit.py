@@ -12,7 +12,7 @@ is trained to draw the edits e of all of them with the same weights, which is wh
 
 The sources: Instruct-NeRF2NeRF (arXiv 2303.12789) and GaussianEditor (2311.14521) for the edits, (P) and (F);
 JoJoGAN (2112.11641) for regression on a generator. (D) and what is trained are ours: beside the weights the
-biases, the decoder, and the constant noise, which as a *map of positions* says where a mouth is.
+biases, the decoder, and the constant noise, which, as a *map of positions*, holds where a mouth is.
 """
 
 from collections.abc import Mapping
@@ -155,7 +155,7 @@ class Edit(Method[EditSettings]):
 
     @property
     def patience(self) -> int:
-        """Regression is done when its loss falls no more; that of a game with a critic never says so."""
+        """Regression is done when its loss falls no more; with a critic the loss is no measure of that."""
         return self.config.patience if self._critic is None else 0
 
     def trained(self, generator: PanoHead) -> dict[str, nn.Parameter]:
@@ -253,7 +253,7 @@ class Edit(Method[EditSettings]):
 
 
 def learn_positions(network: nn.Module) -> None:
-    """Make the constant noise of synthesis layers a parameter, as it is: a map that says where things are."""
+    """Make the constant noise of synthesis layers a parameter, as it is: a map of where things are."""
     for module in network.modules():
         if isinstance(module, SynthesisLayer) and not isinstance(module.noise_const, nn.Parameter):
             constant = module.noise_const

@@ -66,7 +66,7 @@ class Crew:
         return decision
 
     def any(self, said: bool) -> bool:
-        """Return whether any process says so."""
+        """Return whether it is so in any process."""
         return said
 
     def told(self, value: Any) -> Any:
@@ -142,7 +142,7 @@ class Ranks(Crew):
         return bool(word.item())
 
     def any(self, said: bool) -> bool:
-        """Return whether any process says so."""
+        """Return whether it is so in any process."""
         with self._together():
             word = torch.tensor([said], dtype=torch.uint8, device=self._device)
             self._group.all_reduce(word, self._group.ReduceOp.MAX)

@@ -1,4 +1,4 @@
-"""Rank-1 identification by the second identity encoder, which no loss, fit or gate asks."""
+"""Rank-1 identification by the second identity encoder, which no loss, fit or gate uses."""
 
 from stylehead.evaluation.columns import Column
 from stylehead.evaluation.comparison import Comparison
