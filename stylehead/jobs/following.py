@@ -3,53 +3,23 @@
 The first process has the run's folder, speaks and draws; it tells the others what they need to know.
 """
 
-from typing import TYPE_CHECKING
-
+from stylehead.jobs import environment
+from stylehead.jobs.arguments import StylizeArguments
+from stylehead.jobs.banking import is_refreshed
+from stylehead.jobs.report import Silent
+from stylehead.jobs.signals import StopRequest
+from stylehead.jobs.stylize import load_stylizer, open_job
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
-from stylehead.methods.parallel import Crew, join_crew, leave_crew
-
-if TYPE_CHECKING:
-    from stylehead.jobs.arguments import StylizeArguments
-    from stylehead.jobs.training import Job
+from stylehead.methods.parallel import join_crew, leave_crew
 
 
-def lead(job: "Job") -> Crew:
-    """Meet the other processes, if there are any, and tell them what is trained.
-
-    Raises:
-        UsageError: The settings are not for several processes.
-        JobError: The others do not come.
-    """
-    crew = join_crew(job.config, job.device)
-    crew.told({"config": job.config.to_dict(), "preset": job.preset.name})
-    return crew
-
-
-def tell_followers(stylizer: Stylizer) -> None:
-    """Tell the others where the run stands, and what its method learns from beside networks."""
-    if stylizer.crew.size > 1:
-        stylizer.crew.told(stylizer.state_dict() if stylizer.iteration else None)
-        tell_edits(stylizer)
-
-
-def tell_edits(stylizer: Stylizer) -> None:
-    """Tell the others the edits of the coming steps."""
-    stylizer.crew.told(stylizer.method.edits)
-
-
-def follow(arguments: "StylizeArguments") -> None:
+def follow(arguments: StylizeArguments) -> None:
     """Train as one of several processes that is not the first; nothing is written or said.
 
     Raises:
         JobError: The first process is gone.
     """
-    from stylehead.jobs import environment
-    from stylehead.jobs.banking import is_refreshed
-    from stylehead.jobs.report import Silent
-    from stylehead.jobs.signals import StopRequest
-    from stylehead.jobs.stylize import load_stylizer, open_job
-
     crew = join_crew(None, environment.choose_device(arguments.device))
     try:
         told = crew.told(None)

@@ -11,13 +11,12 @@ from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
 from stylehead.jobs.banking import check_given_bank
-from stylehead.jobs.following import lead
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.needs import few_words, warn_of_lost_words
 from stylehead.jobs.report import Report
 from stylehead.jobs.trackers import check_tracker
-from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training
+from stylehead.jobs.training import PREVIEWS, Job, StylizeRun, Training, lead
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.methods.parallel import leave_crew

@@ -21,7 +21,6 @@ from stylehead.generator import Style, load_style, save_style
 from stylehead.jobs import environment
 from stylehead.jobs.banking import is_refreshed, licences_of, supply_edits
 from stylehead.jobs.failures import StoppedError
-from stylehead.jobs.following import tell_edits, tell_followers
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import followed, named, style_header
 from stylehead.jobs.needs import list_needs
@@ -30,6 +29,7 @@ from stylehead.jobs.signals import StopRequest
 from stylehead.jobs.trackers import Tracker, TrackerName
 from stylehead.methods import StepRecord, Stylizer
 from stylehead.methods.config import StylizeConfig
+from stylehead.methods.parallel import Crew, join_crew
 from stylehead.runs import RunDirectory
 from stylehead.weights.presets import Preset
 
@@ -364,3 +364,30 @@ def _headline(record: StepRecord) -> dict[str, float]:
     """The numbers worth watching: the sum of the regularisers, and the size of the score's gradient."""
     shown = {"loss": sum(record.losses.values())} if record.losses else {}
     return shown | {"score": max(record.gradient_rms.values())} if record.gradient_rms else shown
+
+
+# ------------------------------------------------------------------------------------- several processes
+
+
+def lead(job: Job) -> Crew:
+    """Meet the other processes, if there are any, and tell them what is trained.
+
+    Raises:
+        UsageError: The settings are not for several processes.
+        JobError: The others do not come.
+    """
+    crew = join_crew(job.config, job.device)
+    crew.told({"config": job.config.to_dict(), "preset": job.preset.name})
+    return crew
+
+
+def tell_followers(stylizer: Stylizer) -> None:
+    """Tell the others where the run stands, and what its method learns from beside networks."""
+    if stylizer.crew.size > 1:
+        stylizer.crew.told(stylizer.state_dict() if stylizer.iteration else None)
+        tell_edits(stylizer)
+
+
+def tell_edits(stylizer: Stylizer) -> None:
+    """Tell the others the edits of the coming steps."""
+    stylizer.crew.told(stylizer.method.edits)
