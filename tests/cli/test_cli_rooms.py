@@ -9,7 +9,7 @@ import stylehead
 from stylehead.cli.app import app
 
 ROOT = Path(stylehead.__file__).parent
-LINES, LINES_OF_A_COMMAND = 3200, 150
+LINES, LINES_OF_A_COMMAND = 3000, 150
 FIRST_COMMANDS = {"stylize", "render", "eval", "invert", "info", "doctor", "weights"}
 
 
