@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from stylehead.evaluation.systems import PROMPTS
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
@@ -29,8 +29,7 @@ from stylehead.images import Pixels, to_pixels
 from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.teacher import ControlCondition, Teacher, canny_condition
 from stylehead.weights.presets import MINI_WEIGHTS
-from stylehead.world.heads import HeadRenderer, identity_from_z
-from stylehead.world.heads import latent_from_seed as z_from_seed
+from stylehead.world.heads import HeadRenderer, identity_from_z, z_from_seed
 
 YAWS_DEG = (-60, 0, 60, 120, 180)
 TEACHER_YAWS_DEG = (0, 45, 90, 180)

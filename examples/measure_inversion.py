@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.geometry import camera_from_angles, conditioning_camera
 from stylehead.images import to_pixels
@@ -41,7 +41,7 @@ from stylehead.inversion import Guess, ImageSimilarity, InversionConfig, Inverte
 from stylehead.inversion.guess import FILE
 from stylehead.inversion.pose import pose_of_label, rotation_between_deg
 from stylehead.weights.presets import MINI_WEIGHTS
-from stylehead.world.heads import HeadRenderer, identity_from_z, latent_from_seed
+from stylehead.world.heads import HeadRenderer, identity_from_z, z_from_seed
 
 YAW_DEG, PITCH_DEG, OTHER_SIDE_DEG = 60.0, 20.0, 90.0
 GALLERY = 256
@@ -93,16 +93,14 @@ def draw_people(count: int, gallery: int, seed: int) -> People:
     views, fronts = [], []
     with HeadRenderer(resolution=128) as renderer:
         for person in range(max(count, gallery)):
-            identity = identity_from_z(latent_from_seed(person))
+            identity = identity_from_z(z_from_seed(person))
             mine = [given[person], other[person]] if person < count else []
             labels = torch.stack([*mine, camera_from_angles(0.0)[0]])
             images = renderer.render(identity, "photo", labels).image
             views.extend([images[:2]] if mine else [])
             fronts.append(images[-1])
     pictures = np.stack(views)
-    z = torch.stack(
-        [torch.as_tensor(np.asarray(latent_from_seed(person))).float() for person in range(count)]
-    )
+    z = torch.stack([torch.as_tensor(np.asarray(z_from_seed(person))).float() for person in range(count)])
     cameras = torch.stack([given, other], dim=1)
     return People(pictures[:, 0], pictures[:, 1], np.stack(fronts)[:gallery], cameras, z)
 

@@ -96,6 +96,14 @@ def on_colour(image_pm1: Tensor, mask: Tensor, colour_pm1: Tensor) -> Tensor:
     return image_pm1 + (1 - mask) * (colour_pm1 - 1)
 
 
+def on_white(frames: Pixels) -> Pixels:
+    """Lay pictures with opacity [..., 4] on white, [..., 3]; others stay as they are."""
+    if frames.shape[-1] == 3:
+        return frames
+    share = frames[..., 3:].astype(np.float32) / 255
+    return (frames[..., :3] * share + 255 * (1 - share)).round().astype(np.uint8)
+
+
 # ------------------------------------------------------------------------------------------------ comparison
 
 

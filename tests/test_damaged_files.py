@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from stylehead.bank.manifest import BankPerson, BankView, EditRecord, Manifest
 from stylehead.errors import StyleheadError
 from stylehead.export.mesh_files import save_mesh
-from stylehead.export.recipe import read_recipe
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import read_recipe, save_image
 from stylehead.export.video import write_gif, write_mp4, write_webp
 from stylehead.files import write_json
-from stylehead.generator.checkpoint import read_config, read_tensors
+from stylehead.generator.checkpoint import read_config, read_with_header
 from stylehead.generator.style_file import load_style
 from stylehead.inversion.camera_files import read_camera_file
 from stylehead.inversion.latent_files import read_heads
@@ -137,7 +136,7 @@ READERS = {
     ),
     "camera": Reader("c.json", lambda path: path.write_text(json.dumps([0.5] * 25)), read_camera_file),
     "style": Reader("s.safetensors", tensors, load_style),
-    "tensors": Reader("t.safetensors", tensors, read_tensors),
+    "tensors": Reader("t.safetensors", tensors, read_with_header),
     "generator": Reader("g.safetensors", tensors, read_config),
 }
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import save_image
 from stylehead.files import atomic_write, open_download, save_arrays, sweep, write_json
 from stylehead.folders import hold, replaced, together
 from stylehead.jobs.render import listed_files

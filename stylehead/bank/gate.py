@@ -154,7 +154,7 @@ def overlap_table(outlines: Sequence[Outline], masks: Sequence[Outline]) -> NDAr
     return np.asarray(both / np.maximum(ours.sum(axis=1)[:, None] + theirs.sum(axis=1) - both, 1))
 
 
-def outline_iou(one: Outline, other: Outline) -> float:
+def overlap(one: Outline, other: Outline) -> float:
     """Intersection over union of two outlines, 0..1."""
     return float((one & other).sum() / max(1, (one | other).sum()))
 
@@ -200,7 +200,7 @@ def _placements(outlines: Sequence[Outline], masks: Sequence[Outline]) -> list[P
     for outline, mask in zip(outlines, masks, strict=True):
         placement, after = _search(outline, mask)
         found.append(placement)
-        gains.append(after - outline_iou(outline, mask))
+        gains.append(after - overlap(outline, mask))
         overlaps.append(after)
     same_shape = np.median(overlaps) >= SAME_SHAPE
     limit = GAIN if same_shape else _fence(np.array(gains), GAIN, MOST_GAIN)
@@ -215,7 +215,7 @@ def _fence(values: NDArray[np.float64], least: float, most: float) -> float:
 
 def _search(outline: Outline, mask: Outline) -> tuple[Placement, float]:
     """Climb, halving the steps, to the placement in which two outlines overlap most; say by how much."""
-    best, score = Placement(), outline_iou(outline, mask)
+    best, score = Placement(), overlap(outline, mask)
     step = 0.06
     while step > 0.002:
         tried = [
@@ -226,7 +226,7 @@ def _search(outline: Outline, mask: Outline) -> tuple[Placement, float]:
             for sign in (-1, 1)
         ]  # fmt: skip
         inside = [place for place in tried if _allowed(place)]
-        scores = [outline_iou(moved_outline(outline, place), mask) for place in inside]
+        scores = [overlap(moved_outline(outline, place), mask) for place in inside]
         top = int(np.argmax(scores))
         if scores[top] > score:
             best, score = inside[top], scores[top]

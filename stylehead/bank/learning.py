@@ -22,7 +22,7 @@ def edited_views(checked: CheckedBank, generator: PanoHead) -> EditedViews:
         JobError: The generator is another one, or a latent is damaged.
     """
     kept = [edit for edit in checked.kept if edit.pixels is not None and edit.outline is not None]
-    pictures = [on_white(edit.pixels, edit.outline) for edit in kept]  # type: ignore[arg-type]
+    pictures = [without_background(edit.pixels, edit.outline) for edit in kept]  # type: ignore[arg-type]
     return EditedViews(
         ws=checked.bank.latents(generator),
         cameras=checked.bank.cameras(),
@@ -32,7 +32,7 @@ def edited_views(checked: CheckedBank, generator: PanoHead) -> EditedViews:
     )
 
 
-def on_white(pixels: Pixels, outline: Outline) -> Pixels:
+def without_background(pixels: Pixels, outline: Outline) -> Pixels:
     """Put white behind a head: what an editor did to the background is nothing that a head should learn."""
     near = cv2.dilate(outline.astype(np.uint8), np.ones((3, 3), np.uint8))
     return np.where(near[..., None] > 0, pixels, np.uint8(255))

@@ -19,7 +19,7 @@ from stylehead.cli import view as view_command
 from stylehead.cli import weights as weights_command
 from stylehead.cli.help import Command, Group
 from stylehead.cli.options import StylizeCommand
-from stylehead.cli.terminal import prepare_streams, quiet_libraries
+from stylehead.cli.terminal import prepare_streams, quiet_warnings
 from stylehead.processes import keep_freed_memory, leave_no_folder, share_processors
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -90,5 +90,5 @@ def main() -> None:
     share_processors()
     leave_no_folder()
     prepare_streams()
-    quiet_libraries()
+    quiet_warnings()
     app(prog_name="stylehead")

@@ -61,17 +61,17 @@ def _examine(device: str, *, smoke: bool, output: Output) -> Iterator["Check"]:
 
     yield from checks.machine()
     yield from checks.system()
-    yield checks.guarded("libraries", checks.libraries)
-    found = checks.guarded("gpu", lambda: checks.gpu(device))
+    yield checks.run_check("libraries", checks.libraries)
+    found = checks.run_check("gpu", lambda: checks.gpu(device))
     yield found
     chosen = "cpu" if found.state != "ok" or device == "cpu" else choose_device(device)
-    yield checks.guarded("computes", lambda: checks.computes(chosen))
-    yield checks.guarded("preset mini", checks.embedded_weights)
+    yield checks.run_check("computes", lambda: checks.computes(chosen))
+    yield checks.run_check("preset mini", checks.embedded_weights)
     yield from checks.catalogued()
-    yield checks.guarded("film", checks.encode)
+    yield checks.run_check("film", checks.encode)
     if smoke:
         output.note("Training one step of the embedded models (--no-smoke leaves it out).")
-        yield checks.guarded("smoke", lambda: checks.smoke(chosen))
+        yield checks.run_check("smoke", lambda: checks.smoke(chosen))
 
 
 def _needs(preset: str, output: Output) -> "Inventory":

@@ -73,12 +73,12 @@ def list_styles(
 
 def _draw(path: Path, styles: list[KnownStyle], preset: PresetName, output: Output) -> Path:
     check_parents(path)
-    from stylehead.jobs.style_sheet import write_sheet
+    from stylehead.jobs.style_sheet import write_style_sheet
     from stylehead.weights.presets import resolve_preset
 
     weights, why = resolve_preset(preset)
     output.note(why)
-    write_sheet(path, styles, weights, output)
+    write_style_sheet(path, styles, weights, output)
     return path
 
 

@@ -66,7 +66,7 @@ def knows_unicode(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
-def quiet_libraries() -> None:
+def quiet_warnings() -> None:
     """Keep warnings and logs of libraries off the terminal, unless `STYLEHEAD_DEBUG=1` or `python -W` ask.
 
     They speak of what means nothing to whoever typed a command; what matters is said by jobs.

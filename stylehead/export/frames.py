@@ -162,14 +162,6 @@ def _bleed(image: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return both[:, :-1] / both[:, -1:].clamp(min=1e-6), both[:, -1:]
 
 
-def on_white(frames: Pixels) -> Pixels:
-    """Lay pictures with opacity [..., 4] on white, [..., 3]; others stay as they are."""
-    if frames.shape[-1] == 3:
-        return frames
-    share = frames[..., 3:].astype(np.float32) / 255
-    return (frames[..., :3] * share + 255 * (1 - share)).round().astype(np.uint8)
-
-
 def _enlarge(image: Tensor, size: int) -> Tensor:
     """Bicubic, without ringing at the border; a smaller size is averaged."""
     if image.shape[-1] >= size:

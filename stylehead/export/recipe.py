@@ -14,6 +14,8 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from stylehead import __version__
 from stylehead.errors import JobError, MissingError
+from stylehead.files import atomic_path
+from stylehead.images import Pixels
 
 Recipe = Mapping[str, Any]
 KEY = "stylehead"
@@ -40,6 +42,25 @@ def exif(recipe: Recipe) -> Image.Exif:
     data[ExifTags.Base.ImageDescription] = recipe_text(recipe)
     data[ExifTags.Base.Software] = f"{KEY} {__version__}"
     return data
+
+
+def save_image(path: Path, pixels: Pixels, recipe: Recipe) -> None:
+    """Write one picture [H, W, 3] as PNG, JPEG or WebP, atomically.
+
+    Raises:
+        JobError: The suffix is none of .png, .jpg, .jpeg, .webp.
+    """
+    suffix = path.suffix.lower()
+    image = Image.fromarray(pixels)
+    with atomic_path(path) as part:
+        if suffix == ".png":
+            image.save(part, pnginfo=png_info(recipe))
+        elif suffix in (".jpg", ".jpeg"):
+            image.save(part, quality=93, subsampling=0, exif=exif(recipe))
+        elif suffix == ".webp":
+            image.save(part, quality=93, exif=exif(recipe))
+        else:
+            raise JobError(f"Cannot write {path}: pictures are .png, .jpg or .webp.")
 
 
 def read_recipe(path: Path) -> dict[str, Any]:

@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from stylehead.export.frames import on_white
 from stylehead.export.orbit import Shot
-from stylehead.export.recipe import Recipe, exif, recipe_text
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import Recipe, exif, recipe_text, save_image
 from stylehead.files import atomic_path
-from stylehead.images import Pixels
+from stylehead.images import Pixels, on_white
 
 DEFAULT_FPS = 18
 """36 steps around a head take two seconds."""

@@ -33,7 +33,7 @@ def write_tensors(
         raise JobError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_with_header(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read all tensors and the header entries of a safetensors file.
 
     Raises:
@@ -64,7 +64,7 @@ def load_generator(
     path: str | os.PathLike[str], config: GeneratorConfig | None
 ) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     """Read a generator's configuration and its weights in single precision."""
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_with_header(path)
     if metadata.get(FORMAT_KEY, GENERATOR_FORMAT) != GENERATOR_FORMAT:
         raise JobError(f"{path} holds `{metadata[FORMAT_KEY]}`, not a generator this version can read.")
     if config is None:

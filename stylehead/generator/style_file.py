@@ -187,7 +187,7 @@ def load_style(path: str | os.PathLike[str]) -> Style:
     Raises:
         StyleheadError: The file is missing, damaged, or no style file.
     """
-    tensors, metadata = checkpoint.read_tensors(path)
+    tensors, metadata = checkpoint.read_with_header(path)
     form = metadata.get(checkpoint.FORMAT_KEY)
     if form not in (FULL_FORMAT, SMALL_FORMAT) or _BASE_KEY not in metadata:
         raise JobError(f"{path} is not a style file that this version can read.")

@@ -22,8 +22,8 @@ from stylehead.bank.create import check_vacant, sitters_from_seeds
 from stylehead.bank.fill import missing_views
 from stylehead.bank.review import CheckedEdit
 from stylehead.errors import JobError
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.generator import PanoHead
 from stylehead.images import Pixels
 from stylehead.jobs import environment
@@ -169,7 +169,7 @@ def check(folder: Path, report: Report, *, out: Path | None = None) -> Result:
     if not checked.edits:
         checked.require_edits()
     path = folder / SHEET if out is None else out
-    save_image(path, draw_sheet(checked), {"command": "bank check", "bank": str(folder)})
+    save_image(path, draw_review(checked), {"command": "bank check", "bank": str(folder)})
     dropped = [edit for edit in checked.edits if not edit.verdict.kept]
     for edit in dropped[:20]:
         report.note(f"{edit.file.name}: {edit.verdict.reason}")
@@ -200,7 +200,7 @@ def _facts(edit: CheckedEdit, checked: CheckedBank) -> dict[str, object]:
     }
 
 
-def draw_sheet(checked: CheckedBank) -> Pixels:
+def draw_review(checked: CheckedBank) -> Pixels:
     """Draw renders and their first edits side by side, dropped ones framed and with the reason."""
     bank, first = checked.bank, {edit.view: edit for edit in reversed(checked.edits)}
     each = bank.manifest.views_each

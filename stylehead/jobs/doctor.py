@@ -42,7 +42,7 @@ class Check(NamedTuple):
     hint: str | None = None
 
 
-def guarded(name: str, look: Callable[[], Check]) -> Check:
+def run_check(name: str, look: Callable[[], Check]) -> Check:
     """Run a check; whatever it raises is a failed check, not the end of the report."""
     try:
         return look()
@@ -74,7 +74,7 @@ def machine() -> Iterator[Check]:
         f"{format_bytes(free)} free here",
         None if state == "ok" else "full-size runs need 5 GB",
     )
-    yield guarded("opencv", opencv)
+    yield run_check("opencv", opencv)
     yield from _extras()
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         yield Check("network", "note", "HF_HUB_OFFLINE is set: nothing is fetched")

@@ -19,8 +19,7 @@ import torch
 from PIL import Image
 
 from stylehead.errors import StyleheadError, UsageError
-from stylehead.export.recipe import png_info
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import png_info, save_image
 from stylehead.export.views import latent_from_seed, render_views, turntable_yaws
 from stylehead.files import atomic_path, atomic_write, json_text, read_json, write_json
 from stylehead.folders import hold, is_vacant

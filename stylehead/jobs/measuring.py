@@ -24,7 +24,7 @@ from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.experiments import STYLE_FILE
-from stylehead.jobs.references import PHOTO_PROMPT, check_reference, paint
+from stylehead.jobs.references import PHOTO_PROMPT, check_reference, paint_prompt
 from stylehead.jobs.report import ProgressView, Report
 from stylehead.jobs.row_source import RowSource
 from stylehead.methods.config import StylizeConfig
@@ -298,7 +298,7 @@ def _reference(
         return None if truth is None else Reference(truth, paired=True, name="the true pictures")
     if asked == "teacher":
         return Reference(
-            setting.encoded(paint(setting.weights, setting.device, prompt, untouched)),
+            setting.encoded(paint_prompt(setting.weights, setting.device, prompt, untouched)),
             True,
             "the teacher's pictures",
         )

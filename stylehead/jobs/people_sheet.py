@@ -10,18 +10,18 @@ import numpy as np
 
 from stylehead.errors import UsageError
 from stylehead.evaluation.angles import wrap_yaw
-from stylehead.export.frames import Look, on_white, render_frames
+from stylehead.export.frames import Look, render_frames
 from stylehead.export.orbit import Shot
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.files import check_parents, sweep
 from stylehead.generator import PanoHead, mix_styles, remove_styles
-from stylehead.images import Pixels
+from stylehead.images import Pixels, on_white
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import Device, Paths, RenderArguments, parse_yaws
 from stylehead.jobs.checks import check_styles, parse_seeds
 from stylehead.jobs.named_heads import NamedHead, StyleChoice, latent_heads, load_styles, seed_heads
-from stylehead.jobs.render_sheet import caption
+from stylehead.jobs.render_sheet import shot_caption
 from stylehead.jobs.report import Report
 from stylehead.settings import Share, between, check_ranges
 from stylehead.weights.presets import PresetName, resolve_preset
@@ -142,7 +142,7 @@ def draw(
     rows = []
     for index, head in enumerate(heads):
         person = head.name.replace("-", " ")
-        captions = [f"{person}, {name}, {caption(shot)}" for name in names for shot in shots]
+        captions = [f"{person}, {name}, {shot_caption(shot)}" for name in names for shot in shots]
         rows.append(SheetRow("", np.concatenate(drawn[index :: len(heads)]), captions=captions))
     return contact_sheet(rows)
 

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from stylehead.errors import JobError, quoted
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.export.views import render_views
 from stylehead.generator import PanoHead, save_style
 from stylehead.generator.checkpoint import read_config

@@ -50,7 +50,7 @@ def find_truth(weights: Preset, psi: float | None) -> tuple[TruthSet | None, Mis
     return truth, None
 
 
-def paint(weights: Preset, device: str, prompt: str, untouched: Portraits) -> Portraits:
+def paint_prompt(weights: Preset, device: str, prompt: str, untouched: Portraits) -> Portraits:
     """Let the teacher paint a prompt over the edges of untouched pictures.
 
     Raises:

@@ -13,7 +13,7 @@ from stylehead.export.frames import TRANSPARENT, Look, render_frames
 from stylehead.export.mesh import PAINTED_VIEWS, Mesh, extract_mesh
 from stylehead.export.mesh_files import save_mesh
 from stylehead.export.orbit import Shot, orbit, sway
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import save_image
 from stylehead.export.video import (
     write_frames,
     write_gif,

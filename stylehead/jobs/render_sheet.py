@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stylehead.export.frames import on_white
 from stylehead.export.orbit import Shot
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.export.video import side_by_side
-from stylehead.images import Pixels
+from stylehead.images import Pixels, on_white
 from stylehead.jobs.named_heads import NamedHead
 
 SHEET_COLUMNS = 9
@@ -40,7 +39,7 @@ def draw_sheet(films: Sequence[Film], shots: Sequence[Shot], title: str) -> Pixe
     if len(films) == 1 and films[0].source is None:
         return _sheet_of_one(films[0], shots, title)
     picked = _evenly(len(shots), SHEET_VIEWS_OF_MANY)
-    captions = tuple(caption(shots[index]) for index in picked)
+    captions = tuple(shot_caption(shots[index]) for index in picked)
     rows = []
     for film in films:
         label = film.head.name.replace("-", " ")
@@ -52,7 +51,7 @@ def draw_sheet(films: Sequence[Film], shots: Sequence[Shot], title: str) -> Pixe
     return contact_sheet(rows, title=title)
 
 
-def caption(shot: Shot) -> str:
+def shot_caption(shot: Shot) -> str:
     """Write a camera for people: "60°", and the pitch where there is one: "60° / -10°"."""
     yaw = f"{shot.yaw_deg:.0f}°"
     return yaw if abs(shot.pitch_deg) < 0.5 else f"{yaw} / {shot.pitch_deg:.0f}°"
@@ -67,7 +66,7 @@ def _sheet_of_one(film: Film, shots: Sequence[Shot], title: str) -> Pixels:
         part = picked[start : start + columns]
         cells = on_white(film.frames[part])
         missing = np.full((columns - len(cells), *cells.shape[1:]), 255, np.uint8)
-        captions = tuple(caption(shots[index]) for index in part)
+        captions = tuple(shot_caption(shots[index]) for index in part)
         rows.append(SheetRow("", np.concatenate([cells, missing]), joined=start > 0, captions=captions))
     return contact_sheet(rows, title=" ".join(filter(None, [film.head.name.replace("-", " "), title])))
 

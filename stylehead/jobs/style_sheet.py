@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from stylehead.errors import JobError
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, SheetStyle, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.export.views import latent_from_seed, render_views
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.images import Pixels
@@ -18,7 +18,9 @@ from stylehead.weights.presets import Preset
 SEEDS, YAWS_DEG, PSI = (1, 4, 3, 7), (0.0, -50.0), 0.75
 
 
-def write_sheet(path: Path, styles: list[KnownStyle], preset: Preset, report: Report) -> list[KnownStyle]:
+def write_style_sheet(
+    path: Path, styles: list[KnownStyle], preset: Preset, report: Report
+) -> list[KnownStyle]:
     """Draw the same heads untouched and in every style that belongs to a preset's generator.
 
     Args:

@@ -271,7 +271,7 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
             job.preset,
             job.device,
             licence=job.licence,
-            weights=weight_files(job.needs),
+            weights=hashed_weights(job.needs),
             used=[need.name for need in networks],
         ),
         "prompt": job.config.prompt,
@@ -287,7 +287,7 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
     }
 
 
-def weight_files(needs: Inventory) -> list[WeightFile]:
+def hashed_weights(needs: Inventory) -> list[WeightFile]:
     """Hash every file that a stylise job reads, for the run manifest; ids hold no local path."""
     by_role = {need.role: need for need in needs.networks}
     paths = needs.teacher_paths()

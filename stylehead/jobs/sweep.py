@@ -16,7 +16,7 @@ from stylehead.jobs.failures import StoppedError, explain
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.signals import StopRequest
 from stylehead.jobs.sweep_arguments import Asked, SweepArguments, read_sweep
-from stylehead.jobs.sweep_sheet import write_sheet
+from stylehead.jobs.sweep_sheet import write_sweep_sheet
 from stylehead.runs import slugify
 from stylehead.sweeps import Driver, Ended, Engine, Task
 from stylehead.sweeps.journal import Journal, RunProgress, check_sweep_folder
@@ -296,7 +296,7 @@ class Sweep:
         finished = [one.run for one in progress if one.state == "finished"]
         if finished:
             with self._survived("sheet"):
-                legend = write_sheet(folder / SHEET, self.journal, finished, self._device)
+                legend = write_sweep_sheet(folder / SHEET, self.journal, finished, self._device)
                 rows += [("sheet", folder / SHEET), *legend]
                 data["sheet"] = folder / SHEET
         if finished and self._arguments.identities:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.export.stills import save_image
 from stylehead.export.views import latent_from_seed, render_views
 from stylehead.generator import PanoHead, load_style, remove_styles
 from stylehead.images import Pixels
@@ -20,7 +20,7 @@ _LONGEST, _WIDTH = 18, 20
 """Letters of a heading; longer ones are numbered, and said above the sheet if there is room."""
 
 
-def write_sheet(
+def write_sweep_sheet(
     path: Path, journal: Journal, finished: Sequence[Planned], device: str
 ) -> list[tuple[str, str]]:
     """Draw the sheet of all runs that are trained.

@@ -11,10 +11,10 @@ from PIL import Image
 from stylehead.checkpoints import Checkpoint
 from stylehead.errors import JobError, quoted
 from stylehead.export.card import model_card
+from stylehead.export.recipe import save_image
 from stylehead.export.run_page import PAGE, write_page
 from stylehead.export.showcase import Showcase
 from stylehead.export.small_style import set_changes, small_changes
-from stylehead.export.stills import save_image
 from stylehead.export.video import write_mp4
 from stylehead.files import atomic_write, write_json
 from stylehead.generator import Style, load_style, save_style

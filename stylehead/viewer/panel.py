@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stylehead.errors import StyleheadError
 from stylehead.export.frames import Look
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import save_image
 from stylehead.export.video import side_by_side, write_mp4, write_webm
 from stylehead.geometry import DEFAULT_RADIUS, fov_to_intrinsics
 from stylehead.images import Pixels

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylehead.errors import JobError
-from stylehead.export.frames import Look, on_white, picture, render_frames
+from stylehead.export.frames import Look, picture, render_frames
 from stylehead.export.orbit import orbit
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, Style, mix_styles, remove_styles
 from stylehead.generator.trigrid import TriGrid
 from stylehead.geometry import DEFAULT_RADIUS, camera_label, fov_to_intrinsics
-from stylehead.images import Pixels, to_pixels
+from stylehead.images import Pixels, on_white, to_pixels
 
 _TELEPHONE, _ABOVE_CONTROLS = 0.65, 0.4
 """Width over height of windows whose controls come from below, and the part of such a window above them."""

@@ -13,7 +13,7 @@ from stylehead.bank.gate import (
     judge,
     moved_outline,
     moved_picture,
-    outline_iou,
+    overlap,
     overlap_table,
 )
 from stylehead.bank.pictures import ReadPicture, find_outline
@@ -34,7 +34,7 @@ def verdicts(outlines: list[np.ndarray], colour: tuple[int, int, int] = (20, 160
 def test_a_head_is_what_the_background_does_not_reach(background: int) -> None:
     for mask in PEOPLE[:4]:
         found = find_outline(ReadPicture(painted(mask, (90, 200, 30), background), None))
-        assert outline_iou(found, mask) > 0.97
+        assert overlap(found, mask) > 0.97
 
 
 def test_a_white_face_on_white_is_found_by_its_edge() -> None:
@@ -44,7 +44,7 @@ def test_a_white_face_on_white_is_found_by_its_edge() -> None:
     sketch = painted(mask, (60, 60, 60))
     sketch[inner] = 255
     sketch[SIZE // 2 : SIZE // 2 + 2] = 255  # the pencil left a gap on both sides
-    assert outline_iou(find_outline(ReadPicture(sketch, None)), mask) > 0.93
+    assert overlap(find_outline(ReadPicture(sketch, None)), mask) > 0.93
 
 
 def test_alpha_is_taken_at_its_word() -> None:
@@ -60,7 +60,7 @@ def test_noise_of_a_jpeg_is_no_head() -> None:
     rng = np.random.RandomState(0)
     noisy = painted(PEOPLE[2], (90, 200, 30)).astype(int) + rng.randint(-4, 5, (SIZE, SIZE, 3))
     found = find_outline(ReadPicture(noisy.clip(0, 255).astype(np.uint8), None))
-    assert outline_iou(found, PEOPLE[2]) > 0.97
+    assert overlap(found, PEOPLE[2]) > 0.97
 
 
 # ------------------------------------------------------------------------------------------------ overlap
@@ -70,7 +70,7 @@ def test_overlaps_are_those_counted_one_by_one() -> None:
     table = overlap_table(PEOPLE[:4], PEOPLE[3:])
     for i, one in enumerate(PEOPLE[:4]):
         for j, other in enumerate(PEOPLE[3:]):
-            assert table[i, j] == pytest.approx(outline_iou(one, other), abs=1e-9)
+            assert table[i, j] == pytest.approx(overlap(one, other), abs=1e-9)
     assert table[3, 0] == 1
 
 
@@ -125,7 +125,7 @@ def test_shifted_and_zoomed_edits_are_put_back(moved: Placement) -> None:
     assert first.reason == "realigned"
     assert first.placement is not None
     back = moved_outline(outlines[0], first.placement)
-    assert outline_iou(back, PEOPLE[0]) > outline_iou(outlines[0], PEOPLE[0]) + 0.03
+    assert overlap(back, PEOPLE[0]) > overlap(outlines[0], PEOPLE[0]) + 0.03
     assert not any(v.placement for v in rest)
 
 

@@ -12,11 +12,12 @@ import trimesh
 from cli_helpers import Run
 from PIL import Image
 
-from stylehead.export.frames import Look, on_white, render_frames
+from stylehead.export.frames import Look, render_frames
 from stylehead.export.orbit import Shot, orbit
 from stylehead.export.recipe import read_recipe
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style
+from stylehead.images import on_white
 
 SMALL = ("render", "--yaw-steps", "4")
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.evaluation.picture_folders import open_folder, read_folder, read_set
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import save_image
 
 SIDECAR = {"prompt": "Pixar character", "method": "ip2p"}
 

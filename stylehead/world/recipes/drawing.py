@@ -22,8 +22,8 @@ from stylehead.world.heads import (
     HeadRenderer,
     identity_from_z,
     identity_vector,
-    latent_from_seed,
     truncated,
+    z_from_seed,
 )
 from stylehead.world.heads.styles import StyleName
 
@@ -164,7 +164,7 @@ def drawn_person(
         style: Of the pictures.
         psi: How truncated the person is drawn.
     """
-    z = latent_from_seed(seed)
+    z = z_from_seed(seed)
     identity = identity_from_z(z)
     views = renderer.render(truncated(identity, psi), style, cameras)
     return {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stylehead.evaluation.systems import PROMPTS
-from stylehead.images import bytes_to_pm1
+from stylehead.images import bytes_to_pm1, psnr, to_01
 from stylehead.mini.phrases import filler
 from stylehead.teacher.editing import EMBEDDED, Editor, InstructPix2Pix
 from stylehead.world.recipes.data import Renders, facing
@@ -36,7 +36,7 @@ class Edited(NamedTuple):
     @property
     def psnr(self) -> float:
         """Mean peak signal-to-noise ratio in dB."""
-        return float(psnr(self.images, self.pairs.truth).mean())
+        return float(psnr(to_01(self.images.clamp(-1, 1)), to_01(self.pairs.truth)).mean())
 
     @property
     def colour_shift(self) -> float:
@@ -104,11 +104,6 @@ def long_prompts(style: str, count: int, seed: int = 4) -> list[str]:
     words = np.random.default_rng(seed)
     places = [int(words.integers(LONG + 1)) for _ in range(count)]
     return [f"{filler(n, words)} {style} {filler(LONG - n, words)}".strip() for n in places]
-
-
-def psnr(images: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio [B] in dB of pictures in -1..1."""
-    return -10 * torch.log10((images.clamp(-1, 1) - truth).square().mean(dim=(1, 2, 3)) / 4)
 
 
 def colour_shift(images: Tensor, truth: Tensor) -> Tensor:

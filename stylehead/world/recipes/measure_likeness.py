@@ -32,7 +32,7 @@ _ROUNDS = 10  # of reweighting: the fit is one of absolute, not of squared, miss
 
 
 @torch.no_grad()
-def measure(judge: LikenessJudge, generator: PanoHead, *, people: int) -> Threshold:
+def measure_threshold(judge: LikenessJudge, generator: PanoHead, *, people: int) -> Threshold:
     """Measure the threshold on random people, seen from the front.
 
     Args:
@@ -115,6 +115,6 @@ def main(arguments: list[str] | None = None) -> None:
     judge = LikenessJudge.load(options.weights)
     if judge is None:
         raise MissingError(f"{options.weights} holds no identity encoder.")
-    found = measure(judge, generator, people=options.people)
+    found = measure_threshold(judge, generator, people=options.people)
     found.save(options.weights)
     sys.stdout.write(json.dumps(found._asdict()) + "\n")

@@ -20,7 +20,7 @@ from stylehead.evaluation.truth import MINI_REFERENCE, TruthSet, write_truth
 from stylehead.geometry import camera_from_angles
 from stylehead.mini.captions import STYLES
 from stylehead.world.heads.head_renderer import HeadRenderer
-from stylehead.world.heads.identity import Identity, identity_from_z, latent_from_seed
+from stylehead.world.heads.identity import Identity, identity_from_z, z_from_seed
 from stylehead.world.heads.truncation import truncated
 
 YAWS_DEG = (0.0, -90.0, 90.0, 180.0)
@@ -45,7 +45,7 @@ def draw_truth(
         psi: Their truncation.
         done: Called with the name of every finished style.
     """
-    people = [truncated(identity_from_z(latent_from_seed(seed)), psi) for seed in seeds]
+    people = [truncated(identity_from_z(z_from_seed(seed)), psi) for seed in seeds]
     cameras = torch.cat([camera_from_angles(np.deg2rad(yaw)) for yaw in YAWS_DEG])
     sets = {}
     for style in STYLES:

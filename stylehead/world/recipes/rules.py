@@ -93,7 +93,7 @@ class Affine:
         return functional.linear(said, self.weight, self.bias)
 
 
-def together(*parts: Affine) -> Affine:
+def stacked(*parts: Affine) -> Affine:
     """All functions of the same layer, one after the other."""
     return Affine(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
 
@@ -184,25 +184,25 @@ def _write_numbers(layers: list[FullyConnected], z: Tensor, numbers: Tensor, rng
 
     kept, curves = scores.kept(latent), scores.bent(_bends(latent, dict.fromkeys(_MIXED, 7)))
     origins = scores.anything(latent[At.ANCESTRY], said, rng, rows=_ORIGINS)
-    mixtures = together(curves, origins, scores.anything(latent[_MIXED], said, rng))
+    mixtures = stacked(curves, origins, scores.anything(latent[_MIXED], said, rng))
     said = layers[0](said)
 
-    cuts = kept[At.HAIR_STYLE] + least_squares(together(kept, mixtures), said, _odds(z))
+    cuts = kept[At.HAIR_STYLE] + least_squares(stacked(kept, mixtures), said, _odds(z))
     pairs = list(combinations(range(len(cuts.bias)), 2))
     wins = choices.step(cuts[[one for one, _ in pairs]] - cuts[[other for _, other in pairs]])
     limits = choices.step(_limits(kept))
     male = choices.step(kept[At.GENDER] * -1)
-    kept, mixtures = choices.kept(kept), choices.anything(together(kept[_MIXED], mixtures), said, rng)
+    kept, mixtures = choices.kept(kept), choices.anything(stacked(kept[_MIXED], mixtures), said, rng)
     said = layers[1](said)
 
     best = combined.positive(wins.then(*_unbeaten(len(cuts.bias), pairs)))
     beards = combined.positive(limits[: len(BEARD_LIMITS)] + male.then(torch.ones(len(BEARD_LIMITS), 1), -1))
-    worn = combined.kept(together(limits[len(BEARD_LIMITS) :], male))
+    worn = combined.kept(stacked(limits[len(BEARD_LIMITS) :], male))
     curves = combined.bent(_bends(kept, _BENT))
-    kept, mixtures = combined.kept(kept), combined.anything(together(kept[_MIXED], mixtures), said, rng)
+    kept, mixtures = combined.kept(kept), combined.anything(stacked(kept[_MIXED], mixtures), said, rng)
     said = layers[2](said)
 
-    everything = together(kept, best, beards, worn, curves, mixtures)
+    everything = stacked(kept, best, beards, worn, curves, mixtures)
     return last.kept(least_squares(everything, said, numbers))
 
 
@@ -236,7 +236,7 @@ def _limits(z: Affine) -> Affine:
     """Positive beyond the limits of beards, glasses and necklines."""
     mix = torch.from_numpy(shirt_score(np.eye(LATENT_SIZE))).float()[None]
     ladders = ((z[At.BEARD], BEARD_LIMITS), (z[At.GLASSES], GLASSES_LIMITS), (z.then(mix), SHIRT_LIMITS))
-    return together(*(score + -_normal(limit) for score, limits in ladders for limit in limits))
+    return stacked(*(score + -_normal(limit) for score, limits in ladders for limit in limits))
 
 
 def _unbeaten(count: int, pairs: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:

@@ -23,9 +23,10 @@ from stylehead.geometry import conditioning_camera
 from stylehead.images import bytes_to_pm1
 from stylehead.methods.critic import PatchCritic, criticise
 from stylehead.methods.losses import detail_loss
+from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.data import Renders
 from stylehead.world.recipes.people import People, mostly_facing_columns
-from stylehead.world.recipes.train_generator import device_of, save_halved
+from stylehead.world.recipes.train_generator import save_halved
 
 _EDGE, _EDGE_WEIGHT = 2, 10.0  # the outermost pixels lack neighbours and are few: they need a voice
 _ADVERSARIAL, _MATCHING = 0.005, 0.5

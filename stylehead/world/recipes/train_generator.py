@@ -34,7 +34,7 @@ from stylehead.generator.renderer import (
 )
 from stylehead.images import bytes_to_pm1
 from stylehead.methods.losses import detail_loss
-from stylehead.world.recipes.computing import in_bfloat16
+from stylehead.world.recipes.computing import device_of, in_bfloat16
 from stylehead.world.recipes.crops import Crops
 from stylehead.world.recipes.data import Renders, ray_depths
 from stylehead.world.recipes.people import People, mostly_facing_columns, undecided
@@ -305,11 +305,6 @@ def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
     if device.type == "cpu":
         return rng
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where a network is."""
-    return next(module.parameters()).device
 
 
 def render_crops(

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.generator.layers import SynthesisLayer, ToRGB
+from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.rules import NumbersOf, write_mapping
-from stylehead.world.recipes.train_generator import GeneratorModel, device_of, save_halved
+from stylehead.world.recipes.train_generator import GeneratorModel, save_halved
 
 
 class MappingRecipe:

@@ -7,7 +7,7 @@ import pytest
 
 from stylehead.errors import MissingError
 from stylehead.geometry import camera_from_angles
-from stylehead.world.heads import HeadRenderer, Identity, identity_from_z, latent_from_seed
+from stylehead.world.heads import HeadRenderer, Identity, identity_from_z, z_from_seed
 
 RESOLUTION = 64
 
@@ -36,7 +36,7 @@ def renderer(head_model):
 @pytest.fixture(scope="session")
 def person() -> Identity:
     """Somebody with a fringe over grown hair, glasses and an open smile."""
-    return identity_from_z(latent_from_seed(5))
+    return identity_from_z(z_from_seed(5))
 
 
 @pytest.fixture(scope="session")

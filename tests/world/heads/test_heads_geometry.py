@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stylehead.errors import JobError, MissingError
-from stylehead.world.heads import STYLES, identity_from_z, latent_from_seed
+from stylehead.world.heads import STYLES, identity_from_z, z_from_seed
 from stylehead.world.heads.haircuts import HAIRCUTS
 from stylehead.world.heads.styles import STYLE_SHAPES
 from stylehead.world.heads.traits import BEARDS, GLASSES, SHIRTS
@@ -28,7 +28,7 @@ def with_hair(person, cut: str, **numbers):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("seed", [1, 4, 54])
 def test_heads_are_finite_and_inside_the_box(head_model, seed, style):
-    head = head_model.build(identity_from_z(latent_from_seed(seed)), style)
+    head = head_model.build(identity_from_z(z_from_seed(seed)), style)
     for part in head.parts:
         assert part.vertices.dtype == np.float32
         assert np.isfinite(part.vertices).all()

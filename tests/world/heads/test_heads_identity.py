@@ -14,7 +14,7 @@ from stylehead.world.heads import (
     VECTOR_SIZE,
     identity_from_z,
     identity_vector,
-    latent_from_seed,
+    z_from_seed,
 )
 from stylehead.world.heads.traits import BEARDS, FACE_DIALS, GLASSES, HAIR_STYLES, SHIRTS, colour_between
 
@@ -35,7 +35,7 @@ SEEDS = st.integers(0, 999_999)
 
 
 def crowd(count: int) -> list:
-    return [identity_from_z(latent_from_seed(seed)) for seed in range(count)]
+    return [identity_from_z(z_from_seed(seed)) for seed in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,13 @@ def test_importing_the_heads_loads_nothing_heavy():
 
 
 def test_a_seed_is_numpys():
-    assert np.array_equal(latent_from_seed(7), np.random.RandomState(7).randn(64))
-    assert latent_from_seed(TRAINING_SEED_BASE).shape == (LATENT_SIZE,)
+    assert np.array_equal(z_from_seed(7), np.random.RandomState(7).randn(64))
+    assert z_from_seed(TRAINING_SEED_BASE).shape == (LATENT_SIZE,)
 
 
 def test_the_vector_is_what_networks_were_trained_on():
     """Figures of seed 0, written down when the embedded models were trained."""
-    vector = identity_vector(identity_from_z(latent_from_seed(0)))
+    vector = identity_vector(identity_from_z(z_from_seed(0)))
     assert vector.dtype == np.float32
     assert vector[:9] == pytest.approx(FIRST_NUMBERS, abs=1e-6)
     assert vector.sum() == pytest.approx(SUM_OF_NUMBERS, abs=1e-4)
@@ -70,13 +70,13 @@ def test_the_vector_is_what_networks_were_trained_on():
 
 @given(SEEDS)
 def test_the_same_latent_is_the_same_person(seed):
-    first, second = (identity_vector(identity_from_z(latent_from_seed(seed))) for _ in range(2))
+    first, second = (identity_vector(identity_from_z(z_from_seed(seed))) for _ in range(2))
     assert np.array_equal(first, second)
 
 
 @given(SEEDS, st.floats(0.05, 50))
 def test_only_the_direction_of_the_latent_counts(seed, length):
-    z = latent_from_seed(seed)
+    z = z_from_seed(seed)
     assert identity_vector(identity_from_z(length * z)) == pytest.approx(
         identity_vector(identity_from_z(z)), abs=2e-4
     )
@@ -84,7 +84,7 @@ def test_only_the_direction_of_the_latent_counts(seed, length):
 
 @given(SEEDS)
 def test_categories_are_one_hot(seed):
-    vector = identity_vector(identity_from_z(latent_from_seed(seed)))
+    vector = identity_vector(identity_from_z(z_from_seed(seed)))
     assert vector.shape == (VECTOR_SIZE,)
     for field in VECTOR_FIELDS:
         if field.categories:
@@ -94,8 +94,8 @@ def test_categories_are_one_hot(seed):
 @given(SEEDS, SEEDS)
 def test_numbers_are_smooth(seed, direction):
     """A small step in the latent is a small step in the numbers, unless a category or the sex changes."""
-    z, step = latent_from_seed(seed), 1e-5
-    here, there = identity_from_z(z), identity_from_z(z + step * latent_from_seed(direction))
+    z, step = z_from_seed(seed), 1e-5
+    here, there = identity_from_z(z), identity_from_z(z + step * z_from_seed(direction))
     same = all(getattr(here, name) == getattr(there, name) for name in ("hair", "beard", "glasses", "shirt"))
     if same and (here.gender > 0.5) == (there.gender > 0.5):
         assert np.abs(identity_vector(there) - identity_vector(here)).max() < 60 * step
@@ -162,7 +162,7 @@ def test_a_latent_of_the_wrong_size_is_refused(size):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_latent_that_is_not_finite_is_refused(value):
-    z = latent_from_seed(0)
+    z = z_from_seed(0)
     z[3] = value
     with pytest.raises(UsageError, match="not finite"):
         identity_from_z(z)

@@ -6,7 +6,7 @@ import pytest
 
 from stylehead.errors import MissingError, UsageError
 from stylehead.geometry import camera_from_angles, mirror
-from stylehead.world.heads import STYLES, HeadRenderer, identity_from_z, latent_from_seed
+from stylehead.world.heads import STYLES, HeadRenderer, identity_from_z, z_from_seed
 from stylehead.world.heads.traits import BEARDS, HAIR_STYLES
 
 
@@ -82,7 +82,7 @@ def test_styles_have_their_colours(drawn):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_drawing_is_deterministic(renderer, drawn, person, cameras, style):
-    renderer.render(identity_from_z(latent_from_seed(1)), "zombie", cameras[:1])
+    renderer.render(identity_from_z(z_from_seed(1)), "zombie", cameras[:1])
     again = renderer.render(person, style, cameras)
     for name in ("image", "mask", "depth"):
         assert np.array_equal(getattr(again, name), getattr(drawn[style], name))
@@ -122,9 +122,7 @@ def test_the_principal_point_shifts_the_picture(renderer, person, drawn, cameras
 
 
 def test_identities_look_different(renderer, cameras):
-    faces = [
-        renderer.render(identity_from_z(latent_from_seed(s)), "photo", cameras[:1]).image for s in range(6)
-    ]
+    faces = [renderer.render(identity_from_z(z_from_seed(s)), "photo", cameras[:1]).image for s in range(6)]
     pairs = [(i, j) for i in range(6) for j in range(i)]
     assert min(np.abs(faces[i].astype(float) - faces[j]).mean() for i, j in pairs) > 5
 
@@ -157,7 +155,7 @@ def test_a_finer_picture_is_the_same_picture(renderer, person, drawn, cameras):
 
 def test_renderers_can_take_turns(renderer, person, drawn, cameras):
     with HeadRenderer(64, 2) as other:
-        other.render(identity_from_z(latent_from_seed(1)), "joker", cameras[:1])
+        other.render(identity_from_z(z_from_seed(1)), "joker", cameras[:1])
         between = renderer.render(person, "photo", cameras)
         other.close()  # leaving the block closes it once more
     after = renderer.render(person, "photo", cameras)
@@ -210,6 +208,6 @@ def test_without_the_extra_it_is_named(monkeypatch, package):
 def test_every_kind_of_person_can_be_drawn_in_every_style(renderer, cameras, style):
     """All materials of a style are compiled and drawn."""
     for seed in range(24):
-        views = renderer.render(identity_from_z(latent_from_seed(seed)), style, cameras)
+        views = renderer.render(identity_from_z(z_from_seed(seed)), style, cameras)
         assert np.array_equal(views.depth > 0, views.mask > 0)
         assert views.image[views.mask == 255].std() > 5

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylehead.world.heads import VECTOR_FIELDS, identity_from_z, identity_vector, latent_from_seed, truncated
+from stylehead.world.heads import VECTOR_FIELDS, identity_from_z, identity_vector, truncated, z_from_seed
 from stylehead.world.heads.truncation import MEASURES, average_measures
 
 SEEDS, SHARES = st.integers(0, 1000), st.floats(0, 1)
 
 
 def person(seed):
-    return identity_from_z(latent_from_seed(seed))
+    return identity_from_z(z_from_seed(seed))
 
 
 @given(SEEDS, SHARES)

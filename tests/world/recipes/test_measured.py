@@ -6,7 +6,14 @@ import torch
 from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.perception.judges import StyleJudge
 from stylehead.world.recipes import editor_figures
-from stylehead.world.recipes.editor_figures import colour_shift, edited, long_prompts, psnr, true_pairs
+from stylehead.world.recipes.editor_figures import (
+    Edited,
+    Pairs,
+    colour_shift,
+    edited,
+    long_prompts,
+    true_pairs,
+)
 from stylehead.world.recipes.held_out_table import (
     Figure,
     HeldOut,
@@ -56,9 +63,10 @@ def test_edits_are_compared_with_the_truth(held_out):
 
 def test_psnr_and_colour_shift_of_known_pictures():
     black, white = torch.full((2, 3, 8, 8), -1.0), torch.full((2, 3, 8, 8), 1.0)
-    torch.testing.assert_close(psnr(black, white), torch.zeros(2))
+    assert Edited(black, Pairs(black, white)).psnr == pytest.approx(0)
     torch.testing.assert_close(colour_shift(black, white), torch.ones(2))
-    torch.testing.assert_close(psnr(white * 0.8, white), torch.full((2,), 20.0))
+    assert Edited(white * 0.8, Pairs(black, white)).psnr == pytest.approx(20)
+    assert Edited(white * 1.8, Pairs(black, white * 0.8)).psnr == pytest.approx(20), "clamped"
     assert torch.equal(colour_shift(white, white), torch.zeros(2))
 
 
@@ -80,11 +88,11 @@ def test_rows_of_autoencoder_and_editor(held_out, editor_folder, tmp_path, monke
     assert values["autoencoder, photographs"].endswith(" dB")
     mean = float(values["editor, mean of the styles"].removesuffix(" dB"))
     expected = [
-        psnr(*(getattr(true_pairs(held_out.photo, held_out.styled, style, count=4), name)
-               for name in ("photos", "truth"))).mean()
+        Edited(pairs.photos, pairs).psnr
         for style in PROMPTED_STYLES
-    ]  # fmt: skip
-    assert mean == pytest.approx(float(torch.stack(expected).mean()), abs=0.01)
+        for pairs in [true_pairs(held_out.photo, held_out.styled, style, count=4)]
+    ]
+    assert mean == pytest.approx(sum(expected) / len(expected), abs=0.01)
     assert {path.suffix for path in sheets.folder.iterdir()} == {".webp"}
     assert len(list(sheets.folder.iterdir())) == 2 + 2 * len(PROMPTED_STYLES)
 

@@ -14,8 +14,8 @@ from stylehead.world.heads import (
     TRAINING_SEED_BASE,
     VECTOR_FIELDS,
     identity_from_z,
-    latent_from_seed,
     truncated,
+    z_from_seed,
 )
 from stylehead.world.recipes import people
 from stylehead.world.recipes.people import LEAST_PSI, KeptPeople, PeopleStream, draw_person, training_psi
@@ -158,7 +158,7 @@ def test_training_people_are_drawn_truncated_and_described_whole(seed):
     pencil = Pencil()
     drawn = draw_person(pencil, seed, 6)
     assert drawn["ident"] == TRAINING_SEED_BASE + seed
-    z = latent_from_seed(TRAINING_SEED_BASE + seed)
+    z = z_from_seed(TRAINING_SEED_BASE + seed)
     assert np.allclose(drawn["z"], z)
     wanted = truncated(identity_from_z(z), float(drawn["psi"]))
     assert pencil.identity.age == pytest.approx(wanted.age)

@@ -8,7 +8,7 @@ from torch import nn
 from stylehead.generator.backbone import MappingNetwork
 from stylehead.generator.layers import FullyConnected
 from stylehead.world.heads import VECTOR_FIELDS
-from stylehead.world.recipes.rules import Affine, Writer, least_squares, together, write_mapping
+from stylehead.world.recipes.rules import Affine, Writer, least_squares, stacked, write_mapping
 from stylehead.world.recipes.train_generator import IdentityToW
 from stylehead.world.recipes.train_mapping import numbers_from_z
 
@@ -46,7 +46,7 @@ def test_parts_of_a_layer_do_not_mix_and_use_no_more_than_their_rows():
     writer, inputs = Writer(layer), Affine(torch.eye(3), torch.zeros(3))
     values = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        both = together(writer.kept(inputs), writer.positive(inputs[[2]]))
+        both = stacked(writer.kept(inputs), writer.positive(inputs[[2]]))
         assert writer.left == WIDTH - 5
         mixtures = writer.anything(inputs, values, torch.Generator().manual_seed(1), rows=7)
         assert writer.left == WIDTH - 12
