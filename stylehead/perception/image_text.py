@@ -15,6 +15,7 @@ from stylehead.perception.embedded import EMBEDDING, ImageTextEncoder
 from stylehead.perception.roles import file_name
 from stylehead.perception.templates import IMAGENET_TEMPLATES
 from stylehead.precision import like
+from stylehead.weights.pretrained import quiet_libraries
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -52,8 +53,9 @@ class Clip:
         if not folder.is_dir():
             raise MissingError(f"There is no CLIP folder {folder}.", "stylehead weights fetch clip-vit-b32")
         try:
-            network = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            with quiet_libraries():
+                network = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+                tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise JobError(f"{folder} does not hold a CLIP model: {str(error).splitlines()[0]}") from error
         return cls(network.to(device), tokenizer)

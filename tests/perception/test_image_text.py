@@ -76,6 +76,14 @@ def test_clip_sees_pictures_as_it_was_trained(folder: Path) -> None:
     assert space.name == "CLIP ViT-32/8-32"
 
 
+def test_clip_is_loaded_without_the_library_s_chatter(
+    folder: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    Clip.load(folder)
+    written = capfd.readouterr()
+    assert (written.out, written.err, caplog.text) == ("", "", "")
+
+
 def test_spaces_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no CLIP folder"):
         Clip.load(tmp_path / "nothing")

@@ -30,7 +30,7 @@ from stylehead.export import showcase  # noqa: E402
 from stylehead.generator import GeneratorConfig  # noqa: E402
 from stylehead.inversion import inverter  # noqa: E402
 from stylehead.inversion.search import GridConfig  # noqa: E402
-from stylehead.jobs import environment, evaluate, invert, render, stylize  # noqa: E402
+from stylehead.jobs import bank, environment, evaluate, invert, people_sheet, render, stylize  # noqa: E402
 from stylehead.jobs.arguments import (  # noqa: E402
     EvaluateArguments,
     InvertArguments,
@@ -189,6 +189,27 @@ def test_it_makes_films_sheets_and_meshes() -> None:
     folder = draw(yaw_steps=2, formats="mp4,webp,gif,frames,sheet", mesh=Path("head.glb"))
     assert {path.suffix for path in folder.rglob("*.*")} >= {".mp4", ".webp", ".gif", ".png", ".jpg"}
     assert Path("head.glb").stat().st_size > 1000
+
+
+def test_it_morphs_shows_people_and_makes_banks() -> None:
+    two = RenderArguments(
+        seeds="1,2", preset="panohead", yaw_steps=2, morph=True, format="frames", out=Path("m")
+    )
+    assert list(render.render(two, Silent()).write().folder.rglob("frame_*.png"))
+    drawn = people_sheet.sheet(
+        people_sheet.SheetArguments(people=2, views="0,90", preset="panohead", out=Path("sheet.png")),
+        Silent(),
+    )
+    assert np.asarray(Image.open(drawn)).std() > 0
+    bank.new_bank(Path("bank"), bank.NewBank(people=2, views=2), Silent(), preset="panohead")
+    assert len(list(Path("bank/renders").glob("*.png"))) == 4
+
+
+def test_it_goes_on_where_it_stopped() -> None:
+    first = train(checkpoint_every=1, grid=False)
+    again = StylizeArguments(resume=first.folder, settings={"iterations": 3})
+    whole = stylize.stylize(again, Silent(), command="a test")
+    assert (len(whole.history), whole.manifest["outcome"]) == (3, "finished")
 
 
 def test_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
