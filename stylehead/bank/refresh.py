@@ -1,7 +1,7 @@
 """A bank edited anew while a run goes on: of the untouched renders, started from what became of them.
 
 An editor that starts from the noised picture of the generator as it is keeps what the views agree on by
-then, and repairs what they don't (Instruct-NeRF2NeRF, arXiv 2303.12789, which does so picture by picture).
+then, and repairs what they do not (Instruct-NeRF2NeRF, arXiv 2303.12789, which does so picture by picture).
 Every round has files of its own, `edited/0003_1.round2.png`, so that a run that was stopped finds the edits
 that it had learned from.
 """

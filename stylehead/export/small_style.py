@@ -1,4 +1,4 @@
-"""How much of a style has to be stored: as little as pictures of some heads don't miss."""
+"""How much of a style has to be stored: as little as pictures of some heads do not miss."""
 
 import bisect
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """A critic of patches: tells true pictures from painted ones, and so a mean of all answers from one of them.
 
-A regression that isn't sure where an eyelid ends paints the mean of all places. The critic D has seen true
+A regression that is not sure where an eyelid ends paints the mean of all places. The critic D has seen true
 pictures x and painted ones y, and each side learns from the other (n is a little noise on all that D sees):
 
     (C) D minimises  max(0, 1 - D(x + n)) + max(0, 1 + D(y + n))        the hinge loss
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _WIDTHS = (32, 64, 96, 128)
-_NOISE = 0.05  # so that the critic doesn't go by the last bit of a white pixel
+_NOISE = 0.05  # so that the critic does not go by the last bit of a white pixel
 
 
 class PatchCritic(nn.Module):
@@ -41,12 +41,12 @@ class PatchCritic(nn.Module):
 
 
 class Opinion(NamedTuple):
-    """What the critic has to say, scalars.
+    """The losses of both sides, scalars.
 
     Attributes:
-        adversarial: (A), for who paints.
-        matching: (M), for who paints.
-        lesson: (C), for the critic.
+        adversarial: (A), of what paints.
+        matching: (M), of what paints.
+        lesson: (C), of the critic.
     """
 
     adversarial: Tensor
@@ -103,8 +103,8 @@ class CriticInTraining:
         return self._lessons
 
     def opinion(self, painted: Tensor, true: Tensor, *, rng: torch.Generator) -> Opinion:
-        """Learn from a step's pictures [B, 3, R, R], and say what it thinks of them."""
-        self._take_to_heart()
+        """Learn from a step's pictures [B, 3, R, R], and return the losses on them."""
+        self._update()
         if next(self.critic.parameters()).device != painted.device:
             self.critic.to(painted.device)
             self._forget_moments()
@@ -113,8 +113,8 @@ class CriticInTraining:
         self._lessons += 1
         return opinion
 
-    def _take_to_heart(self) -> None:
-        """Descend the last lesson; late, as who paints needs the weights of then for a gradient."""
+    def _update(self) -> None:
+        """Descend the last lesson; late, as the gradient on what paints needs the weights of then."""
         gradients = [p.grad for p in self.critic.parameters() if p.grad is not None]
         for gradient in gradients:
             gradient.nan_to_num_(0.0, 0.0, 0.0)  # a bad render is no lesson
@@ -124,7 +124,7 @@ class CriticInTraining:
 
     def pack(self) -> tuple[Tensor, ...]:
         """Return copies of all that it needs: lessons, then each parameter and its two moments."""
-        self._take_to_heart()
+        self._update()
         packed = [torch.tensor(self._lessons)]
         for parameter in self.critic.parameters():
             moments = self._optimizer.state[parameter]

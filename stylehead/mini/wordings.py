@@ -1,7 +1,7 @@
 """Prompts that no training caption ever was: other wordings of the styles, and prompts of other worlds.
 
 They tell whether the teacher understands what it is asked or only remembers sentences, and whether a prompt
-that it can't know is refused. Nothing trains on them.
+that it cannot know is refused. Nothing trains on them.
 """
 
 from stylehead.mini.captions import PROMPTED_STYLES

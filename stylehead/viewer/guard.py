@@ -88,7 +88,7 @@ def guarded(host: str) -> Iterator[None]:
     from websockets.datastructures import Headers
     from websockets.http11 import Response
 
-    sockets: Any = server  # its function is exchanged, which types don't allow
+    sockets: Any = server  # its function is exchanged, which types do not allow
     plain = sockets.serve
 
     def serve(*arguments: Any, **options: Any) -> Any:

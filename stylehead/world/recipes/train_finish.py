@@ -1,6 +1,6 @@
 """The last brush on the embedded generator: its super-resolution learns from a critic what is true.
 
-A regression that isn't sure where an eyelid ends paints the mean of all places. The critic has seen true
+A regression that is not sure where an eyelid ends paints the mean of all places. The critic has seen true
 pictures and tells such a mean from the real thing; what it looks at (its feature maps) is compared, too.
 The tri-grid, the decoder and the mapping stay as they are, so that a head keeps its shape and its latent,
 and what super-resolution sees of a head need be rendered only once. It comes
