@@ -19,8 +19,8 @@ import stylehead
 from stylehead.methods import Stylizer
 
 PACKAGE = Path(stylehead.__file__).parent
-PROMPT_TO_STYLE = (88, 590)
-STEP = (35, 183)
+PROMPT_TO_STYLE = (78, 590)
+STEP = (28, 184)
 
 
 class Trip:
