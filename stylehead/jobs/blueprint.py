@@ -1,7 +1,7 @@
 """The networks of a planned job without numbers, from the configurations that are here."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from stylehead.methods.config import TeacherSettings
 from stylehead.methods.registry import method_class
 from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
+from stylehead.perception.face_network import FaceNetwork
 from stylehead.perception.image_text import Clip, EmbeddedImageText
 from stylehead.precision import choose_dtype
 from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
@@ -80,7 +81,10 @@ def _looking(needs: Inventory) -> dict[str, Any]:
         others["clip"] = found["image_text"].network
     with torch.device("meta"):
         if asked.faces:
-            found["faces"] = others["faces"] = IdentityEncoder().eval().requires_grad_(False)
+            pack = _folder(needs, "faces")
+            packed = pack is not None and pack.is_dir()
+            faces: nn.Module = FaceNetwork.load(cast("Path", pack), "meta") if packed else IdentityEncoder()
+            found["faces"] = others["faces"] = faces.eval().requires_grad_(False)
         if asked.features:
             others["features"] = ImageTextEncoder().eval().requires_grad_(False).trunk
             found["features"] = others["features"].maps

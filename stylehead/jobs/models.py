@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
 
     from stylehead.methods import FeatureMaps, Stylizer
+    from stylehead.methods.contract import FaceVectors
     from stylehead.perception.depth import DepthEstimator
-    from stylehead.perception.embedded import IdentityEncoder
     from stylehead.perception.roles import ImageText
     from stylehead.teacher import Teacher, TeacherPaths
 
@@ -89,10 +89,14 @@ def _load_image_text(needs: Inventory, device: str) -> "ImageText | None":
     return EmbeddedImageText.load(path, needs.preset.teacher / "tokenizer", device)
 
 
-def _load_faces(needs: Inventory, device: str) -> "IdentityEncoder | None":
+def _load_faces(needs: Inventory, device: str) -> "FaceVectors | None":
     path = needs.path("faces")
     if path is None:
         return None
+    if path.is_dir():
+        from stylehead.perception.face_network import FaceNetwork
+
+        return FaceNetwork.load(path, device)
     from stylehead.perception.embedded import IdentityEncoder
 
     return IdentityEncoder.load(path).to(device)

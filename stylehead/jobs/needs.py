@@ -28,6 +28,8 @@ IP2P = "instruct-pix2pix"
 """Catalogue entry of the editor of presets that have none of their own."""
 CLIP = "clip-vit-b32"
 """Catalogue entry of the image-text network of presets that have none of their own."""
+FACES = "insightface-buffalo_l"
+"""Catalogue entry of the recogniser of faces of presets that have none of their own."""
 CONTROLNETS = {"canny": "controlnet-canny", "depth": "controlnet-depth"}
 """Catalogue entries that complete a teacher which brings no ControlNet along."""
 WITHOUT = {"canny": "--no-canny", "depth": "--depth none"}
@@ -56,7 +58,7 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
     if asked.image_text:
         needs.append(_image_text(config, preset))
     if asked.faces:
-        needs.append(_companion("faces", "faces", preset, without="--identity-weight 0"))
+        needs.append(_faces(preset))
     if asked.features:
         needs.append(_features(asked, preset))
     if asked.editor:
@@ -180,6 +182,18 @@ def _image_text(config: StylizeConfig, preset: Preset) -> Need:
     return _named("clip", named or CLIP)
 
 
+def _faces(preset: Preset) -> Need:
+    """The network that says who is in a picture: the preset's own, else ArcFace of the catalogue."""
+    without = "--identity-weight 0"
+    if "faces" in preset.companions:
+        return _companion("faces", "faces", preset, without=without)
+    need = _named("faces", FACES)
+    if need.problem is None:
+        return need
+    message, hint = "Keeping who is in a picture needs ArcFace.", f"{need.problem.hint}, or {without}"
+    return replace(need, problem=type(need.problem)(message, hint))
+
+
 def _features(asked: "Needs", preset: Preset) -> Need:
     """The network of perceptual distances: the preset's own, else LPIPS on the method's trunk."""
     without = "--perceptual-weight 0"
@@ -258,6 +272,10 @@ def _of_preset(role: str, name: str, path: Path, preset: Preset) -> Need:
     return Need(role, name, path, preset.licence, size=_weights_size(role, path))
 
 
+_ENDINGS = {"features": "*.pth", "faces": "*.onnx"}
+"""What is read from folders that hold no safetensors files."""
+
+
 def _weights_size(role: str, path: Path) -> int:
     """Bytes of the weight files that are read."""
     if path.is_file():
@@ -266,8 +284,8 @@ def _weights_size(role: str, path: Path) -> int:
     from stylehead.weights.pretrained import weight_files
 
     files = list(TeacherPaths(path).weight_files().values()) if role == "diffusion" else weight_files(path)
-    if role == "features":
-        files = sorted(path.glob("*.pth"))
+    if role in _ENDINGS:
+        files = sorted(path.glob(_ENDINGS[role]))
     return sum(file.stat().st_size for file in files)
 
 

@@ -287,6 +287,9 @@ def first_manifest(job: Job, stylizer: Stylizer, command: str) -> dict[str, Any]
     }
 
 
+_WEIGHTS = ("*.safetensors", "*.pth", "*.onnx")
+
+
 def hashed_weights(needs: Inventory) -> list[WeightFile]:
     """Hash every file that a stylise job reads, for the run manifest; ids hold no local path."""
     by_role = {need.role: need for need in needs.networks}
@@ -294,7 +297,7 @@ def hashed_weights(needs: Inventory) -> list[WeightFile]:
     files: dict[str, Path] = {} if paths is None else paths.weight_files()
     for role in ("depth_estimator", "clip", "faces", "features"):
         if (path := needs.path(role)) is not None:
-            inside = [*path.glob("*.safetensors"), *path.glob("*.pth")]
+            inside = [file for ending in _WEIGHTS for file in path.glob(ending)]
             found = sorted(inside) if path.is_dir() else [path]
             files |= {f"{role}/{file.name}": file for file in found}
     if (folder := needs.path("editor")) is not None:

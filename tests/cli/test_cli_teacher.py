@@ -10,15 +10,18 @@ import torch
 from cli_helpers import Outcome, Run
 from ldm_layout import write_checkpoint
 from lpips_seeded import seeded_heads, seeded_trunk
+from recogniser_file import write_recogniser
 from safetensors.torch import save_file
 from tiny_teacher import tiny_autoencoder, write_tiny_depth_estimator
 from typer.testing import CliRunner
 
 from stylehead.cli.app import app
+from stylehead.errors import LicenseError
 from stylehead.export import showcase
-from stylehead.jobs import models
+from stylehead.jobs import blueprint, models
 from stylehead.jobs.needs import list_needs
 from stylehead.methods.config import StylizeConfig
+from stylehead.perception.face_network import FaceNetwork
 from stylehead.perception.lpips import Lpips
 from stylehead.teacher import Teacher, shapes
 from stylehead.teacher.parts import TeacherParts
@@ -329,6 +332,36 @@ def test_the_end_of_a_prompt_that_is_not_read_is_named(loading: Run, world: Path
         assert "so Sad' is lost" in " ".join(outcome.err.split())
     short = loading("stylize", "--prompt", "a rosa", "--diffusion", "my-model", "--dry-run", "--out", "q")
     assert "lost" not in short.err
+
+
+def test_at_full_scale_keeping_a_person_asks_for_arcface(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = presets.panohead_preset()
+    without = StylizeConfig.from_dict({"prompt": "a", "method": "styleclip", "identity_weight": 0.0})
+    assert list_needs(without, preset).find("faces") is None
+    for method in ("styleclip", "edit"):
+        config = StylizeConfig.from_dict({"prompt": "a", "method": method, "identity_weight": 0.5})
+        need = list_needs(config, preset).find("faces")
+        assert need is not None
+        assert isinstance(need.problem, LicenseError)
+        assert str(need.problem.hint) == (
+            "stylehead weights fetch insightface-buffalo_l --accept-license insightface-buffalo_l, "
+            "or --identity-weight 0"
+        )
+    folder = store.weights_folder("insightface-buffalo_l")
+    folder.mkdir(parents=True)
+    pack = write_recogniser(folder / "w600k_r50.onnx").parent
+    store.write_record(store.Record("insightface-buffalo_l", pack, {}, "a test", None, store.now()))
+    monkeypatch.setenv(store.ACCEPT_VARIABLE, "insightface-buffalo_l")
+    needs = list_needs(config, preset)
+    need = needs.find("faces")
+    assert need is not None
+    assert (need.problem, need.size) == (None, (pack / "w600k_r50.onnx").stat().st_size)
+    network = models._load_faces(needs, "cpu")
+    assert isinstance(network, FaceNetwork)
+    on_paper = blueprint._looking(needs)["faces"]
+    assert on_paper(torch.empty(2, 3, 64, 64, device="meta")).shape == (2, 8)
 
 
 def test_at_full_scale_a_perceptual_distance_asks_for_lpips(

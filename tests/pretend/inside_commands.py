@@ -20,6 +20,7 @@ for room in ("cli", "teacher", "perception"):
     sys.path.append(str(Path(__file__).parents[1] / room))
 from full_scale import furnish, register  # noqa: E402
 from lpips_seeded import seeded_heads, seeded_trunk  # noqa: E402
+from recogniser_file import write_recogniser  # noqa: E402
 from tiny_clip import write_tiny_clip  # noqa: E402
 from tiny_teacher import write_tiny_depth_estimator, write_tiny_editors, write_tiny_teacher  # noqa: E402
 
@@ -103,6 +104,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "ip2p" / "model_index.json").write_text(json.dumps(index))
     register(root, "instruct-pix2pix", root / "ip2p")
     register(root, "clip-vit-b32", write_tiny_clip(root / "clip"))
+    register(root, "insightface-buffalo_l", write_recogniser(root / "faces" / "w600k_r50.onnx").parent)
     for name, files in FILES.items():
         folder = root / f"lpips-{name}"
         folder.mkdir()
@@ -147,7 +149,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "ld, kept heads": {"profile": "paper", "reference_heads": 1},
     **{name: {"method": name} for name in ("sds", "csd", "nada", "styleganfusion", "diffusiongan3d")},
-    "styleclip": {"method": "styleclip", "identity_weight": 0.0},
+    "styleclip": {"method": "styleclip"},
     "edit": {"method": "edit", "people": 1, "bank_views": 1, "batch": 1, "views": 1, "edit_steps": 1},
 }
 
@@ -155,6 +157,8 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_it_trains(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "LEAST_IOU", -1.0)  # a random editor paints anything
+    if case == "styleclip":
+        monkeypatch.setenv(store.ACCEPT_VARIABLE, "panohead,insightface-buffalo_l")
     run = train(**CASES[case])
     assert run.manifest["outcome"] == "finished"
     assert len(run.history) == 2
