@@ -95,7 +95,7 @@ def _graph(file: Path) -> Any:
     import onnx
 
     try:
-        return onnx.load(str(file)).graph
+        return onnx.load(str(file), load_external_data=False).graph
     except Exception as error:  # whatever the reader of protocol buffers raises
         raise JobError(f"{file} is damaged or no ONNX model.", "stylehead weights verify") from error
 
@@ -108,8 +108,10 @@ def _sees(graph: Any) -> list[int]:
 
 
 def _parts(graph: Any, file: Path) -> tuple[tuple[_Node, ...], dict[str, Tensor], str]:
-    from onnx import numpy_helper
+    from onnx import TensorProto, numpy_helper
 
+    if any(one.data_location == TensorProto.EXTERNAL for one in graph.initializer):
+        raise JobError(f"{file} keeps its numbers in other files, which are not read.")
     nodes = tuple(_nodes(graph))
     strange = sorted({node.kind for node in nodes} - set(_STEPS))
     if strange:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -62,6 +63,10 @@ def test_packs_that_recognise_nobody_say_so(tmp_path: Path) -> None:
     write_recogniser(tmp_path / "b" / "w600k_r50.onnx", last="Softmax")
     with pytest.raises(JobError, match="computes with `Softmax`"):
         FaceNetwork.load(tmp_path / "b")
+    path = write_recogniser(tmp_path / "d" / "w600k_r50.onnx")
+    onnx.save(onnx.load(str(path)), str(path), save_as_external_data=True, size_threshold=0)
+    with pytest.raises(JobError, match="numbers in other files, which are not read"):
+        FaceNetwork.load(tmp_path / "d")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "w600k_r50.onnx").write_bytes(b"\x08\x07junk")
     with pytest.raises(JobError, match="damaged or no ONNX model"):
