@@ -14,6 +14,7 @@ from stylehead.jobs import environment
 from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import EditCost, time_edits
 from stylehead.jobs.blueprint import blueprint
+from stylehead.jobs.disk import check_disk, checkpoint_bytes, disk_words, running_bytes, trained_bytes
 from stylehead.jobs.forecast import Forecast, forecast
 from stylehead.jobs.inventory import Inventory, Need
 from stylehead.jobs.needs import list_needs, warn_of_lost_words
@@ -25,7 +26,7 @@ from stylehead.jobs.stylize import (
     warn_of_settings,
     with_file,
 )
-from stylehead.jobs.training import CARD, CONFIG, KEPT_CHECKPOINTS, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
+from stylehead.jobs.training import CARD, CONFIG, PREVIEWS, SHEET, STYLE, TURNTABLE, Job
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.qualities import (
@@ -97,12 +98,16 @@ def measure_job(job: Job, path: Path, report: Report) -> Result:
         job: What would be trained; its weights are here.
         path: Where the run would be.
         report: For notes.
+
+    Raises:
+        JobError: It would not fit on the disk.
     """
     report.note(f"Timing {MEASURED_STEPS} steps.")
     stylizer = load_stylizer(job)
     stylizer.method.rehearse(stylizer.reference)
     cost, edits = measure(job, stylizer), time_edits(stylizer, job.needs, job.device)
     config = job.config
+    check_disk(path, running_bytes(cost.style_bytes, job.keep_checkpoints))
     memory = ", ".join(f"{name} {format_bytes(used)}" for name, used in cost.peak_memory_bytes.items())
     rows = (
         *_edit_rows(edits),
@@ -110,7 +115,7 @@ def measure_job(job: Job, path: Path, report: Report) -> Result:
         ("training time", format_duration(cost.training_seconds)),
         *_quality_rows(config, cost, edits),
         ("peak memory", f"{memory}, measured"),
-        ("disk", _disk(cost.style_bytes, job.keep_checkpoints, full_style=config.full_style)),
+        ("disk", disk_words(cost.style_bytes, job.keep_checkpoints, path, full_style=config.full_style)),
     )
     return _result(job.needs, job.device, path, rows, {"measured": True, **cost._asdict()})
 
@@ -152,17 +157,21 @@ def estimate_job(needs: Inventory, device: str, path: Path, keep_checkpoints: in
         device: Where it would run.
         path: Where the run would be.
         keep_checkpoints: How many checkpoints would stay.
+
+    Raises:
+        JobError: It would not fit on the disk.
     """
     config, found = needs.config, estimated(needs, device)
     style_bytes = found.estimate.optimizer // 4
     assert found.seconds is not None, "rates were measured"
+    check_disk(path, running_bytes(style_bytes, keep_checkpoints))
     rows = (
         *forecast_rows(found),
         ("training time", f"about {format_duration(found.seconds * config.iterations)}, estimated"),
         *_computed_rows(config),
-        ("disk", _disk(style_bytes, keep_checkpoints, full_style=config.full_style)),
+        ("disk", disk_words(style_bytes, keep_checkpoints, path, full_style=config.full_style)),
     )
-    data = {"measured": False, "style_bytes": style_bytes, "checkpoint_bytes": 3 * style_bytes}
+    data = {"measured": False, "style_bytes": style_bytes, "checkpoint_bytes": checkpoint_bytes(style_bytes)}
     return _result(needs, device, path, rows, data | {"estimate": found.to_dict()})
 
 
@@ -222,15 +231,6 @@ def _result(
     return Result(primary=(path,), rows=tuple(common), data=document, next=needs.hints())
 
 
-def _disk(trained_bytes: int, keep: int, *, full_style: bool) -> str:
-    """Say what a run takes on the disk at most, and what is left of it when it is finished."""
-    checkpoint = 4 * trained_bytes  # weights, their average and Adam's two moments
-    running = max(keep, KEPT_CHECKPOINTS)
-    style = format_bytes(trained_bytes) if full_style else f"less than {format_bytes(trained_bytes // 2)}"
-    kept = f" and {keep} checkpoints" if keep else ""
-    return f"{running} checkpoints of {format_bytes(checkpoint)} while it runs; then the style, {style}{kept}"
-
-
 def step_seconds(stylizer: Stylizer, steps: int = 1) -> float:
     """Time training steps, after one that warms up."""
     for _ in range(WARM_UP_STEPS):
@@ -244,7 +244,7 @@ def step_seconds(stylizer: Stylizer, steps: int = 1) -> float:
 def measure(job: Job, stylizer: Stylizer) -> Cost:
     """Measure what a job costs in a few of its steps, after which its stylizer is of no use."""
     seconds = step_seconds(stylizer, MEASURED_STEPS)
-    size = sum(tensor.numel() * tensor.element_size() for tensor in stylizer.trained.values())
+    size = trained_bytes(stylizer)
     budget = job.config.time_budget_minutes
     total = seconds * job.config.iterations
     return Cost(
@@ -252,7 +252,7 @@ def measure(job: Job, stylizer: Stylizer) -> Cost:
         training_seconds=total if budget is None else min(total, budget * 60),
         peak_memory_bytes=environment.peak_memory(job.device),
         style_bytes=size,
-        checkpoint_bytes=4 * size,  # weights, their average and Adam's two moments
+        checkpoint_bytes=checkpoint_bytes(size),
     )
 
 

@@ -25,6 +25,7 @@ from stylehead.generator import PanoHead
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.checks import check_evaluate
+from stylehead.jobs.disk import check_disk, finished_bytes, running_bytes, trained_bytes
 from stylehead.jobs.dry_run import step_seconds
 from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
 from stylehead.jobs.finishing import finish_run
@@ -39,7 +40,7 @@ from stylehead.jobs.training import Job
 from stylehead.mini.captions import place_prompt
 from stylehead.perception.loading import EncoderFiles, open_perception
 from stylehead.teacher.sources import local_folder
-from stylehead.units import format_duration
+from stylehead.units import format_bytes, format_duration
 from stylehead.weights.presets import resolve_preset
 
 KEEP_CHECKPOINTS = 0
@@ -86,6 +87,13 @@ def foretell(arguments: EvaluateArguments, report: Report) -> Result:
     return Evaluation(arguments, report, "").foretell()
 
 
+class TrainingCost(NamedTuple):
+    """What it costs to train the rows that are missing: the time, and the most that it takes on the disk."""
+
+    seconds: float
+    disk_bytes: int
+
+
 class Evaluation:
     """One evaluation.
 
@@ -115,10 +123,13 @@ class Evaluation:
         result, rows = _plan_result(wanted, discovery), to_train(wanted)
         if not rows:
             return result
-        seconds = round(self._seconds(rows), 1)
-        shown = ("time", f"about {format_duration(seconds)} to train {len(rows)} runs, measured")
-        data = {**result.data, "training_seconds": seconds}
-        return dataclasses.replace(result, rows=(*result.rows, shown), data=data)
+        cost = self._cost(rows)
+        shown = (
+            ("time", f"about {format_duration(cost.seconds)} to train {len(rows)} runs, measured"),
+            ("disk", f"{format_bytes(cost.disk_bytes)} at most"),
+        )
+        data = {**result.data, "training_seconds": round(cost.seconds, 1), "disk_bytes": cost.disk_bytes}
+        return dataclasses.replace(result, rows=(*result.rows, *shown), data=data)
 
     def execute(self) -> Evaluated:
         """Do it."""
@@ -222,7 +233,7 @@ class Evaluation:
         rows = to_train(wanted)
         if not rows:
             return
-        seconds = format_duration(self._seconds(rows))
+        seconds = format_duration(self._cost(rows).seconds)
         self._report.note(f"{len(rows)} runs to train, about {seconds} in all; Ctrl-C stops, and it goes on.")
         for number, row in enumerate(rows, start=1):
             self._report.note(f"Run {number} of {len(rows)}: {row.label}, {row.prompt!r}, in {row.path}.")
@@ -233,19 +244,27 @@ class Evaluation:
         assert row.config is not None
         return Job(row.config, self._weights, self._device, KEEP_CHECKPOINTS)
 
-    def _seconds(self, rows: Sequence[Wanted]) -> float:
-        """How long training takes: a step of every method is timed."""
+    def _cost(self, rows: Sequence[Wanted]) -> TrainingCost:
+        """Find out what training costs: a step of every method is timed.
+
+        Raises:
+            JobError: It would not fit on the disk.
+        """
         self._report.note("Timing a step of every method that is trained.")
-        steps: dict[str, float] = {}
-        total = 0.0
+        known: dict[str, tuple[float, int]] = {}
+        seconds, kept, growth = 0.0, 0, 0
         for row in rows:
             assert row.config is not None
-            if row.config.method not in steps:
+            if row.config.method not in known:
                 stylizer = load_stylizer(self._job(row))
                 stylizer.method.rehearse(stylizer.reference)
-                steps[row.config.method] = step_seconds(stylizer)
-            total += steps[row.config.method] * row.config.iterations
-        return total
+                known[row.config.method] = step_seconds(stylizer), trained_bytes(stylizer)
+            per_step, size = known[row.config.method]
+            seconds += per_step * row.config.iterations
+            left = finished_bytes(size, KEEP_CHECKPOINTS)
+            kept, growth = kept + left, max(growth, running_bytes(size, KEEP_CHECKPOINTS) - left)
+        check_disk(RUNS, kept + growth, "Training", "free some space, or do it in a folder on another disk")
+        return TrainingCost(seconds, kept + growth)
 
     def _sources(
         self, wanted: Sequence[Wanted] | None, discovery: Discovery, folders: Sequence[PictureFolder]

@@ -35,6 +35,7 @@ _DEBUG_HINT = "set STYLEHEAD_DEBUG=1 and run it again to see where"
 _SYSTEM = {
     errno.ENOSPC: ("The disk is full: could not write {path}.", "free some space, or write to another disk"),
     errno.EDQUOT: ("Your disk quota is used up: could not write {path}.", "free some space"),
+    errno.EFBIG: ("{path} would be larger than the disk or `ulimit -f` allows.", "choose another place"),
     errno.EACCES: ("No permission to use {path}.", "change the permissions, or choose another place"),
     errno.EPERM: ("No permission to use {path}.", "change the permissions, or choose another place"),
     errno.EROFS: ("{path} is on a read-only disk.", "choose another place"),
@@ -76,9 +77,8 @@ def _system(error: BaseException) -> Failure:
     if error.errno == errno.ENOMEM:
         return Failure("Out of memory.", MEMORY_HINT, 5)
     path = str(error.filename2 or error.filename or "the output")
-    path = re.sub(
-        r"/\.([^/]+?)\.[0-9a-f]{8}\.part", r"/\1", path
-    )  # the temporary name means nothing to users
+    # names of what is not whole yet mean nothing to users
+    path = re.sub(r"/\.([^/]+?)(\.[0-9a-f]{8})?\.part", r"/\1", path).replace("/.part/", "/")
     sentence, hint = _SYSTEM.get(error.errno or 0, ("{path}: " + (error.strerror or _one_line(error)), None))
     return Failure(sentence.format(path=path), hint, 1)
 

@@ -11,6 +11,7 @@ from stylehead.errors import JobError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
 from stylehead.jobs.banking import check_given_bank
+from stylehead.jobs.disk import check_disk, running_bytes, trained_bytes
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.needs import few_words, warn_of_lost_words
@@ -60,6 +61,7 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
     if config.memory != "auto" or stylizer.memory.name != "24":
         report.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
     check_given_bank(config, stylizer.reference)
+    check_disk(path, running_bytes(trained_bytes(stylizer), arguments.keep_checkpoints))
     run = RunDirectory.create(path, first_manifest(job, stylizer, command), overwrite=arguments.overwrite)
     with run.lock():
         previews = f": previews come to {run.path / PREVIEWS}" if config.preview_every else ""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.folders import hold
 from stylehead.jobs.arguments import EvaluateArguments
+from stylehead.jobs.disk import bytes_of_many, check_disk
 from stylehead.jobs.engines import gpu_share, open_engine, room_for, worker_device
 from stylehead.jobs.environment import choose_device
 from stylehead.jobs.failures import StoppedError, explain
@@ -43,7 +44,7 @@ class SweepCost(NamedTuple):
         seconds: Of all of them, one after the other.
         workers: At once.
         memory_bytes: Of the neediest.
-        disk_bytes: Of all of them.
+        disk_bytes: Of all of them, with the checkpoints of those that still train.
         measured: Whether steps were timed, or everything is estimated.
         gpus: Share of a GPU of the neediest, 0..1.
     """
@@ -69,7 +70,7 @@ class SweepCost(NamedTuple):
             ("runs", f"{self.runs} to train, {self.workers} at once{shared}"),
             ("time", f"about {format_duration(self.wall_s)}, {format_duration(self.seconds)} of work; {how}"),
             ("memory", f"{format_bytes(self.memory_bytes)} a worker"),
-            ("disk", format_bytes(self.disk_bytes)),
+            ("disk", f"{format_bytes(self.disk_bytes)} at most"),
         )
 
 
@@ -112,11 +113,12 @@ def sweep(
     Raises:
         UsageError: The arguments do not go together, or nobody agreed.
         StoppedError: The user pressed Ctrl-C; the same command goes on.
-        StyleheadError: Weights are missing, or an engine.
+        StyleheadError: Weights are missing, or an engine, or it does not fit on the disk.
     """
     job = Sweep(read_sweep(arguments), report, command)
     with job.engine():
         cost = job.cost()
+        check_disk(job.journal.folder, cost.disk_bytes, "The sweep")
         if cost.wall_s > MUCH_S and not agree(cost):
             raise UsageError(f"This takes about {format_duration(cost.wall_s)}.", f"{command} --yes")
         with hold(job.journal.folder, "working on the sweep"):
@@ -134,6 +136,7 @@ def foretell(arguments: SweepArguments, report: Report) -> Result:
     job = Sweep(read_sweep(arguments), report, "")
     with job.engine():
         cost = job.cost()
+    check_disk(job.journal.folder, cost.disk_bytes, "The sweep")
     runs = [(one.run.label(), _planned(one)) for one in job.journal.progress()]
     data = {
         "dry_run": True,
@@ -201,12 +204,13 @@ class Sweep:
         each = [(costs[name], len(runs)) for name, runs in kinds.items()]
         self._needs = {run.name: _task_needs(costs[name]) for name, runs in kinds.items() for run in runs}
         memory = max((cost["memory_bytes"] for cost, _ in each), default=0)
+        workers = self._workers(len(left), memory)
         return SweepCost(
             runs=len(left),
             seconds=sum(cost["seconds"] * count for cost, count in each),
-            workers=self._workers(len(left), memory),
+            workers=workers,
             memory_bytes=memory,
-            disk_bytes=sum(cost["disk_bytes"] * count for cost, count in each),
+            disk_bytes=bytes_of_many(each, workers),
             measured=all(cost["measured"] for cost, _ in each),
             gpus=max((needs["gpus"] for needs in self._needs.values()), default=0.0),
         )

@@ -11,6 +11,7 @@ from stylehead.folders import is_held
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import time_edits
+from stylehead.jobs.disk import finished_bytes, running_bytes
 from stylehead.jobs.dry_run import estimated, measure
 from stylehead.jobs.engines import gpu_memory
 from stylehead.jobs.finishing import finish_run
@@ -25,8 +26,6 @@ from stylehead.runs import MANIFEST, RunDirectory
 from stylehead.weights.presets import find_preset
 
 _PATIENCE_S = 600.0
-_PICTURES_BYTES = 3_000_000
-"""Of a run's previews, sheet and film, roughly."""
 
 
 def train(
@@ -82,8 +81,8 @@ def cost(*, settings: dict[str, Any], device: str, keep_checkpoints: int) -> dic
 
     Returns:
         `seconds`, `memory_bytes` (of the device that computes), `main_memory_bytes` (0 if unknown),
-        `gpu_bytes` (memory of the GPU that computes, 0 without one), `disk_bytes`, and whether it was
-        `measured`.
+        `gpu_bytes` (memory of the GPU that computes, 0 without one), `running_bytes` on the disk and
+        `disk_bytes` when it is finished, and whether it was `measured`.
     """
     config = StylizeConfig.from_dict(settings)
     preset = find_preset(config.preset).preset
@@ -104,7 +103,7 @@ def cost(*, settings: dict[str, Any], device: str, keep_checkpoints: int) -> dic
         "memory_bytes": memory.get("gpu", memory.get("process", 0)),
         "main_memory_bytes": memory.get("process", 0),
         "gpu_bytes": _gpu_bytes(chosen),
-        "disk_bytes": _disk(measured.style_bytes, keep_checkpoints),
+        **_disk(measured.style_bytes, keep_checkpoints),
         "measured": True,
     }
 
@@ -117,7 +116,7 @@ def _estimated_cost(needs: Inventory, device: str, keep_checkpoints: int) -> dic
         "memory_bytes": found.total_bytes,
         "main_memory_bytes": 0 if device.startswith("cuda") else found.total_bytes,
         "gpu_bytes": _gpu_bytes(device),
-        "disk_bytes": _disk(found.estimate.optimizer // 4, keep_checkpoints),
+        **_disk(found.estimate.optimizer // 4, keep_checkpoints),
         "measured": False,
     }
 
@@ -139,6 +138,8 @@ def _pictures_seconds(stylizer: Stylizer) -> float:
     return per_view * (previews * preview + 2 * (sheet + showcase.TURNTABLE_STEPS))
 
 
-def _disk(style_bytes: int, keep: int) -> int:
-    """Bytes of a run: style, checkpoints (weights, their average, Adam's two moments) and pictures."""
-    return style_bytes + 4 * style_bytes * max(keep, 1) + _PICTURES_BYTES
+def _disk(style_bytes: int, keep: int) -> dict[str, int]:
+    return {
+        "disk_bytes": finished_bytes(style_bytes, keep),
+        "running_bytes": running_bytes(style_bytes, keep),
+    }

@@ -20,6 +20,7 @@ from stylehead.files import atomic_write, write_json
 from stylehead.generator import Style, load_style, save_style
 from stylehead.jobs import environment
 from stylehead.jobs.banking import is_refreshed, licences_of, supply_edits
+from stylehead.jobs.disk import KEPT_CHECKPOINTS
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.job import followed, named, style_header
@@ -38,8 +39,6 @@ CONFIG = "config.json"
 SHEET = "contact_sheet.jpg"
 TURNTABLE = "turntable.mp4"
 CARD = "README.md"
-KEPT_CHECKPOINTS = 2
-"""Checkpoints of a run that is not finished: a damaged one leaves another."""
 PREVIEWS = "previews"
 GROWTH = "training.mp4"
 EARLY = (5, 10, 20, 35)

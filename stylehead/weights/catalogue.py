@@ -366,6 +366,13 @@ def hub_cache() -> Path | None:
     return store.home() / "hub" if store.HOME_VARIABLE in os.environ else None
 
 
+def hub_folder() -> Path:
+    """Return the folder of the Hub's files, wherever that is."""
+    from huggingface_hub import constants
+
+    return hub_cache() or Path(constants.HF_HUB_CACHE)
+
+
 def _elsewhere(entry: Entry) -> Path | None:
     """Weights that another program left where its users expect them."""
     if entry.repo_id is None:

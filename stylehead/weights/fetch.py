@@ -41,6 +41,10 @@ class Plan(NamedTuple):
     cached: bool
 
 
+class UnreachableError(JobError):
+    """The Hub did not answer."""
+
+
 def is_offline() -> bool:
     """Whether `HF_HUB_OFFLINE` forbids the network."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in _OFFLINE_WORDS
@@ -55,14 +59,15 @@ def plan(entry: Entry, *, endpoint: str | None = None) -> Plan:
 
     Raises:
         MissingError: It can only be had by hand, or the network is forbidden.
-        JobError: The Hub cannot be reached, or has nothing of the kind.
+        UnreachableError: The Hub cannot be reached.
+        JobError: It has nothing of the kind.
     """
     if entry.by_hand is not None:
         raise MissingError(f"{entry.title} cannot be fetched by a program.", entry.by_hand)
     if is_offline():
         raise _no_network(entry)
     if entry.repo_id is None:
-        return Plan(None, entry.files, entry.bytes, cached=False)
+        return foreseen(entry)
     import huggingface_hub
 
     record = store.read_record(entry.id)
@@ -87,6 +92,11 @@ def plan(entry: Entry, *, endpoint: str | None = None) -> Plan:
         sum(item.file_size or 0 for item in found if item.will_download),
         cached=not any(item.will_download for item in found),
     )
+
+
+def foreseen(entry: Entry) -> Plan:
+    """Say what the catalogue knows of a download; nobody is asked."""
+    return Plan(entry.revision, entry.files, entry.bytes, cached=False)
 
 
 def fetch(
@@ -236,7 +246,7 @@ def _hub_error(entry: Entry, error: Exception) -> StyleheadError:
     if isinstance(error, OSError) and error.errno is not None and "HTTPError" not in names:
         raise error  # the disk, not the network
     reason = " ".join(str(error.__cause__ or error).split())[:120]
-    return JobError(
+    return UnreachableError(
         f"The Hugging Face Hub cannot be reached for {entry.repo_id} ({reason}).", "try again later"
     )
 

@@ -1,6 +1,7 @@
 """What a job would cost: measured where it is small, estimated where it is not, and never written."""
 
 import json
+import types
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_folder_of_ones_own_is_planned_by_its_sizes(run: Run, world: Path) -> 
     assert guess["parts_bytes"]["weights"]["unet"] > 0
     assert guess["memory"] == "24"  # small networks need no savings
     assert guess["seconds_per_iteration"] > 0
-    assert document["checkpoint_bytes"] == 3 * document["style_bytes"]
+    assert document["checkpoint_bytes"] == 4 * document["style_bytes"]
     needs = {need["role"]: need for need in document["weights"]}
     assert needs["diffusion"]["here"] is True
     assert "controlnet_canny" not in needs  # the folder brings its own
@@ -96,3 +97,17 @@ def test_a_depth_estimator_counts_when_it_is_asked_for(run: Run) -> None:
     assert "some/where" in roles(depth_estimator="some/where")
     assert "controlnet-depth" not in roles(depth="none")
     assert roles(vae="some/vae")[-1] == "some/vae"
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_by_the_run_and_its_dry_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(total=10**9, free=1000))
+    said = []
+    for dry in (("--dry-run",), ()):
+        outcome = run("stylize", *LIGHT, "--prompt", "zombie", "--out", "r", *dry)
+        assert outcome.code == 1, outcome
+        said.append([line for line in outcome.err.splitlines() if line.startswith("error: ")])
+    assert said[0] == said[1]
+    assert "on the disk of r, where 1.0 kB are free" in said[0][0]
+    assert not Path("r").exists()

@@ -325,6 +325,7 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(measure: Run) -
     states = {(row["label"], row["state"]) for row in rows}
     assert ("stylehead (ours)", "missing") in states
     assert document(outcome)["training_seconds"] > 0
+    assert document(outcome)["disk_bytes"] > 1e6
     assert "Timing a step" in outcome.err
     assert all(row["path"] is None for row in rows if row["state"] == "cannot")
     assert not Path("runs").exists()

@@ -3,7 +3,9 @@
 import functools
 import io
 import json
+import socket
 import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -344,6 +346,32 @@ def test_fetch_asks_for_what_it_needs(run: Run) -> None:
     offline = run("weights", "fetch", "--offline")
     assert offline.code == 3
     assert "--offline" in offline.err
+
+
+def test_a_dry_run_needs_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("controlnet-canny", "realistic-vision-v5.1")
+    forbidden = run("weights", "fetch", *names, "--dry-run", "--offline")
+    assert forbidden.code == 0, forbidden
+    assert "to download: 1.4 GB, 2 files" in forbidden.out
+    assert "to download: 4.3 GB, several files" in forbidden.out
+    assert "The network is forbidden: sizes are those of the catalogue." in forbidden.err
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(fetch, "plan", functools.partial(fetch.plan, endpoint=address))
+        unreachable = run("weights", "fetch", *names, "--dry-run")
+    assert (unreachable.code, unreachable.out) == (0, forbidden.out)
+    assert unreachable.err.count("warning: The Hugging Face Hub cannot be reached") == 1
+
+
+def test_a_download_that_does_not_fit_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(total=10**9, free=10**9))
+    refused = run("weights", "fetch", "controlnet-canny", "--dry-run", "--offline")
+    assert refused.code == 1
+    assert "error: The download needs about 1.4 GB on the disk of" in refused.err
+    assert "where 1.0 GB are free" in refused.err
 
 
 def test_fetch_downloads_registers_and_reports(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
