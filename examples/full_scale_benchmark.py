@@ -255,13 +255,14 @@ def _generators(builder: Builder) -> tuple[PanoHead, PanoHead]:
 
 def _stylizer(builder: Builder, tier: str) -> Stylizer:
     settings = {"prompt": "a", **profile("paper"), "perceptual_weight": 0.0, "memory": tier}
-    depth = DepthEstimator(builder.filled(depth_skeleton(), builder.dtype))
+    depth = DepthEstimator(builder.filled(depth_skeleton(), builder.dtype), size=builder.sizes.depth)
     config = StylizeConfig.from_dict(settings)
     return Stylizer(*_generators(builder), config, Networks(_teacher(builder), depth_estimator=depth))
 
 
 def _script(builder: Builder) -> Callable[[], None]:
-    depth = DepthEstimator(builder.filled(depth_skeleton(base=True), builder.dtype))
+    network = builder.filled(depth_skeleton(base=True), builder.dtype)
+    depth = DepthEstimator(network, size=builder.sizes.depth)
     return Script(*_generators(builder), _teacher(builder), depth).step
 
 

@@ -1,7 +1,6 @@
 """Whatever fails, and whenever: the old or the new is there, the next command goes on, no litter stays."""
 
 import json
-import os
 import shutil
 import sys
 import zipfile
@@ -221,7 +220,6 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_events, "_fsync", lambda descriptor: None)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def fresh(case: Case, path: Path) -> Path:

@@ -20,6 +20,7 @@ PLAIN = {
     "\u2264": "<=",
     "\u2192": "->",
     "\u00b7": "-",
+    "\u2044": "/",
     "\u2018": "'",
     "\u2019": "'",
     "\u201c": '"',
@@ -37,7 +38,8 @@ def to_ascii(text: str) -> str:
 def _plain(character: str) -> str:
     if character in PLAIN:
         return PLAIN[character]
-    base = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    parts = unicodedata.normalize("NFKD", character)
+    base = "".join(PLAIN.get(part, part) for part in parts).encode("ascii", "ignore").decode()
     return base or character.encode("ascii", "backslashreplace").decode()
 
 

@@ -1,6 +1,7 @@
 """A command line over a tiny random world: real files, real loaders, small networks."""
 
 import dataclasses
+import functools
 import os
 import shutil
 import sys
@@ -12,9 +13,12 @@ import torch
 from cli_helpers import FAST, STEADY, Outcome, Run
 from typer.testing import CliRunner
 
+from stylehead import cost
 from stylehead.cli.app import app
+from stylehead.cost import measure_rates
 from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.jobs import dry_run
 from stylehead.methods import registry
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import Teacher
@@ -35,6 +39,16 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
+
+
+_measured_rates = functools.cache(measure_rates)
+
+
+@pytest.fixture(autouse=True)
+def _timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is timed once for all estimates."""
+    monkeypatch.setattr(cost, "measure_rates", _measured_rates)
+    monkeypatch.setattr(dry_run, "measure_rates", _measured_rates)
 
 
 @pytest.fixture(scope="session")

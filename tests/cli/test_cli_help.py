@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,22 +118,34 @@ def test_no_width_cuts_a_name(run: Run, command: str, columns: str, monkeypatch:
 ASCII = [
     ("--help",),
     ("eval", "--help-all"),
-    ("stylize", "--method", "ld", "--help"),
+    ("stylize", "--help"),
     ("weights", "list"),
     ("render", "--seeds", "\u00bd"),
-    ("stylize", "--prompt", "\u72fc\u4eba \u2026"),
+    ("stylize", "--prompt", "\u8c5a \u2026"),
 ]
 
 
-@pytest.mark.parametrize("words", ASCII)
-def test_an_ascii_terminal_gets_ascii(
-    script: Callable[..., list[str]], script_env: dict[str, str], words: tuple[str, ...], tmp_path: Path
-) -> None:
-    done = subprocess.run(
-        script(*words), env={**script_env, "PYTHONIOENCODING": "ascii"}, capture_output=True, cwd=tmp_path
+def test_an_ascii_terminal_gets_ascii(tmp_path: Path) -> None:
+    """One process for all commands: what counts is how its streams were opened."""
+    code = (
+        "import json, sys; from stylehead.cli.app import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['stylehead', *words]\n"
+        "    try: main()\n"
+        "    except SystemExit as stop: code = stop.code or 0\n"
+        "    print('ended', code)\n"
     )
-    assert done.returncode in (0, 2), done
-    assert done.stdout + done.stderr
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(ASCII)],
+        env={**os.environ, "PYTHONPATH": root, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done
+    ended = [line for line in done.stdout.splitlines() if line.startswith(b"ended")]
+    assert ended == [b"ended 0"] * 4 + [b"ended 2"] * 2, done
+    assert done.stderr.count(b"error: ") == 2
     assert (done.stdout + done.stderr).isascii()
     assert b"Traceback" not in done.stderr
 
@@ -141,7 +153,7 @@ def test_an_ascii_terminal_gets_ascii(
 @given(st.text())
 def test_any_text_has_an_ascii_form(text: str) -> None:
     assert to_ascii(text).isascii()
-    assert to_ascii("a\u2026 \u00e9 \u00b11") == "a... e +-1"
+    assert to_ascii("a\u2026 \u00e9 \u00b11 \u00bd") == "a... e +-1 1/2"
 
 
 def test_wrong_usage_is_one_sentence_with_a_hint(run: Run) -> None:
@@ -153,17 +165,17 @@ def test_wrong_usage_is_one_sentence_with_a_hint(run: Run) -> None:
     assert document["error"]["exit_code"] == 2
 
 
-def test_help_needs_no_heavy_import_and_little_time() -> None:
+def test_help_needs_few_imports_and_no_heavy_one() -> None:
     code = (
-        "import sys, time; start = time.process_time(); from stylehead.cli.app import app; "
+        "import sys; before = len(sys.modules); from stylehead.cli.app import app; "
         "app(['--help'], standalone_mode=False); "
         "print(sorted({'torch', 'diffusers', 'transformers', 'numpy', 'PIL', 'av'} & set(sys.modules))); "
-        "print(time.process_time() - start)"
+        "print(len(sys.modules) - before)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    *_, loaded, seconds = result.stdout.splitlines()
+    *_, loaded, modules = result.stdout.splitlines()
     assert loaded == "[]"
-    assert float(seconds) < 0.5
+    assert int(modules) < 500
 
 
 def test_only_what_is_built_is_listed(run: Run) -> None:

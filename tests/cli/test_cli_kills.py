@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -132,7 +131,6 @@ def _as_short_as_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(gate, "LEAST_IOU", -1.0)
     monkeypatch.setattr(file_events, "_fsync", lambda descriptor: None)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture

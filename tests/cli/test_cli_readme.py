@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 from cli_helpers import Run
 from PIL import Image, ImageOps
@@ -165,3 +166,28 @@ def test_the_commands_of_the_readme_run_one_after_the_other(measure: Run) -> Non
         assert outcome.code == 0, f"{line}\n{outcome}"
         if name == "bank new":
             edit_everything(Path("bank"))
+
+
+SMALLER = {
+    "iterations=20": "iterations=1",
+    "yaw_steps=36": "yaw_steps=2",
+    "turntable(36)": "turntable(2)",
+    "torch.randn(1, 64)": "torch.randn(1, generator.config.z_dim)",
+}
+
+
+def test_the_python_of_the_readme_runs(run: Run, world: Path) -> None:
+    """In the tiny world, with small numbers."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = [block for language, block in FENCED.findall(text) if language == "python"]
+    weights = "stylehead/mini/weights/generator.safetensors"
+    for usual, small in {**SMALLER, weights: str(world / "generator.safetensors")}.items():
+        assert usual in code, usual
+        code = code.replace(usual, small)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    size = names["generator"].config.img_resolution
+    assert names["film"].images.shape == (2, size, size, 3)
+    assert Path("head.mp4").is_file()
+    assert names["pixels"].dtype == torch.uint8
+    assert names["pixels"].shape == (2, 3, size, size)

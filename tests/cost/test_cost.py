@@ -45,10 +45,15 @@ def on_paper(config: GeneratorConfig, folder, dtype=torch.float32, device="cpu")
     return Blueprint(generator, teacher_on_paper(TeacherPaths(folder).networks(), dtype), device=device)
 
 
-@pytest.mark.parametrize("tier", TIERS)
-@pytest.mark.parametrize(
-    "changes", [{}, {"grid_mode": "after_sr", "batch": 2, "mirror": False, "canny": False}]
-)
+OTHER = {"grid_mode": "after_sr", "batch": 2, "mirror": False, "canny": False}
+ITERATIONS = [
+    *((tier, {}) for tier in TIERS),
+    ("24", OTHER),
+    *(pytest.param(tier, OTHER, marks=pytest.mark.slow) for tier in TIERS if tier != "24"),
+]
+
+
+@pytest.mark.parametrize(("tier", "changes"), ITERATIONS)
 def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, tier, changes, monkeypatch):
     generator = tiny()
     config = StylizeConfig.from_dict({"prompt": "a", "memory": tier, **changes})
