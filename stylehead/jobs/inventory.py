@@ -10,6 +10,7 @@ from stylehead.methods.registry import method_class
 from stylehead.teacher.sources import local_tokenizer
 from stylehead.units import format_bytes
 from stylehead.weights import Preset
+from stylehead.weights.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from stylehead.teacher import TeacherPaths
@@ -55,7 +56,14 @@ class Need:
         if self.folder is not None:
             return f"{self.name}  {self.problem.message}"
         hint = self.problem.hint
+        if self.by_hand:
+            return f"{self.name}  {size} to get by hand: {hint} says how"
         return f"{self.name}  {size} to fetch: {hint}" if hint else f"{self.name}  {size}, not here"
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether no program may fetch them."""
+        return any(entry.id == self.name and entry.by_hand for entry in CATALOGUE.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same for programs."""

@@ -10,7 +10,8 @@ import pytest
 import torch
 from cli_helpers import Outcome, Run
 
-from stylehead.cost import Blueprint
+from stylehead import cost
+from stylehead.cost import Blueprint, Estimate, estimate
 from stylehead.export import video
 from stylehead.generator import PanoHead
 from stylehead.generator.checkpoint import read_config
@@ -18,6 +19,8 @@ from stylehead.jobs import blueprint as blueprint_module
 from stylehead.jobs import doctor as checks
 from stylehead.jobs.forecast import LIBRARIES
 from stylehead.jobs.inventory import Inventory
+from stylehead.memory import MemoryTier
+from stylehead.methods.config import StylizeConfig
 from stylehead.teacher import TeacherPaths
 from stylehead.teacher.shapes import teacher_on_paper
 from stylehead.weights import presets
@@ -187,6 +190,10 @@ def panohead_report(run: Run) -> dict:
     return preset
 
 
+ESTIMATES: dict[tuple[str, str], Estimate] = {}
+"""What the fixture `small` lets be estimated, once."""
+
+
 @pytest.fixture
 def small(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the networks that are missing be estimated at a size where that takes no time."""
@@ -198,7 +205,14 @@ def small(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folders = TeacherPaths(world / "teacher").networks()
         return Blueprint(generator, teacher_on_paper(folders, torch.float32), device=device)
 
+    def once(networks: Blueprint, config: StylizeConfig, tier: MemoryTier) -> Estimate:
+        key = networks.device, tier.name
+        if key not in ESTIMATES:
+            ESTIMATES[key] = estimate(networks, config, tier)
+        return ESTIMATES[key]
+
     monkeypatch.setattr(blueprint_module, "blueprint", blueprint)
+    monkeypatch.setattr(cost, "estimate", once)
 
 
 @pytest.mark.usefixtures("small")
@@ -216,7 +230,11 @@ def test_what_full_scale_needs_without_any_of_its_weights(run: Run) -> None:
 def test_the_same_for_people(run: Run) -> None:
     outcome = run("doctor", "--preset", "panohead", "--no-smoke")
     assert outcome.code == 3
-    for words in ("panohead: generator", "to fetch: stylehead weights fetch panohead", "--memory 8, cuda"):
+    for words in (
+        "panohead: generator",
+        "by hand: stylehead weights fetch panohead says how",
+        "--memory 8, cuda",
+    ):
         assert words in outcome.out
     assert "next: stylehead weights fetch controlnet-depth" in outcome.err
 

@@ -45,6 +45,17 @@ def on_paper(config: GeneratorConfig, folder, dtype=torch.float32, device="cpu")
     return Blueprint(generator, teacher_on_paper(TeacherPaths(folder).networks(), dtype), device=device)
 
 
+_GUESSES = {}
+
+
+def guessed(folder, config=PLAIN, tier="24"):
+    """The estimate for the tiny networks, made once."""
+    key = config.to_json(), tier
+    if key not in _GUESSES:
+        _GUESSES[key] = estimate(on_paper(tiny().config, folder), config, TIERS[tier])
+    return _GUESSES[key]
+
+
 OTHER = {"grid_mode": "after_sr", "batch": 2, "mirror": False, "canny": False}
 ITERATIONS = [
     *((tier, {}) for tier in TIERS),
@@ -68,7 +79,7 @@ def test_memory_and_work_are_those_of_a_real_iteration(teacher, teacher_folder, 
             stylizer.step()
     teacher.save_memory(TIERS["24"])
     real, every = meter.phases["step"], meter.phases["every point"]
-    guess = estimate(on_paper(generator.config, teacher_folder), config, TIERS[tier])
+    guess = guessed(teacher_folder, config, tier)
     assert real.peak_bytes / FACTOR < guess.activations + guess.optimizer < real.peak_bytes * FACTOR
     assert sum(guess.flops.values()) == pytest.approx(sum(every.flops.values()), rel=0.1)
     assert guess.traffic == pytest.approx(every.traffic_bytes, rel=0.2)
@@ -152,7 +163,7 @@ def test_what_a_method_needs_must_be_on_the_paper(teacher_folder):
 
 def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
     generator = tiny()
-    guess = estimate(on_paper(generator.config, teacher_folder), PLAIN, TIERS["24"])
+    guess = guessed(teacher_folder)
 
     def size(network) -> int:
         tensors = (*network.parameters(), *network.buffers())
@@ -167,9 +178,8 @@ def test_parts_are_counted_to_the_byte(teacher, teacher_folder):
 
 
 def test_half_precision_halves_the_denoiser_and_offloading_takes_it_away(teacher_folder):
-    config = PLAIN
-    single = estimate(on_paper(GeneratorConfig.tiny(), teacher_folder), config, TIERS["24"])
-    half = on_paper(GeneratorConfig.tiny(), teacher_folder, torch.float16, "cuda")
+    config, single = PLAIN, guessed(teacher_folder)
+    half = on_paper(tiny().config, teacher_folder, torch.float16, "cuda")
     kept, moved = (estimate(half, config, TIERS[name]) for name in ("24", "8"))
     assert kept.weights["unet"] == single.weights["unet"] / 2
     assert kept.weights["vae"] == single.weights["vae"]
@@ -181,24 +191,23 @@ def test_half_precision_halves_the_denoiser_and_offloading_takes_it_away(teacher
 
 def test_switches_change_the_work(teacher_folder):
     def work(**settings) -> float:
-        paper = on_paper(GeneratorConfig.tiny(), teacher_folder)
         config = StylizeConfig.from_dict({"prompt": "a", **settings})
-        return sum(estimate(paper, config, TIERS["24"]).flops.values())
+        return sum(guessed(teacher_folder, config).flops.values())
 
-    full = work()
-    assert work(grid=False) < full
-    assert work(mirror=False) < full
-    assert work(canny=False) < full
-    assert work(tweedie_weight=0.0) < full
-    assert work(latent_weight=0.0) < full
-    assert work(memory="12") == full  # the tier is an argument of its own
+    full, single = work(), work(grid=False)
+    assert single < full
+    assert work(grid=False, mirror=False) < single
+    assert work(grid=False, canny=False) < single
+    assert work(grid=False, tweedie_weight=0.0) < single
+    assert work(grid=False, latent_weight=0.0) < single
+    assert work(grid=False, memory="12") == single  # the tier is an argument of its own
 
 
 def test_an_estimator_on_paper_costs_its_final_pictures(teacher_folder):
     from stylehead.perception.depth import DepthEstimator
 
-    paper, config = on_paper(GeneratorConfig.tiny(), teacher_folder), PLAIN
-    without = estimate(paper, config, TIERS["24"])
+    paper, config = on_paper(tiny().config, teacher_folder), PLAIN
+    without = guessed(teacher_folder)
     seeing = dataclasses.replace(paper, depth_estimator=DepthEstimator(depth_skeleton(), size=28))
     with_it = estimate(seeing, config, TIERS["24"])
     assert with_it.weights["depth_estimator"] == 4 * 24_785_089
@@ -255,11 +264,7 @@ def test_fused_attention_keeps_no_scores_but_counts_its_products():
 
 
 def test_time_is_work_over_rates_plus_traffic_over_another(teacher_folder):
-    guess = estimate(
-        on_paper(GeneratorConfig.tiny(), teacher_folder),
-        PLAIN,
-        TIERS["24"],
-    )
+    guess = guessed(teacher_folder)
     rates = Rates({torch.float32: 1e9, torch.float64: 1e8}, 1e8)
     single, double = guess.flops[torch.float32], guess.flops[torch.float64]
     assert guess.seconds(rates) == pytest.approx(single / 1e9 + double / 1e8 + guess.traffic / 1e8)
