@@ -2,8 +2,9 @@
 
 Theirs are the mapper with its three groups of layers and its step, the three losses and their weights, and
 the raw prompt without templates. Ours: Adam with Ranger's first decay rates in place of Ranger, the trainer's
-random heads and cameras, CLIP's own normalisation of pictures, and on the embedded models the preset's
-identity encoder in place of ArcFace.
+random heads and cameras, CLIP's own normalisation of pictures, every style vector normalised by itself (in
+their code over the layers of a group), and on the embedded models the preset's identity encoder in place of
+ArcFace.
 """
 
 from collections.abc import Mapping
