@@ -19,7 +19,7 @@ from stylehead.sweeps.journal import last_event
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WORDS = (
-    "--prompt", "Joker", "--batch", "2", "--no-grid", "--no-canny", "--preview-every", "0",
+    "--prompt", "Joker", "--method", "ld", "--keep-checkpoints", "1", "--batch", "2", "--no-grid", "--no-canny", "--preview-every", "0",
     "--learning-rate", "1e-4", "--learning-rate-end", "1", "--step-window", "0",
 )  # fmt: skip
 WORLD = """
@@ -109,7 +109,7 @@ def test_people_that_do_not_split_are_refused(
     world: Path, script_env: dict[str, str], tmp_path: Path
 ) -> None:
     os.chdir(tmp_path)
-    code, _, said = done(torchrun(world, script_env, 2, "--prompt", "Joker", "--out", "two"))
+    code, _, said = done(torchrun(world, script_env, 2, "--prompt", "Joker", "--batch", "3", "--out", "two"))
     assert code != 0
-    assert "`--batch` (=1) must be a multiple of 2" in said
+    assert "`--batch` (=3) must be a multiple of 2" in said
     assert not Path("two").exists()

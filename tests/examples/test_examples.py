@@ -186,6 +186,7 @@ def test_meshes_are_faithful_to_the_renders(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     notebook = json.loads((EXAMPLES / "stylehead.ipynb").read_text())
     monkeypatch.chdir(tmp_path)
