@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylehead.errors import JobError
+from stylehead.export.faint import with_faint_parts
 from stylehead.generator import DensityEdits, PanoHead, TriGrid, camera_rays
 from stylehead.geometry import camera_from_angles
 
@@ -134,7 +135,7 @@ def surface(density: FloatArray, *, level: float, box: float) -> tuple[FloatArra
 
     Args:
         density: [N, N, N] along x, y, z; its outermost layers count as empty.
-        level: Density on the surface.
+        level: Density on the surface; what stands off it, is fainter and still seen belongs to it, too.
         box: Edge of the cube that the volume spans, centred on the origin.
 
     Returns:
@@ -148,6 +149,7 @@ def surface(density: FloatArray, *, level: float, box: float) -> tuple[FloatArra
     density = density.copy()
     for axis in range(3):
         np.moveaxis(density, axis, 0)[[0, -1]] = _EMPTY
+    density = with_faint_parts(density, level=level, box=box)
     pieces = label(density > level, connectivity=1)
     if pieces.max() == 0:
         raise JobError(

@@ -19,7 +19,8 @@ from stylehead.sweeps.journal import last_event
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WORDS = (
-    "--prompt", "Joker", "--method", "ld", "--keep-checkpoints", "1", "--batch", "2", "--no-grid", "--no-canny", "--preview-every", "0",
+    "--prompt", "Joker", "--method", "ld", "--keep-checkpoints", "1",
+    "--batch", "2", "--no-grid", "--no-canny", "--preview-every", "0",
     "--learning-rate", "1e-4", "--learning-rate-end", "1", "--step-window", "0",
 )  # fmt: skip
 WORLD = """
@@ -73,8 +74,9 @@ def test_two_processes_train_what_one_does_and_either_goes_on(
     assert furthest(Path("alone/checkpoints/step_000003"), Path("two/checkpoints/step_000003")) < 1e-6
     events = [json.loads(line)["step"] for line in Path("two/events.jsonl").read_text().splitlines()]
     assert events == [1, 2, 3]
-    assert run("stylize", "--resume", "two", "--iterations", "4").code == 0
-    code, _, said = done(torchrun(world, script_env, 2, "--resume", "alone", "--iterations", "4"))
+    further = ("--iterations", "4", "--keep-checkpoints", "1")
+    assert run("stylize", "--resume", "two", *further).code == 0
+    code, _, said = done(torchrun(world, script_env, 2, "--resume", "alone", *further))
     assert code == 0, said
     assert furthest(Path("alone/checkpoints/step_000004"), Path("two/checkpoints/step_000004")) < 5e-6
 
@@ -109,7 +111,9 @@ def test_people_that_do_not_split_are_refused(
     world: Path, script_env: dict[str, str], tmp_path: Path
 ) -> None:
     os.chdir(tmp_path)
-    code, _, said = done(torchrun(world, script_env, 2, "--prompt", "Joker", "--batch", "3", "--out", "two"))
+    code, _, said = done(
+        torchrun(world, script_env, 2, "--method", "ld", "--prompt", "Joker", "--batch", "3")
+    )
     assert code != 0
     assert "`--batch` (=3) must be a multiple of 2" in said
     assert not Path("two").exists()
