@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from stylehead.bank.manifest import TRUE_EDITOR
 from stylehead.errors import StyleheadError, UsageError, quoted
 from stylehead.evaluation.baselines import why_no_editor
 from stylehead.evaluation.systems import (
+    ORACLE,
     System,
     ablation_config,
     find_methods,
@@ -151,17 +154,20 @@ def plan(
     return rows
 
 
+def row_of_run(run: FoundRun) -> str:
+    """The name of the row that a run belongs to: the oracle's, where its bank is of true pictures."""
+    true = TRUE_EDITOR in str(run.manifest.get("licence"))  # the editors of its bank are among the terms
+    return ORACLE if true else row_of(run.config)
+
+
 def label_runs(runs: Sequence[FoundRun]) -> dict[Path, str]:
     """What the table calls each run: its method, with the folder's name where that is not clear enough."""
-    count: dict[tuple[str, str], int] = {}
-    for run in runs:
-        key = (run.config.prompt.lower(), row_of(run.config))
-        count[key] = count.get(key, 0) + 1
+    keys = {run.path: (run.config.prompt.lower(), row_of_run(run)) for run in runs}
+    count = Counter(keys.values())
     labels = {}
     for run in runs:
-        title = method_title(row_of(run.config))
-        alone = count[run.config.prompt.lower(), row_of(run.config)] == 1
-        labels[run.path] = title if alone else f"{title}, {run.path.name}"
+        title = method_title(row_of_run(run))
+        labels[run.path] = title if count[keys[run.path]] == 1 else f"{title}, {run.path.name}"
     return labels
 
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stylehead.bank.manifest import TRUE_EDITOR
 from stylehead.errors import StyleheadError
 from stylehead.evaluation.picture_folders import PictureFolder
-from stylehead.evaluation.systems import ORACLE, method_title, row_of
-from stylehead.jobs.experiments import FoundRun, Wanted
+from stylehead.evaluation.systems import method_title
+from stylehead.jobs.experiments import FoundRun, Wanted, row_of_run
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,7 @@ class RowSource:
             "iterations": run.manifest.get("steps"),
             "seconds": run.manifest.get("seconds"),
         }
-        true = TRUE_EDITOR in str(run.manifest.get("licence"))  # the editors of its bank are among the terms
-        method = ORACLE if true else row_of(run.config)
-        return cls(label, method, run.config.prompt, run=run.path, facts=facts)
+        return cls(label, row_of_run(run), run.config.prompt, run=run.path, facts=facts)
 
     @classmethod
     def of_wanted(cls, wanted: Wanted) -> "RowSource":
