@@ -142,7 +142,7 @@ def test_the_embedded_pictures_are_what_the_procedural_world_draws_today() -> No
     truth = open_truth()
     seed = truth.seeds[3]
     with heads.HeadRenderer(resolution=128, supersample=2) as renderer:
-        identity = truncated(heads.identity_from_z(heads.latent_from_seed(seed)), truth.psi)
+        identity = truncated(heads.identity_from_z(heads.z_from_seed(seed)), truth.psi)
         for style in ("photo", "werewolf"):
             drawn = renderer.render(identity, style, camera_from_angles(0.0))
             stored = truth.portraits(style, seeds=[seed], yaws_deg=[0.0]).images[0]
