@@ -22,6 +22,8 @@ POOR_FACE = 0.35
 POOR_PSNR_DB = 16.0
 POOR_OUTLINE = 0.85
 
+FACE_SEEN_DEG = 100.0
+"""Yaw of the camera to which a face is found in pictures of heads, nearly always."""
 _FACE_EDGE = 512
 
 
@@ -123,6 +125,14 @@ def with_face(quality: Quality, finder: Detector, embedding: Points, render: Byt
     similarity = float(found[0].embedding @ embedding)
     judged = quality._replace(face=similarity, likeness=similarity >= POOR_FACE, threshold=POOR_FACE)
     return judged._replace(warnings=_doubts(judged))
+
+
+def without_face(quality: Quality, finder: Detector, picture: Bytes) -> Quality:
+    """Doubt a likeness to a picture [R, R, 3] that shows no face, though the head's is seen from there."""
+    if not quality.likeness or abs(quality.yaw_deg) > FACE_SEEN_DEG or finder.find(picture):
+        return quality
+    doubt = "no face can be made out in the picture"
+    return quality._replace(warnings=(*quality.warnings, doubt), likeness=False)
 
 
 def _doubts(quality: Quality) -> tuple[str, ...]:

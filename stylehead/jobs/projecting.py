@@ -32,7 +32,9 @@ from stylehead.inversion import (
     save_latent,
     tune,
 )
+from stylehead.inversion.centerface import CenterFace, installed_file
 from stylehead.inversion.likeness import LikenessJudge
+from stylehead.inversion.quality import without_face
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import least_likeness
@@ -219,6 +221,8 @@ class Inversion:
         quality, image = assess(generator, found, target, similarity=similarity, coords=coords, judge=judge)
         if self._head.likeness is not None:
             quality = self._head.likeness(quality, to_pixels(image)[0])
+        elif self._head.kind == "aligned" and installed_file() is not None:  # nobody looked for a face there
+            quality = without_face(quality, CenterFace.load(), self._head.pixels)
         folder = self._run.path
         self._draw_sheet(generator, found, image)
         faces = folder / FACES if (folder / FACES).is_file() else None

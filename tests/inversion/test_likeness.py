@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from torch.nn import functional
@@ -11,7 +12,9 @@ from stylehead.errors import JobError
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion import InversionConfig
+from stylehead.inversion.centerface import CenterFace
 from stylehead.inversion.likeness import FILE, LikenessJudge, Threshold, beside, read_threshold
+from stylehead.inversion.quality import Quality, without_face
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.perception.judges import IdentityJudge
 from stylehead.world.recipes.measure_likeness import threshold_of
@@ -93,3 +96,20 @@ def test_the_embedded_threshold_is_one() -> None:
     assert 0 < found.threshold < 0.95
     assert found.people >= 100
     assert document["encoder"] in ("identity.safetensors", "identity_judge.safetensors")
+
+
+def test_a_picture_without_a_face_has_no_likeness() -> None:
+    data = pytest.importorskip("skimage.data")
+    numbers = dict.fromkeys(
+        ("identity", "psnr_db", "outline", "yaw_deg", "pitch_deg", "roll_deg", "latent"), 0.9
+    )
+    alike = Quality(**numbers, face=None, perceptual=None, warnings=(), likeness=True)
+    finder = CenterFace.load()
+    for thing in (data.coffee(), data.rocket(), data.chelsea()):
+        small = cv2.resize(thing, (128, 128), interpolation=cv2.INTER_AREA)
+        judged = without_face(alike, finder, small)
+        assert (judged.likeness, judged.warnings) == (False, ("no face can be made out in the picture",))
+        behind = alike._replace(yaw_deg=170.0)
+        assert without_face(behind, finder, small) == behind
+    portrait = cv2.resize(data.astronaut()[20:276, 90:346], (128, 128), interpolation=cv2.INTER_AREA)
+    assert without_face(alike, finder, portrait) == alike
