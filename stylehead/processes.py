@@ -3,6 +3,7 @@
 Nothing heavy is imported: some of it must be said before torch is.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -44,13 +45,15 @@ def share_processors() -> None:
 
 def leave_no_folder() -> None:
     """Keep torch from making a folder for compiled networks when it is imported; before it is."""
-    os.environ.setdefault(_COMPILED, tempfile.gettempdir())  # which is there
+    with contextlib.suppress(OSError):  # a disk that is full
+        os.environ.setdefault(_COMPILED, tempfile.gettempdir())  # which is there
 
 
 def allow_compiling() -> None:
     """Have compiled networks go where torch puts them by itself, or where the user says."""
-    if os.environ.get(_COMPILED) == tempfile.gettempdir():
-        del os.environ[_COMPILED]
+    with contextlib.suppress(OSError):
+        if os.environ.get(_COMPILED) == tempfile.gettempdir():
+            del os.environ[_COMPILED]
 
 
 def how_many() -> int:

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from stylehead.processes import share_processors
+from stylehead.processes import allow_compiling, leave_no_folder, share_processors
 
 COUNT = """
 import resource
@@ -75,3 +76,14 @@ def test_torch_leaves_no_folder_where_nothing_is_compiled(tmp_path: Path) -> Non
     command = [sys.executable, "-c", FOLDER, str(tmp_path)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     assert outcome.stdout.splitlines() == ["[]", "True"]
+
+
+def test_a_machine_without_a_temporary_folder_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    leave_no_folder()
+    allow_compiling()
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
