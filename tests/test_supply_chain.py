@@ -131,9 +131,18 @@ def test_the_report_fails_as_a_command_does(
     assert "typer is needed by stylehead, and its licence is not allowed: MIT" in capsys.readouterr().err
 
 
+BILL = ("environment", "--pyproject", "pyproject.toml", "--output-file")
+
+
+def test_the_bill_of_materials_is_one_documented_command() -> None:
+    page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"`cyclonedx-py {' '.join(BILL)} stylehead.cdx.json`" in page
+
+
+@pytest.mark.slow
 def test_the_bill_of_materials_lists_what_is_installed_and_what_needs_what(tmp_path: Path) -> None:
     pytest.importorskip("cyclonedx_py", reason="needs the extra `supply`")
-    words = ["environment", "--pyproject", "pyproject.toml", "--output-file", str(tmp_path / "sbom.json")]
+    words = [*BILL, str(tmp_path / "sbom.json")]
     subprocess.run([sys.executable, "-m", "cyclonedx_py", *words], cwd=ROOT, check=True, capture_output=True)
     bill = json.loads((tmp_path / "sbom.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"

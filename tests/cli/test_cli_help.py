@@ -121,7 +121,7 @@ ASCII = [
     ("stylize", "--help"),
     ("weights", "list"),
     ("render", "--seeds", "\u00bd"),
-    ("stylize", "--prompt", "\u8c5a \u2026"),
+    ("render", "--style", "\u72fc\u4eba \u2026"),
 ]
 
 

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import file_events
 
 MESH = ("--mesh-level", "-1", "--mesh-resolution", "32")
-FEW_FILES = ("--yaw-steps", "1", "--format", "frames", "--out", "r", "--mesh", "m.obj", *MESH)
+FEW_FILES = ("--yaw-steps", "1", "--format", "frames", "--out", "r")
 VIEWS = ("--yaw-steps", "2", "--format", "gif,frames,sheet", "--out", "r", "--mesh", "m.obj", *MESH)
 TRAIN = (
     "stylize",

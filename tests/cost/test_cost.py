@@ -57,10 +57,15 @@ def guessed(folder, config=PLAIN, tier="24"):
 
 
 OTHER = {"grid_mode": "after_sr", "batch": 2, "mirror": False, "canny": False}
+QUICK = (("24", {}), ("8", {}), ("24", OTHER))
 ITERATIONS = [
-    *((tier, {}) for tier in TIERS),
-    ("24", OTHER),
-    *(pytest.param(tier, OTHER, marks=pytest.mark.slow) for tier in TIERS if tier != "24"),
+    *QUICK,
+    *(
+        pytest.param(tier, changes, marks=pytest.mark.slow)
+        for tier in TIERS
+        for changes in ({}, OTHER)
+        if (tier, changes) not in QUICK
+    ),
 ]
 
 
