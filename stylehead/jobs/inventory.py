@@ -57,7 +57,7 @@ class Need:
             return f"{self.name}  {self.problem.message}"
         hint = self.problem.hint
         if self.by_hand:
-            return f"{self.name}  {size} to get by hand: {hint} says how"
+            return f"{self.name}  {size} to get by hand: {hint}"
         return f"{self.name}  {size} to fetch: {hint}" if hint else f"{self.name}  {size}, not here"
 
     @property

@@ -20,7 +20,7 @@ def test_full_scale_without_weights_is_planned_not_refused(run: Run, tmp_path: P
     assert outcome.code == 0, outcome
     assert list(tmp_path.iterdir()) == []
     for words in (
-        "218 MB to get by hand: stylehead weights fetch panohead says how",
+        "218 MB to get by hand: stylehead weights fetch panohead",
         "4.3 GB to fetch: stylehead weights fetch realistic-vision-v5.1",
         "1.4 GB to fetch: stylehead weights fetch controlnet-canny",
         "estimated: weights",
