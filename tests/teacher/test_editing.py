@@ -31,7 +31,7 @@ from stylehead.teacher.editing.instruct import load_scheduler
 from stylehead.teacher.editing.pipeline import SETTINGS, check_takes_pictures, read_licence
 from stylehead.weights.presets import Preset
 
-README = Path(__file__).parents[2] / "README.md"
+EDITORS = Path(__file__).parents[2] / "stylehead/bank/README.md"
 SIZE = 32
 STEPS = 5
 
@@ -309,4 +309,4 @@ def test_families_of_the_readme_take_what_they_are_called_with(name: str) -> Non
 
     takes = check_takes_pictures(getattr(diffusers, name))
     assert {*SETTINGS[name], "generator"} <= takes
-    assert name.removesuffix("PlusPipeline").removesuffix("Pipeline") in README.read_text()
+    assert name.removesuffix("PlusPipeline").removesuffix("Pipeline") in EDITORS.read_text()
