@@ -232,7 +232,7 @@ def test_the_same_for_people(run: Run) -> None:
     assert outcome.code == 3
     for words in (
         "panohead: generator",
-        "by hand: stylehead weights fetch panohead says how",
+        "to get by hand: stylehead weights fetch panohead (says where to get them)",
         "--memory 8, cuda",
     ):
         assert words in outcome.out

@@ -408,6 +408,7 @@ def test_what_edits_pictures_needs_no_training(measure: Run) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_the_ablation_is_a_ladder_at_equal_budget(measure: Run) -> None:
     outcome = measure("eval", "--ablation", *TINY, "--json")
     rows = [row for row in document(outcome)["rows"] if row["kind"] == "method"]

@@ -78,6 +78,7 @@ def test_what_follows_from_weights_is_made_by_commands_that_exist(monkeypatch, c
     assert ran == module.STEPS["pictures"][:2]  # the second one failed
 
 
+@pytest.mark.slow
 def test_the_full_scale_benchmark_times_every_part(tmp_path, capsys):
     module = load("full_scale_benchmark")
     module.main(["--toy", "--device", "cpu", "--repeats", "1", "--json", str(tmp_path / "out.json")])
@@ -107,6 +108,7 @@ def test_own_pictures_become_a_style(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "own" / "run" / "style.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_styles_of_the_package_are_made_once_and_are_small(tmp_path, capsys):
     words = ["--only", "joker", "--work", str(tmp_path / "runs"), "--out", str(tmp_path / "styles")]
     words += ["--quality", "quick", "--set", "people=2", "--set", "bank_views=2", "--set", "iterations=1"]

@@ -173,7 +173,8 @@ def test_bytes_and_floats_are_the_same_pictures(clip_folder: Path) -> None:
 
 def test_the_embedded_encoders_are_there() -> None:
     encoders = open_perception(mini_preset())
-    assert set(encoders.names()) == {"faces", "image_text", "features", "recogniser"}
+    judges = {"identity_judge", "style_judge"}
+    assert set(encoders.names()) == {"faces", "image_text", "features", "recogniser", *judges}
     assert all(name.startswith("mini ") for name in encoders.names().values())
     with pytest.raises(MissingError, match="no depth estimator") as caught:
         encoders.require("depth")
