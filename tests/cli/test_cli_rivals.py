@@ -58,7 +58,9 @@ def test_a_rival_with_a_teacher_makes_a_whole_run(measure: Run, method: str) -> 
         assert file.metadata()["stylehead.method"] == method
 
 
-@pytest.mark.parametrize("method", RIVALS)
+@pytest.mark.parametrize(
+    "method", [RIVALS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in RIVALS[1:])]
+)
 def test_a_rival_that_goes_on_ends_where_a_straight_run_does(measure: Run, method: str) -> None:
     words = (*PIXAR, "--method", method, "--preview-every", "0")
     assert measure(*words, "--iterations", "3", "--out", "runs/straight").code == 0
@@ -75,6 +77,7 @@ def test_a_rival_that_goes_on_ends_where_a_straight_run_does(measure: Run, metho
     assert all(torch.equal(tensor, styles[1][name]) for name, tensor in styles[0].items())
 
 
+@pytest.mark.slow
 def test_eval_trains_rivals_beside_ours(measure: Run) -> None:
     words = ("--identities", "2", "--yaws", "0,30", "--iterations", "1", "--json")
     outcome = measure("eval", "--methods", ",".join([*RIVALS, "ld"]), "--prompts", "Pixar character", *words)

@@ -89,6 +89,7 @@ def test_a_sweep_trains_every_run_and_the_same_command_touches_none(run: Run) ->
     assert json.loads(more.out)["runs"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workers")
 def test_a_run_by_a_worker_is_an_ordinary_run(run: Run) -> None:
     swept(run, BASE + "vary:\n  prompt: Joker\n")

@@ -57,6 +57,7 @@ def test_workers_train_what_is_missing(measure: Run, shuffled: list[Inline]) -> 
     assert table(measure(*words)) == table(outcome)
 
 
+@pytest.mark.slow
 def test_a_problem_of_a_row_stands_in_the_table(two_runs: Run, shuffled: list[Inline]) -> None:
     Path("runs/Joker/style.safetensors").write_bytes(b"damaged")
     alone, many = two_runs("eval", *SMALL), two_runs("eval", *SMALL, "--workers", "3")

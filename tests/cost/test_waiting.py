@@ -119,8 +119,8 @@ SLOW = [
     ("method", "name"),
     [
         ("ld", "default"),
-        ("nada", "default"),
-        ("styleganfusion", "default"),
+        pytest.param("nada", "default", marks=pytest.mark.slow),
+        pytest.param("styleganfusion", "default", marks=pytest.mark.slow),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
     ],
 )

@@ -97,6 +97,7 @@ def test_the_full_scale_benchmark_has_whole_iterations_of_both():
     module._script(builder)()
 
 
+@pytest.mark.slow
 def test_own_pictures_become_a_style(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(showcase, "SHEET_SEEDS", (1,))
     monkeypatch.setattr(showcase, "SHEET_YAWS_DEG", (0.0,))

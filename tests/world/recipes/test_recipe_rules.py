@@ -66,7 +66,7 @@ def test_least_squares_finds_a_mixture_that_is_there():
     assert torch.allclose(found.of(said), wanted.of(said), atol=1e-4)
 
 
-@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("more", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_written_mapping_is_near_to_the_network_that_it_replaces(more):
     torch.manual_seed(0)
     z = np.random.RandomState(1).randn(500, 64)
