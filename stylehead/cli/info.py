@@ -28,7 +28,6 @@ EPILOG = """
   [cyan]stylehead info renders/seed-42/turntable.mp4[/cyan]   pictures, films and meshes remember too
 """
 
-
 _KINDS = {"style-1": "style", "style-2": "style", "generator-1": "generator"}
 """What a safetensors file is, by the format in its header."""
 _UNKNOWN = "safetensors file"
@@ -47,9 +46,7 @@ class Facts(NamedTuple):
 def info(
     path: Annotated[
         Path,
-        typer.Argument(
-            help="A run, style, generator, latent, picture, film, mesh or model folder.", metavar="FILE"
-        ),
+        typer.Argument(help="A run, style, generator, latent, picture, film or mesh.", metavar="FILE"),
     ],
     as_command: Annotated[
         bool,
@@ -59,7 +56,10 @@ def info(
     quiet: QuietOption = False,
 ) -> None:
     """Say what a file or a run is, and how it was made."""
+    from stylehead.jobs.named_styles import find_named
+
     with reporting(as_json=as_json, quiet=quiet) as output:
+        path = path if path.exists() else find_named(path)
         if as_command:
             _command(path, output)
             return

@@ -144,7 +144,7 @@ def _check(arguments: StylizeArguments, *, dry_run: bool, probe: bool) -> None:
         raise UsageError(f"`{'--dry-run' if dry_run else '--probe'}` does not go with `--resume`.", hint)
     without = arguments.resume is None and arguments.config is None
     if without and "prompt" not in arguments.settings:
-        raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
+        raise UsageError("`stylize` needs `--prompt`.", EXAMPLE)
     if probe and not dry_run:
         raise UsageError("`--probe` goes with `--dry-run`.", f"{EXAMPLE} --dry-run --probe")
 

@@ -89,8 +89,27 @@ def _file_at(path: Path) -> Path:
             raise UsageError(f"`--style` (={path}) is a folder without a {STYLE_FILE}.")
         return inside
     if not path.exists():
-        raise UsageError(f"`--style` (={path}) does not exist.")
+        raise UsageError(f"`--style` (={path}) does not exist.", _instead_of(path))
     return path
+
+
+def find_named(word: Path) -> Path:
+    """Return the file of the style that a word names where no file is called so.
+
+    Raises:
+        UsageError: No style is called so either.
+    """
+    for style in known_styles():
+        if style.name == str(word):
+            return style.path
+    raise UsageError(f"{word} does not exist.", _instead_of(word))
+
+
+def _instead_of(path: Path) -> str | None:
+    """The run that may be meant, such as another one of the same prompt."""
+    runs = {style.name: style.path.parent for style in known_styles() if style.source == "run"}
+    near = difflib.get_close_matches(path.name, runs, n=1)
+    return f"did you mean {quoted(runs[near[0]])}?" if near else None
 
 
 def _instead(word: str, names: Sequence[str]) -> str:

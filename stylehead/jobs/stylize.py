@@ -102,7 +102,7 @@ def settle(arguments: StylizeArguments) -> StylizeConfig:
     """
     given = dict(arguments.settings)
     if "prompt" not in given:
-        raise UsageError("A stylise job needs `--prompt`.", EXAMPLE)
+        raise UsageError("`stylize` needs `--prompt`.", EXAMPLE)
     weights, _ = find_preset(given.get("preset", StylizeConfig.preset))
     whole = weights.vocabulary is None
     method, _ = choose_method(given, full_scale=whole, profile=arguments.profile)

@@ -170,7 +170,7 @@ class StylizeConfig:
             raise UsageError(f"`--method` (={method}) must be {cls.method} here.")
         settings = kind._read({name: value for name, value in values.items() if name != "method"})
         if "prompt" not in settings:
-            raise UsageError("A stylise job needs `--prompt`.")
+            raise UsageError("`stylize` needs `--prompt`.")
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         return kind(**fields)
 

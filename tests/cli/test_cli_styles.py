@@ -29,6 +29,24 @@ def package(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return folder
 
 
+@pytest.mark.usefixtures("package")
+def test_info_knows_a_style_by_its_name(run: Run) -> None:
+    named, at = run("info", "joker", "--json"), run("info", "package/joker.safetensors", "--json")
+    assert named.code == at.code == 0
+    named_facts, facts = json.loads(named.out), json.loads(at.out)
+    assert named_facts.pop("path").endswith(facts.pop("path"))
+    assert named_facts == facts
+    assert run("info", "jokr").err.splitlines()[0] == "error: jokr does not exist."
+
+
+@pytest.mark.usefixtures("package")
+def test_a_run_that_is_not_there_is_answered_with_the_one_that_may_be_meant(run: Run) -> None:
+    outcome = run(*SMALL, "--style", "runs/pixar-3f9c")
+    assert outcome.code == 2
+    assert "`--style` (=runs/pixar-3f9c) does not exist." in outcome.err
+    assert "did you mean runs/pixar?" in outcome.err
+
+
 def test_a_name_a_file_and_a_run_are_the_same_style(run: Run, package: Path) -> None:
     words = ("joker", "package/joker.safetensors", "runs/pixar", "pixar")
     for number, word in enumerate(words):
