@@ -196,9 +196,11 @@ def _people(at: Place) -> "PeopleStream":
 
 
 def _pictures(at: Place, **options: Any) -> "PictureSource":
+    from stylehead.world.heads import TRAINING_SEED_BASE
     from stylehead.world.recipes.data import load_renders
     from stylehead.world.recipes.training_pictures import PictureSource
 
     styled = load_renders(at.data / "styled")
-    photo = load_renders(at.data / "photo", limit=max(600, len(set(styled.identities.tolist()))))
+    last = int(styled.identities.max()) - TRAINING_SEED_BASE  # others may still be drawn by other processes
+    photo = load_renders(at.data / "photo", limit=max(600, last + 1))
     return PictureSource(photo, styled, **options)

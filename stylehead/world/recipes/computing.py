@@ -41,6 +41,13 @@ def batch_factor(device: torch.device | str) -> int:
     return max(1, min(16, round(total / 2.5e9)))
 
 
+def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
+    """A source of chance on a device that follows from one on the CPU; the same one there."""
+    if device.type == "cpu":
+        return rng
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))
+
+
 def device_named(name: str) -> torch.device:
     """The device that an option names; "auto" is a graphics card where there is one.
 

@@ -15,6 +15,8 @@ from stylehead.world.recipes.training_pictures import Pictures, PictureSource, h
 Describe = Callable[[Pictures, torch.Generator], dict[str, Tensor]]
 """What is kept of pictures beside latents and captions: tensors [B, ...] by name."""
 
+_MOST_FRESH = 24
+
 
 @dataclass(frozen=True)
 class PoolItems:
@@ -34,7 +36,8 @@ class LatentPool:
         vae: Encoder; its scaling factor is applied.
         describe: What else to keep of pictures; nothing by default.
         size: Pictures kept.
-        fresh: Part of each drawn batch that is newly encoded.
+        fresh: Part of each drawn batch that is newly encoded, up to 24: drawing takes a core its time,
+            however large the batch of a graphics card.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class LatentPool:
         if self.items is None or len(self.items.captions) < min(self.size, 4 * count):
             self._append(self._encode(count, rng))
         else:
-            new = max(1, round(count * self.fresh))
+            new = min(_MOST_FRESH, max(1, round(count * self.fresh)))
             items = self._encode(new, rng)
             if len(self.items.captions) < self.size:
                 self._append(items)

@@ -107,10 +107,11 @@ class DenoiserRecipe:
         return (errors * importance(batch.timestep)).mean(), values
 
     def warm_start(self, folder: Path) -> bool:
-        """The embedded networks; a ControlNet that is not there starts from the denoiser."""
+        """The embedded networks, or the editor's; a ControlNet that is not there starts from the denoiser."""
         assert isinstance(self.model, Denoiser)
         teacher = folder / "teacher"
         found = copy_pretrained(self.model.unet, teacher / "unet", UNet2DConditionModel)
+        found = found or copy_from_editor(self.model.unet, folder / "ip2p" / "unet")
         for kind, controlnet in self.model.controlnets.items():
             if not copy_pretrained(controlnet, teacher / f"controlnet_{kind}", ControlNetModel):
                 controlnet.load_state_dict(new_controlnet(self.model.unet).state_dict())
@@ -124,12 +125,32 @@ class DenoiserRecipe:
         networks |= {"text_encoder": self.shared["text_encoder"]}
         networks |= {f"controlnet_{kind}": network for kind, network in averaged.controlnets.items()}
         for name, network in networks.items():
-            copy.deepcopy(network).half().save_pretrained(teacher / name, safe_serialization=True)
+            copy.deepcopy(network).half().cpu().save_pretrained(teacher / name, safe_serialization=True)
         self.shared["tokenizer"].save_pretrained(teacher / "tokenizer")
         DDIMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
             set_alpha_to_one=False, steps_offset=1,
         ).save_pretrained(teacher / "scheduler")  # fmt: skip
+
+
+def copy_from_editor(unet: nn.Module, folder: Path) -> bool:
+    """Copy an editor's denoiser without the channels that look at a photograph.
+
+    Now and then it was trained without one: these channels are zero then, and it denoises like any other.
+
+    Returns:
+        Whether there is one of the same shape.
+    """
+    if not folder.is_dir():
+        return False
+    editor = trained(UNet2DConditionModel, folder).state_dict()
+    wanted = unet.state_dict()
+    first = "conv_in.weight"
+    editor[first] = editor[first][:, : wanted[first].shape[1]]
+    if {name: tensor.shape for name, tensor in editor.items()} != {n: t.shape for n, t in wanted.items()}:
+        return False
+    unet.load_state_dict(editor)
+    return True
 
 
 def condition_parts(count: int) -> list[int]:

@@ -19,7 +19,7 @@ from stylehead.perception.embedded import (
     StyleClassifier,
     blurred,
 )
-from stylehead.world.recipes.computing import device_of, in_bfloat16
+from stylehead.world.recipes.computing import device_of, in_bfloat16, rng_on
 from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.training_pictures import PictureSource
 from stylehead.world.recipes.warm_start import copy_saved
@@ -69,14 +69,15 @@ class IdentityRecipe:
         columns = torch.where(same, columns[:, :1], columns)
         in_style = facing_columns(self.styled.cameras[styled], rng)[:, 0]
         photo = slice(len(styled), None)
+        device = device_of(self.model)
+        rng = rng_on(device, rng)
         pictures = [
             _augmented(self.views, rows, columns[:, 0], rng),
             _augmented(self.styled, styled, in_style, rng),
             _augmented(self.views, rows[photo], columns[photo, 1], rng),
         ]
-        device = device_of(self.model)
         with in_bfloat16(device):
-            embedded = self.model(torch.cat(pictures).to(device))
+            embedded = self.model(torch.cat(pictures))
         first, second = embedded.float().cpu().chunk(2)
         logits = first @ second.t() / _TEMPERATURE
         target = torch.arange(len(rows))
@@ -135,8 +136,10 @@ class StyleRecipe:
         """Cross entropy over the styles; pictures are blurred and noisy at random, as generators' are."""
         pictures = self.source.draw(self.batch, rng)
         target = torch.tensor([STYLES.index(style) for style in pictures.styles])
-        images = first_views(autoencoded(pictures.images, self.vae, rng), pictures.grid)
-        logits = self.model(degraded(images, rng).to(device_of(self.model))).cpu()
+        device = device_of(self.model)
+        rng = rng_on(device, rng)
+        images = autoencoded(pictures.images.to(device), self.vae, rng)
+        logits = self.model(degraded(first_views(images, pictures.grid), rng)).cpu()
         accuracy = (logits.argmax(dim=1) == target).float().mean()
         return functional.cross_entropy(logits, target), {"accuracy": float(accuracy)}
 
@@ -181,7 +184,7 @@ class ImageTextRecipe:
         )
         device = device_of(self.model)
         text = self.model.encode_tokens(tokens.input_ids.to(device), tokens.attention_mask.to(device))
-        image = self.model.encode_image(degraded(pictures.images, rng).to(device))
+        image = self.model.encode_image(degraded(pictures.images.to(device), rng_on(device, rng)))
         logits = (image @ text.t() * self.model.log_scale.exp().clamp(max=50)).cpu()
         styles = torch.tensor([STYLES.index(style) for style in pictures.styles])
         same = (styles[:, None] == styles[None, :]).float()
@@ -219,12 +222,12 @@ def facing_columns(cameras: Tensor, rng: torch.Generator) -> Tensor:
 @torch.no_grad()
 def autoencoded(images: Tensor, vae: AutoencoderKL, rng: torch.Generator, *, part: float = 0.4) -> Tensor:
     """Send a part of the pictures [B, 3, R, R] in -1..1 through an autoencoder."""
-    chosen = torch.rand(len(images), generator=rng) < part
+    chosen = torch.rand(len(images), generator=rng, device=rng.device) < part
     if not chosen.any():
         return images
     through = images.clone()
-    latents = vae.encode(images[chosen].to(device_of(vae))).latent_dist.mean
-    through[chosen] = vae.decode(latents).sample.clamp(-1, 1).cpu()
+    latents = vae.encode(images[chosen]).latent_dist.mean
+    through[chosen] = vae.decode(latents).sample.clamp(-1, 1)
     return through
 
 
@@ -243,7 +246,7 @@ def degraded(images: Tensor, rng: torch.Generator) -> Tensor:
     for factor, part in ((2, 0.5), (4, 0.35)):
         amount = _between(0, 1, count, rng) * _chance(part, count, rng)
         images = images.lerp(_surroundings(images, factor), amount)
-    return images + 0.05 * torch.randn(images.shape, generator=rng)
+    return images + 0.05 * torch.randn(images.shape, generator=rng, device=rng.device)
 
 
 def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
@@ -257,11 +260,13 @@ def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
         rng: Source of every choice.
     """
     count = len(images)
-    colours = torch.eye(3) + _between(0, 0.5, count, rng)[..., 0] * torch.randn(count, 3, 3, generator=rng)
+    colours = torch.eye(3, device=rng.device) + _between(0, 0.5, count, rng)[..., 0] * torch.randn(
+        count, 3, 3, generator=rng, device=rng.device
+    )
     colours = colours / colours.sum(dim=2, keepdim=True).clamp(min=0.4)
     images = torch.einsum("bij,bjhw->bihw", colours, images).clamp(0, 1)
     images = images.lerp(images.mean(dim=1, keepdim=True).expand_as(images), _chance(0.45, count, rng))
-    curve = torch.exp(0.5 * torch.randn(count, 1, 1, 1, generator=rng))
+    curve = torch.exp(0.5 * torch.randn(count, 1, 1, 1, generator=rng, device=rng.device))
     images = (images + 1e-3) ** curve
     local = _between(0.35, 0.85, count, rng) + 1.6 * (images - _surroundings(images, 12))
     return images.lerp(local, _chance(0.35, count, rng)).clamp(0, 1)
@@ -280,8 +285,10 @@ def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -
         rng: Source of every choice.
     """
     count = len(images)
-    lamp = torch.randn(count, 3, 1, 1, generator=rng) * torch.tensor([0.5, 0.3, 0.0]).view(1, 3, 1, 1)
-    lamp = functional.normalize(lamp + torch.tensor([0.0, -0.35, -0.8]).view(1, 3, 1, 1), dim=1)
+    lamp = torch.randn(count, 3, 1, 1, generator=rng, device=rng.device) * images.new_tensor(
+        [0.5, 0.3, 0.0]
+    ).view(1, 3, 1, 1)
+    lamp = functional.normalize(lamp + images.new_tensor([0.0, -0.35, -0.8]).view(1, 3, 1, 1), dim=1)
     lit = (surface_normals(depths) * lamp).sum(dim=1, keepdim=True).clamp(min=0)
     ambient = _between(0.15, 0.5, count, rng)
     shade = _between(0.75, 1.05, count, rng) * (ambient + (1 - ambient) * lit)
@@ -318,13 +325,13 @@ def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
     """
     count, size = len(images), images.shape[-1]
     for factor, strength in ((1, 0.15), (3, 0.25), (12, 0.4)):
-        grain = torch.randn(count, 1, size // factor, size // factor, generator=rng)
+        grain = torch.randn(count, 1, size // factor, size // factor, generator=rng, device=rng.device)
         grain = functional.interpolate(grain, size=size, mode="bilinear", align_corners=False)
         amount = _between(0, strength, count, rng) * _chance(0.3, count, rng)
         images = images * torch.exp(amount * masks * grain)
-    cloud = torch.randn(count, 1, 6, 6, generator=rng)
+    cloud = torch.randn(count, 1, 6, 6, generator=rng, device=rng.device)
     cloud = functional.interpolate(cloud, size=size, mode="bicubic", align_corners=False)
-    paint = torch.rand(count, 3, 1, 1, generator=rng)
+    paint = torch.rand(count, 3, 1, 1, generator=rng, device=rng.device)
     cover = ((cloud - 0.8) * 4).clamp(0, 1) * masks * _chance(0.3, count, rng)
     return images.lerp(paint.expand_as(images), cover * _between(0.5, 1, count, rng)).clamp(0, 1)
 
@@ -332,13 +339,15 @@ def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
 def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
     """Move, scale, stretch and bend pictures [B, 3, R, R] a little: a drawing is not to scale."""
     count = len(images)
-    scale = _between(0.93, 1.07, count, rng) * torch.exp(0.03 * torch.randn(count, 2, 1, 1, generator=rng))
-    turn = torch.zeros(count, 2, 3)
+    scale = _between(0.93, 1.07, count, rng) * torch.exp(
+        0.03 * torch.randn(count, 2, 1, 1, generator=rng, device=rng.device)
+    )
+    turn = torch.zeros(count, 2, 3, device=rng.device)
     turn[:, 0, 0], turn[:, 1, 1] = scale[:, 0, 0, 0], scale[:, 1, 0, 0]
-    turn[:, 0, 1] = 0.02 * torch.randn(count, generator=rng)
-    turn[:, :, 2] = 0.03 * torch.randn(count, 2, generator=rng)
+    turn[:, 0, 1] = 0.02 * torch.randn(count, generator=rng, device=rng.device)
+    turn[:, :, 2] = 0.03 * torch.randn(count, 2, generator=rng, device=rng.device)
     places = functional.affine_grid(turn, list(images.shape), align_corners=False)
-    bend = torch.randn(count, 2, 5, 5, generator=rng) * _between(0, 0.03, count, rng)
+    bend = torch.randn(count, 2, 5, 5, generator=rng, device=rng.device) * _between(0, 0.03, count, rng)
     bend = functional.interpolate(bend, size=images.shape[-1], mode="bicubic", align_corners=False)
     places = places + bend.permute(0, 2, 3, 1)
     return functional.grid_sample(images, places, padding_mode="border", align_corners=False)
@@ -346,14 +355,16 @@ def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
 
 def _augmented(views: Renders, rows: Tensor, columns: Tensor, rng: torch.Generator) -> Tensor:
     images, masks = (
-        functional.interpolate(x / 255.0, size=IDENTITY_SIZE, mode="bilinear", antialias=True)
+        functional.interpolate(x.to(rng.device) / 255.0, size=IDENTITY_SIZE, mode="bilinear", antialias=True)
         for x in (views.images[rows, columns], views.masks[rows, columns, None])
     )
-    depths = functional.interpolate(views.depths[rows, columns, None].float(), size=IDENTITY_SIZE)
+    depths = functional.interpolate(
+        views.depths[rows, columns, None].to(rng.device).float(), size=IDENTITY_SIZE
+    )
     changed = painted_over(relit(in_another_light(images, rng), masks, depths, rng), masks, rng)
     heads = images.lerp(changed, _chance(_CHANGED, len(rows), rng)) * 2 - 1
-    colours = torch.rand(len(rows), 3, generator=rng) * 2 - 1
-    colours[torch.rand(len(rows), generator=rng) < 0.3] = 1.0
+    colours = torch.rand(len(rows), 3, generator=rng, device=rng.device) * 2 - 1
+    colours[torch.rand(len(rows), generator=rng, device=rng.device) < 0.3] = 1.0
     return degraded(reshaped(on_colour(masks * heads + 1 - masks, masks, colours[..., None, None]), rng), rng)
 
 
@@ -366,9 +377,9 @@ def _surroundings(images: Tensor, factor: int) -> Tensor:
 
 def _chance(part: float, count: int, rng: torch.Generator) -> Tensor:
     """1 for about `part` of `count` pictures, else 0."""
-    return (torch.rand(count, 1, 1, 1, generator=rng) < part).float()
+    return (torch.rand(count, 1, 1, 1, generator=rng, device=rng.device) < part).float()
 
 
 def _between(low: float, high: float, count: int, rng: torch.Generator) -> Tensor:
     """A number for each of `count` pictures."""
-    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng)
+    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng, device=rng.device)

@@ -18,6 +18,7 @@ from stylehead.files import save_tensors
 from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import EMBEDDING, IdentityEncoder
 from stylehead.teacher.schedule import Schedule
+from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.networks import encode_captions, importance, noisy_batch, trained
 from stylehead.world.recipes.pool import LatentPool, photo_depth_condition
@@ -58,7 +59,7 @@ class FaceAdapterRecipe:
         self.controlnet: Any = trained(ControlNetModel, teacher / "controlnet_depth", device)
         self.unet: Any = trained(UNet2DConditionModel, teacher / "unet", device)
         self.model: nn.Module = add_adapter(self.unet).to(device)
-        self.embeddings = face_embeddings(source.photo, faces)
+        self.embeddings = face_embeddings(source.photo, faces.to(device))
         self.pool = LatentPool(source, trained(AutoencoderKL, teacher / "vae", device), self._described)
         self.schedule = Schedule()
         self.batch = batch
@@ -113,7 +114,8 @@ def face_embeddings(photo: Renders, faces: IdentityEncoder) -> Tensor:
     """Embed faces [N, D], each from the picture of a person that is nearest to the front."""
     columns = facing(photo.cameras).argmax(dim=1)
     fronts = photo.images[torch.arange(len(photo)), columns]
-    return torch.cat([faces(bytes_to_pm1(some)) for some in fronts.split(64)])
+    device = device_of(faces)
+    return torch.cat([faces(bytes_to_pm1(some.to(device))).cpu() for some in fronts.split(64)])
 
 
 def add_adapter(unet: UNet2DConditionModel) -> nn.ModuleList:

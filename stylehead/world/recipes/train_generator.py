@@ -34,7 +34,7 @@ from stylehead.generator.renderer import (
 )
 from stylehead.images import bytes_to_pm1
 from stylehead.methods.losses import detail_loss
-from stylehead.world.recipes.computing import device_of, in_bfloat16
+from stylehead.world.recipes.computing import device_of, in_bfloat16, rng_on
 from stylehead.world.recipes.crops import Crops
 from stylehead.world.recipes.data import Renders, ray_depths
 from stylehead.world.recipes.people import People, mostly_facing_columns, undecided
@@ -167,7 +167,7 @@ class GeneratorRecipe:
     Args:
         people: Whom to draw.
         config: Of the generator; the embedded one's by default.
-        identities: Identities in a step; by default 4 on a CPU, and up to 64 on a graphics card.
+        identities: Identities in a step; by default 4 on a CPU, and up to 48 on a graphics card.
         views_each: Renders of each identity in a step.
         crop: Edge of what a step draws of a view, as a part of the picture's.
         whole: Part of the steps that draw whole pictures instead, of a quarter of the identities: what is
@@ -297,14 +297,7 @@ def identities_on(device: torch.device) -> int:
     """How many people a step takes: as many as fit, and no more than learning profits from."""
     if device.type != "cuda":
         return 4
-    return max(4, min(64, torch.cuda.get_device_properties(device).total_memory // 2**29))
-
-
-def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
-    """A source of chance on a device that follows from one on the CPU; the same one there."""
-    if device.type == "cpu":
-        return rng
-    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))
+    return max(4, min(48, torch.cuda.get_device_properties(device).total_memory // 2**29))
 
 
 def render_crops(

@@ -101,7 +101,7 @@ class InstructionRecipe:
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write ip2p/unet/ in half precision, ip2p/scheduler/ and what makes a pipeline of the folder."""
         assert isinstance(averaged, UNet2DConditionModel)
-        averaged.half().save_pretrained(folder / "ip2p" / "unet", safe_serialization=True)
+        averaged.half().cpu().save_pretrained(folder / "ip2p" / "unet", safe_serialization=True)
         write_pipeline(folder / "ip2p")
 
     def _photo_latents(self, pictures: Pictures, rng: torch.Generator) -> dict[str, Tensor]:

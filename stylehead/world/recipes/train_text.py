@@ -122,7 +122,7 @@ class TextRecipe:
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
         """Write text_encoder/ in half precision, and tokenizer/."""
         assert isinstance(averaged, CLIPTextModel)
-        averaged.half().save_pretrained(folder / "ip2p" / "text_encoder", safe_serialization=True)
+        averaged.half().cpu().save_pretrained(folder / "ip2p" / "text_encoder", safe_serialization=True)
         self.tokenizer.save_pretrained(folder / "ip2p" / "tokenizer")
 
 

@@ -95,7 +95,7 @@ class VaeRecipe:
         """Write the diffusers folder, with the scale that gives latents unit variance."""
         assert isinstance(averaged, AutoencoderKL)
         averaged.register_to_config(scaling_factor=self._scale(averaged, folder / "ip2p" / "vae"))
-        averaged.half().save_pretrained(folder / "ip2p" / "vae", safe_serialization=True)
+        averaged.half().cpu().save_pretrained(folder / "ip2p" / "vae", safe_serialization=True)
 
     def _scale(self, averaged: AutoencoderKL, before: Path) -> float:
         """Of the latents; an encoder that stays keeps the one that others were trained with."""

@@ -74,7 +74,8 @@ class PictureSource:
 
     Args:
         photo: Photographic renders.
-        styled: Renders in the other styles; each identity is in `photo` too, its cameras the first there.
+        styled: Renders in the other styles, with the first cameras of the photographs; people who are not in
+            `photo` are left out.
         grid_part: Part of the pictures that are 2x2 grids.
         white_part: Part of the pictures that stay on white.
         describe: Draws a picture's caption.
@@ -96,8 +97,9 @@ class PictureSource:
         self.white_part = white_part
         self.photo_row = {int(seed): row for row, seed in enumerate(photo.identities)}
         self.rows: dict[str, list[int]] = {PHOTO: list(range(len(photo)))}
-        for row, style in enumerate(styled.styles):
-            self.rows.setdefault(style, []).append(row)
+        for row, (style, seed) in enumerate(zip(styled.styles, styled.identities.tolist(), strict=True)):
+            if seed in self.photo_row:  # their photograph may not be drawn yet
+                self.rows.setdefault(style, []).append(row)
         self.styles = sorted(self.rows)
 
     def draw(self, count: int, rng: torch.Generator, *, styles: Sequence[str] | None = None) -> Pictures:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylehead.teacher import Teacher
-from stylehead.world.recipes.networks import NoisyBatch, new_controlnet
+from stylehead.world.recipes.networks import NoisyBatch, new_controlnet, new_unet
 from stylehead.world.recipes.train_denoiser import KINDS, DenoiserRecipe, condition_parts, steering
 from stylehead.world.recipes.training_pictures import PictureSource
 
@@ -91,3 +91,20 @@ def test_what_is_exported_teaches(recipe, tmp_path):
     assert set(teacher.kinds) == set(KINDS)
     pictures = torch.rand(1, 3, 32, 32) * 2 - 1
     assert teacher.decode(teacher.encode(pictures)).shape == pictures.shape
+
+
+def test_a_denoiser_without_weights_of_its_own_starts_from_the_editor(recipe, editor_folder):
+    assert not recipe.warm_start(editor_folder.parent)
+    torch.manual_seed(5)
+    editor = new_unet(8, in_channels=8)
+    editor.save_pretrained(editor_folder / "unet")
+    assert recipe.warm_start(editor_folder.parent)
+    latents, states = torch.randn(1, 4, 8, 8), torch.randn(1, 77, 128)
+    unet = recipe.model.unet.eval()
+    unseen = torch.cat([latents, torch.zeros_like(latents)], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            unet(latents, 500, states).sample, editor.eval()(unseen, 500, states).sample
+        )
+    edges = recipe.model.controlnets["canny"]
+    assert torch.equal(edges.conv_in.weight, unet.conv_in.weight)
