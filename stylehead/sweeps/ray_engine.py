@@ -10,13 +10,15 @@ import io
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from stylehead.errors import JobError, MissingError
 from stylehead.folders import drop_scratch
 from stylehead.sweeps.engine import THREADS, Ended, Task
+from stylehead.sweeps.waking import waits_end_on_interrupt
+from stylehead.units import format_bytes
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Shared memory for what tasks take and return: settings and numbers; pictures and weights go by files."""
@@ -54,14 +56,19 @@ class RayEngine:
         self._ray = self._connect(address)
         self.gpus = int(self._ray.cluster_resources().get("GPU", 0))
         self._spread = address is not None
-        self._remote = self._ray.remote(perform)
+        self._perform, self._remote = perform, self._ray.remote(_interruptible)
         self._tasks: dict[Any, Task] = {}
+        self._refused: list[Ended] = []
         self._queue: list[Task] = []
         self._stopping = False
 
     def submit(self, task: Task) -> None:
-        """Queue a task."""
-        self._queue.append(task)
+        """Queue a task; one that no machine has room for would wait for ever, and fails."""
+        why = self._misfit(task)
+        if why is None:
+            self._queue.append(task)
+        else:
+            self._refused.append(Ended(task, "failed", error=why, hint="add a machine that has it"))
         self._fill()
 
     def resize(self, workers: int) -> None:
@@ -75,9 +82,10 @@ class RayEngine:
 
     def poll(self, seconds: float) -> list[Ended]:
         """Return what ended."""
-        ended: list[Ended] = []
+        ended, self._refused = self._refused, []
         if self._stopping and self._queue:
-            ended, self._queue = [Ended(task, "stopped") for task in self._queue], []
+            ended += [Ended(task, "stopped") for task in self._queue]
+            self._queue = []
         if self._tasks:
             ready, _ = self._ray.wait(list(self._tasks), timeout=0 if ended else seconds)
             ended += [self._received(reference) for reference in ready]
@@ -104,7 +112,20 @@ class RayEngine:
             task = self._queue.pop(0)
             needs = {"memory": task.memory_bytes} if self._spread and task.memory_bytes else {}
             remote = self._remote.options(num_cpus=1, num_gpus=task.gpus, max_retries=0, **needs)
-            self._tasks[remote.remote(task.message())] = task
+            self._tasks[remote.remote(self._perform, task.message())] = task
+
+    def _misfit(self, task: Task) -> str | None:
+        """Say why no machine that the cluster has now could ever take a task; None when one could."""
+        if not self._spread:
+            return None
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        machines = [has for has in machines if has.get("CPU", 0) >= 1]
+        if not machines or any(_fits(task, has) for has in machines):  # without any yet, some are to come
+            return None
+        most = format_bytes(max(has.get("memory", 0) for has in machines))
+        share = f" and {task.gpus:g} of a GPU" if task.gpus else ""
+        needed = f"{format_bytes(task.memory_bytes)} of memory{share}"
+        return f"It needs {needed}, which no machine of the cluster has; the largest has {most}."
 
     def _received(self, reference: Any) -> Ended:
         task, errors = self._tasks.pop(reference), self._ray.exceptions
@@ -159,6 +180,16 @@ class RayEngine:
             "_node_ip_address": "127.0.0.1",
             "_temp_dir": str(self._folder),
         }
+
+
+def _interruptible(perform: Callable[[dict[str, Any]], dict[str, Any]], message: dict[str, Any]) -> Any:
+    """Do a task in a worker of Ray, such that to cancel it also ends what it waits for."""
+    with waits_end_on_interrupt():
+        return perform(message)
+
+
+def _fits(task: Task, machine: Mapping[str, float]) -> bool:
+    return machine.get("memory", 0) >= task.memory_bytes and machine.get("GPU", 0) >= task.gpus
 
 
 def require_ray() -> Any:

@@ -15,7 +15,7 @@ from conftest import Open
 
 from stylehead.errors import JobError, MissingError
 from stylehead.jobs.engines import gpu_share
-from stylehead.sweeps import Driver, Ended, LocalEngine, Task
+from stylehead.sweeps import Driver, Ended, LocalEngine, Task, driver
 from stylehead.sweeps.driver import TRIES
 from stylehead.sweeps.engine import THREADS
 
@@ -75,6 +75,14 @@ def test_stopping_is_polite_and_ends_what_waits(opened: Open, tmp_path: Path) ->
     assert {one.how for one in ended.values()} == {"stopped"}
     assert (tmp_path / "polite").exists()
     assert len(list(tmp_path.glob("begun-*"))) == 2
+
+
+def test_what_waits_for_a_place_on_busy_machines_is_stopped_too(opened: Open, tmp_path: Path) -> None:
+    engine = opened(1)
+    engine.resize(3)  # Ray has as many processors as it was started with: two tasks find none
+    tasks = [chore(str(number), "sleep", seconds=300, folder=str(tmp_path)) for number in range(4)]
+    ended = Driver(engine, asked=lambda: bool(list(tmp_path.glob("begun-*")))).run(tasks)
+    assert {one.how for one in ended.values()} == {"stopped"}
 
 
 def test_relative_paths_are_the_driver_s(
@@ -159,6 +167,28 @@ def test_a_second_interrupt_stops_at_once() -> None:
     ended = Driver(engine, tick=tick, asked=lambda: True).run(TASKS)
     assert engine.stops == [False, True]
     assert {one.how for one in ended.values()} == {"stopped"}
+
+
+class Deaf(Forgetful):
+    """An engine whose tasks never end, or end only when they are stopped at once."""
+
+    def __init__(self, *, dies: bool) -> None:
+        super().__init__(0)
+        self.dies = dies
+
+    def poll(self, seconds: float) -> list[Ended]:
+        return super().poll(seconds) if self.dies and True in self.stops else []
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_the_driver_waits_for_nothing_without_a_bound(monkeypatch: pytest.MonkeyPatch, *, dies: bool) -> None:
+    monkeypatch.setattr(driver, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(driver, "LAST_S", 60.0 if dies else 0.0)
+    engine, heard = Deaf(dies=dies), list[str]()
+    ended = Driver(engine, asked=lambda: True, on_end=lambda one: heard.append(one.task.name)).run(TASKS)
+    assert engine.stops == [False, True]
+    assert {name: one.how for name, one in ended.items()} == {task.name: "stopped" for task in TASKS}
+    assert len(heard) == (len(TASKS) if dies else 0)
 
 
 # ---------------------------------------------------------------------------------------- local engine
@@ -278,6 +308,35 @@ def test_ray_deals_out_shares_of_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path:
         assert {one.value for one in Driver(engine).run(whole).values()} == {"alone"}
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+def test_what_no_machine_has_room_for_fails_and_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray")
+    from stylehead.jobs.worker import perform
+    from stylehead.sweeps.ray_engine import RayEngine
+
+    engine = RayEngine(2, perform)
+    monkeypatch.setattr(engine, "_spread", True)  # as a cluster of others
+    sums = {"one": 1, "other": 1}
+    tasks = [
+        Task("huge", "chores:add", sums, memory_bytes=10**16),
+        Task("gpu", "chores:add", sums, memory_bytes=10**6, gpus=0.5),
+        Task("small", "chores:add", sums, memory_bytes=10**6),
+    ]
+    try:
+        ended = Driver(engine).run(tasks)
+    finally:
+        engine.close()
+    assert {name: one.how for name, one in ended.items()} == {
+        "huge": "failed",
+        "gpu": "failed",
+        "small": "done",
+    }
+    assert (ended["huge"].error or "").startswith("It needs 10000000.0 GB of memory, which no machine of the")
+    assert "1.0 MB of memory and 0.5 of a GPU" in (ended["gpu"].error or "")
 
 
 @pytest.mark.slow
