@@ -89,6 +89,13 @@ def claim(folder: Path) -> contextlib.ExitStack | None:
     return None
 
 
+def finish_left(folder: Path) -> None:
+    """Finish or undo what a killed process left in a folder, unless somebody has it or it is read-only."""
+    if (folder / PART).is_dir():
+        with contextlib.suppress(JobError, OSError), hold(folder):
+            pass  # taking it does so
+
+
 def is_held(folder: Path) -> bool:
     """Whether a process, this one included, holds a folder."""
     if not (folder / LOCK).exists():

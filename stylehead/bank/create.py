@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from stylehead.bank.dataset import Bank, sha256_of
 from stylehead.bank.manifest import MANIFEST, BankPerson, BankView, Manifest
-from stylehead.errors import UsageError
+from stylehead.errors import UsageError, quoted
 from stylehead.export.views import latent_from_seed
 from stylehead.files import atomic_path, check_folder_writable
 from stylehead.folders import hold, is_vacant, replaced
@@ -132,15 +132,23 @@ def create_bank(
 
 
 def check_vacant(folder: Path) -> None:
-    """Refuse a path where a bank cannot be made; the disk is only looked at.
+    """Refuse a path where a bank cannot be made; one that was left half moved is finished first.
 
     Raises:
-        UsageError: It is a file, or a folder with something in it.
+        UsageError: It is a file, a bank, or a folder with something else in it.
+        JobError: Another process is making a bank there.
         OSError: Nothing can be written there.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; a bank needs a folder.", "choose another --out")
     check_folder_writable(folder)
+    if (folder / MANIFEST).is_file():
+        with hold(folder, "making"):
+            pass  # taking it finishes it
+        raise UsageError(
+            f"{folder} holds a bank already.",
+            f"stylehead bank fill {quoted(folder)}, or choose another --out",
+        )
     if folder.exists() and not is_vacant(folder):
         raise UsageError(f"{folder} is not empty.", "choose another --out")
 

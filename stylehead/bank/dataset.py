@@ -12,6 +12,7 @@ from torch import Tensor
 from stylehead.bank.manifest import BankView, EditRecord, Manifest
 from stylehead.bank.pictures import read_grey, read_pixels
 from stylehead.errors import JobError, MissingError
+from stylehead.folders import finish_left
 from stylehead.generator import PanoHead
 from stylehead.images import bytes_to_01
 from stylehead.inversion.latent_files import read_heads
@@ -32,12 +33,13 @@ class Bank:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open a bank.
+        """Open a bank; one that a killed process left half moved is finished first.
 
         Raises:
             UsageError: The folder is no bank.
             JobError: Its manifest is damaged.
         """
+        finish_left(folder)
         return cls(folder, Manifest.read(folder))
 
     @property

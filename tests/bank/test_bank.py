@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from stylehead.bank.create import sitters_from_seeds, view_angles
 from stylehead.bank.fill import locked, missing_views
 from stylehead.bank.review import OWN
 from stylehead.errors import JobError, MissingError, StyleheadError, UsageError
-from stylehead.folders import hold
+from stylehead.files import write_json
+from stylehead.folders import PART, REPLACES, hold
 from stylehead.generator import PanoHead
 from stylehead.images import to_pixels
 from stylehead.inversion.latents import save_latent
@@ -122,6 +124,17 @@ def test_a_killed_making_leaves_nothing(generator: PanoHead, tmp_path: Path) -> 
 
 
 # ------------------------------------------------------------------------------------------------ filling
+
+
+def test_a_bank_that_was_left_half_moved_is_whole_when_it_is_opened(made: Bank, tmp_path: Path) -> None:
+    """After the commit only moving is left to do, which the kill kept it from."""
+    folder = tmp_path / "half"
+    shutil.copytree(made.folder, folder / PART)
+    os.replace(folder / PART / "bank.json", folder / "bank.json")
+    write_json(folder / PART / REPLACES, {"manifest": "bank.json", "old": []})
+    whole = sorted(path.relative_to(made.folder) for path in made.folder.rglob("*"))
+    Bank.open(folder)
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == whole
 
 
 def test_an_editor_fills_a_bank(bank: Bank) -> None:

@@ -179,6 +179,8 @@ def test_what_bank_commands_refuse(measure: Run) -> None:
         outcome = measure("bank", *words)
         assert (outcome.code, text in outcome.err) == (code, True), outcome
     assert measure("bank", "new", "--people", "1", "--views", "1", "--out", "bank").code == 0
+    again = measure("bank", "new", "--people", "1", "--views", "1", "--out", "bank")
+    assert (again.code, "bank holds a bank already." in again.err) == (2, True), again
     assert "no edits yet" in measure("bank", "check", "bank").err
     assert (
         "no picture of this bank" in measure("bank", "fill", "bank", "--prompt", "x", "--editor", "full").err
