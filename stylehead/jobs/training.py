@@ -115,6 +115,10 @@ _NO_OPTIMISER_NOTE = (
     "A finished run keeps no optimiser: this one goes on from its style file, with a new one. "
     "`--keep-checkpoints 1` keeps it."
 )
+_WIDENED_NOTE = (
+    "A gradient went beyond the range of half precision: the generator computes in single precision from "
+    "here on, which takes more time and memory. `--generator-precision fp32` does so from the start."
+)
 _MOVED_NOTE = (
     "The checkpoint is from another kind of device: the noise is drawn anew from here on, so the result is "
     "as good as, but not bit for bit that of a run that never stopped."
@@ -252,6 +256,8 @@ class Training:
         """Write what is due after a step; the path of a new preview."""
         config, step = self._job.config, record.iteration
         self._seconds = record.elapsed_s
+        if self._stylizer.widened_at == step:
+            self._report.note(_WIDENED_NOTE)
         # first: a run that goes on from this step draws it no more
         preview = self._preview() if preview_due(step, config.preview_every, config.iterations) else None
         if config.checkpoint_every and step % config.checkpoint_every == 0:

@@ -107,6 +107,8 @@ class Stylizer:
         self._camera = conditioning_camera(torch.pi * config.conditioning_pitch_deg / 180).to(self.device)
         self.moved = False
         """It was resumed from a snapshot of another kind of device; see `load_state_dict`."""
+        self.widened_at: int | None = None
+        """The iteration whose gradients half precision could not hold: the next ones compute in single."""
         self.crew = Crew()
         """The processes that train together; one that is joined is put here before the first step."""
         self._progress = Progress()
@@ -172,7 +174,11 @@ class Stylizer:
         except torch.OutOfMemoryError as error:
             hint = "--memory 8, or --batch 1 --views 1 --no-grid"
             raise MemoryShortError(f"Memory ran out in iteration {self.iteration + 1}.", hint) from error
-        return self._count(record, seconds=clock.seconds)
+        record = self._count(record, seconds=clock.seconds)
+        if self._dtype == torch.float16 and not record.parameter_gradient < math.inf:
+            # A finite loss can have gradients beyond 65504: the published relative distance has no floor.
+            self._dtype, self.widened_at = torch.float32, record.iteration
+        return record
 
     def _iterate(self, clock: Clock) -> StepRecord:
         self._choose_updated()

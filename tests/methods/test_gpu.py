@@ -62,7 +62,9 @@ def test_tiers_change_nothing(memory: str) -> None:
 @pytest.mark.parametrize("name", ["default", "paper", "release"])
 def test_every_profile_steps(name: str) -> None:
     stylizer = embedded(CUDA, **profile(name) | {"perceptual_weight": 0.0, "reference_heads": 1})
-    assert all(stylizer.step().non_finite == () for _ in range(3))
+    finite = [stylizer.step().non_finite == () for _ in range(4)]
+    assert sum(finite) >= 3  # where a gradient is beyond half precision, the next step computes in single
+    assert finite[-1]
     assert stylizer.optimizer.param_groups[0]["fused"]
 
 

@@ -15,6 +15,7 @@ from stylehead.errors import JobError, MemoryShortError, MissingError, UsageErro
 from stylehead.generator import trainable_parameters
 from stylehead.methods import Networks, Stylizer
 from stylehead.methods.config import StylizeConfig, profile
+from stylehead.methods.records import StepRecord
 from stylehead.teacher import EpsPair, Teacher
 
 EVERYTHING = {
@@ -179,6 +180,22 @@ def test_a_gradient_that_is_not_finite_moves_no_weight(make_stylizer):
     record = stylizer.step()
     assert record.non_finite == ("step",)
     assert equal(before, weights_of(stylizer))
+
+
+def test_where_half_precision_holds_no_gradient_the_next_step_computes_in_single(make_stylizer, monkeypatch):
+    stylizer = make_stylizer(generator_precision="fp16")
+    beyond = StepRecord({}, {"tweedie": 1.0}, {}, parameter_gradient=math.inf, non_finite=())
+    honest = stylizer._descend
+    monkeypatch.setattr(stylizer, "_descend", lambda draw, terms: beyond)
+    assert stylizer.step().non_finite == ("step",)
+    assert (stylizer.widened_at, stylizer._dtype) == (1, torch.float32)
+    monkeypatch.setattr(stylizer, "_descend", honest)
+    assert stylizer.step().non_finite == ()
+    assert stylizer.widened_at == 1
+    single = make_stylizer()
+    monkeypatch.setattr(single, "_descend", lambda draw, terms: beyond)
+    single.step()
+    assert single.widened_at is None
 
 
 def test_many_non_finite_steps_in_a_row_end_the_job(make_stylizer, monkeypatch):

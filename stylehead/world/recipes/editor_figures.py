@@ -36,12 +36,17 @@ class Edited(NamedTuple):
     @property
     def psnr(self) -> float:
         """Mean peak signal-to-noise ratio in dB."""
-        return float(psnr(to_01(self.images.clamp(-1, 1)), to_01(self.pairs.truth)).mean())
+        return float(picture_psnr(self.images, self.pairs.truth).mean())
 
     @property
     def colour_shift(self) -> float:
         """Mean distance of the mean colours: 0 is none, 1 is black for white."""
         return float(colour_shift(self.images, self.pairs.truth).mean())
+
+
+def picture_psnr(images: Tensor, truth: Tensor) -> Tensor:
+    """PSNR in dB [B] of pictures [B, 3, R, R] in -1..1 (clamped) against the true ones."""
+    return psnr(to_01(images.clamp(-1, 1)), to_01(truth))
 
 
 def embedded_editor(weights: Path) -> Editor:

@@ -28,7 +28,7 @@ from stylehead.world.recipes.editor_figures import (
     edited_by_long_prompts,
     edited_in_style,
     embedded_editor,
-    psnr,
+    picture_psnr,
     true_pairs,
 )
 from stylehead.world.recipes.networks import trained
@@ -81,7 +81,7 @@ def autoencoder_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, pictur
         ("styled", _styled(held_out, pictures)),
     ):
         back = torch.cat([vae.decode(vae.encode(some).latent_dist.mean).sample for some in images.split(8)])
-        rows.append(Figure(f"autoencoder, {name}", f"{float(psnr(back, images).mean()):.2f} dB"))
+        rows.append(Figure(f"autoencoder, {name}", f"{float(picture_psnr(back, images).mean()):.2f} dB"))
         shown = torch.linspace(0, len(images) - 1, min(_COLUMNS, len(images))).long()
         sheets.show(f"autoencoder_{name}", [images[shown], back[shown]])
     return rows
@@ -124,7 +124,7 @@ def generator_rows(weights: Path, held_out: HeldOut, sheets: Sheets, *, people: 
         ws = generator.mapping(photo.z[row : row + 1], label)
         out = generator.synthesis(ws, photo.cameras[row], background="white")
         truth = bytes_to_pm1(photo.images[row])
-        decibels.append(psnr(out.image, truth))
+        decibels.append(picture_psnr(out.image, truth))
         overlaps.append(outline_iou(out.mask, photo.masks[row].float()[:, None] / 255))
         shown += [truth, out.image] if row < _SHOWN else []
     sheets.show("generator", shown)

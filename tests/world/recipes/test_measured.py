@@ -1,8 +1,12 @@
 """The one table of figures: what its rows are measured on, and that they measure it."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.mini.captions import PROMPTED_STYLES
 from stylehead.perception.judges import StyleJudge
 from stylehead.world.recipes import editor_figures
@@ -20,6 +24,7 @@ from stylehead.world.recipes.held_out_table import (
     Sheets,
     autoencoder_rows,
     editor_rows,
+    generator_rows,
     printed,
 )
 
@@ -95,6 +100,34 @@ def test_rows_of_autoencoder_and_editor(held_out, editor_folder, tmp_path, monke
     assert mean == pytest.approx(sum(expected) / len(expected), abs=0.01)
     assert {path.suffix for path in sheets.folder.iterdir()} == {".webp"}
     assert len(list(sheets.folder.iterdir())) == 2 + 2 * len(PROMPTED_STYLES)
+
+
+def test_rows_of_known_pictures_have_known_decibels(held_out, tmp_path, monkeypatch):
+    class Paler:
+        """An autoencoder whose pictures are brighter by a tenth."""
+
+        def encode(self, images):
+            return SimpleNamespace(latent_dist=SimpleNamespace(mean=images))
+
+        def decode(self, latents):
+            return SimpleNamespace(sample=latents.clamp(max=0.8) + 0.2)
+
+    monkeypatch.setattr("stylehead.world.recipes.held_out_table.trained", lambda kind, folder: Paler())
+    black = dataclasses.replace(held_out.photo, images=torch.zeros_like(held_out.photo.images))
+    rows = autoencoder_rows(tmp_path, HeldOut(black, held_out.styled), Sheets(None), pictures=7)
+    assert rows[0].value == "20.00 dB"
+    blank = dataclasses.replace(black, images=torch.full_like(black.images, 255))
+
+    class Grey(PanoHead):
+        def synthesis(self, ws, label, **_):
+            size = blank.images.shape[-1]
+            return SimpleNamespace(
+                image=torch.zeros(len(label), 3, size, size), mask=torch.ones(len(label), 1, size, size)
+            )
+
+    monkeypatch.setattr(PanoHead, "load", lambda path: Grey(GeneratorConfig.mini()))
+    people = HeldOut(blank, held_out.styled)
+    assert generator_rows(tmp_path, people, Sheets(None), people=2)[0].value == "6.02 dB"
 
 
 def test_the_table_is_markdown():
