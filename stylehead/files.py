@@ -52,9 +52,11 @@ def take(lock: "FileLock") -> bool:
 def let_go(lock: "FileLock") -> None:
     """Release a lock, and remove its file while nobody else can have it."""
     path = Path(lock.lock_file)
-    if sys.platform != "win32":  # there the library removes it, as open files cannot be
-        path.unlink(missing_ok=True)
-    lock.release()
+    try:
+        if sys.platform != "win32":  # there the library removes it, as open files cannot be
+            path.unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 # ----------------------------------------------------------------------------------------------------- files

@@ -55,7 +55,14 @@ class RunDirectory:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, manifest: Mapping[str, Any], *, overwrite: bool = False) -> "RunDirectory":
+    def create(
+        cls,
+        path: Path,
+        manifest: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+        begin: Callable[[Path], Any] = lambda _folder: None,
+    ) -> "RunDirectory":
         """Start a run in a new or empty folder.
 
         Args:
@@ -63,6 +70,7 @@ class RunDirectory:
             manifest: First content of `run.json`; `format` and `outcome` ("running") are added.
             overwrite: Throw away the run that is there, once the new one has a manifest. Files that the run
                 did not write are left alone.
+            begin: Writes to a folder what the run goes on from: it is there as soon as the manifest is.
 
         Raises:
             UsageError: The folder holds something, and `overwrite` was not asked for or does not apply.
@@ -72,6 +80,7 @@ class RunDirectory:
         with hold(path):
             check_free(path, overwrite=overwrite)  # another process may have been faster
             with replaced(path, MANIFEST, _own_files(path)) as part:
+                begin(part)
                 write_json(part / MANIFEST, {"format": RUN_FORMAT, "outcome": "running", **manifest})
         return cls(path)
 

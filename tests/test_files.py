@@ -15,15 +15,18 @@ from stylehead.errors import JobError
 from stylehead.files import (
     atomic_path,
     atomic_write,
+    let_go,
+    new_lock,
     read_json,
     save_arrays,
     save_tensors,
     sweep,
+    take,
     write_json,
 )
 
 
-def no_space(*_: object) -> None:
+def no_space(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -147,3 +150,18 @@ def test_damaged_json_is_a_sentence_that_names_the_file(tmp_path: Path, content:
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(JobError, match=r"run\.json is damaged"):
         read_json(tmp_path / "run.json")
+
+
+def test_a_lock_is_free_again_although_its_file_could_not_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = new_lock(tmp_path / "lock")
+    assert take(lock)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", no_space)
+        with pytest.raises(OSError, match="No space left"):
+            let_go(lock)
+    again = new_lock(tmp_path / "lock")
+    assert take(again)
+    let_go(again)
+    assert list(tmp_path.iterdir()) == []

@@ -177,6 +177,23 @@ def test_a_second_process_is_kept_out_until_the_first_is_gone(tmp_path: Path) ->
         pass
 
 
+def test_what_a_run_goes_on_from_is_there_when_its_manifest_is(tmp_path: Path) -> None:
+    def begin(folder: Path) -> None:
+        assert not (tmp_path / "run" / "run.json").exists()
+        (folder / "aligned.png").write_bytes(b"crop")
+
+    RunDirectory.create(tmp_path / "run", {}, begin=begin)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["aligned.png", "run.json"]
+
+    def fails(folder: Path) -> None:
+        (folder / "aligned.png").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        RunDirectory.create(tmp_path / "other", {}, begin=fails)
+    assert not (tmp_path / "other").exists()
+
+
 def test_the_lock_clears_what_a_killed_writer_left(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     save(run, 10)

@@ -22,6 +22,7 @@ from stylehead.jobs.cropping import HeadCrop, Kind, find_head
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.projecting import (
     ALIGNED,
+    FACES,
     JOB,
     LATENT,
     PREVIEWS,
@@ -29,6 +30,7 @@ from stylehead.jobs.projecting import (
     InvertJob,
     InvertRun,
     pivotal_of,
+    write_crop,
 )
 from stylehead.jobs.report import Report
 from stylehead.runs import MANIFEST, RunDirectory, check_free, new_run_path
@@ -53,8 +55,15 @@ def invert(arguments: InvertArguments, report: Report, *, command: str) -> Inver
     if arguments.resume is not None:
         return _resume(arguments, arguments.resume, report)
     photo, (job, head, path) = _photo(arguments), prepare(arguments, report)
-    run = RunDirectory.create(path, first_manifest(job, head, photo, command), overwrite=arguments.overwrite)
+    run = RunDirectory.create(
+        path,
+        first_manifest(job, head, photo, command),
+        overwrite=arguments.overwrite,
+        begin=lambda folder: write_crop(folder, head, job.recipe(photo)),
+    )
     with run.lock():
+        if head.faces is not None:
+            report.note(f"{run.path / FACES} numbers the faces.")
         report.note(f"Run {run.path}: previews come to {run.path / PREVIEWS}.")
         return Inversion(job, head, run, report).execute()
 

@@ -157,11 +157,35 @@ class InvertJob:
         guess = None if path is None else Guess.load(path, self.device)
         return Inverter(generator, similarity, guess, config=self.config)
 
+    def recipe(self, photo: Path | str) -> dict[str, Any]:
+        """Return how its pictures are made, for their metadata."""
+        return {
+            "command": JOB,
+            "photo": Path(photo).name,
+            "preset": self.preset.name,
+            "licence": self.preset.licence,
+            "steps": self.config.steps,
+            "seed": self.config.seed,
+        }
+
     def judge(self, generator: PanoHead) -> LikenessJudge | None:
         """Load what says whether a head is a likeness; None where the preset's heads have no such encoder."""
         if self.preset.companion("faces") is None:
             return None
         return LikenessJudge.load(self.preset.generator.parent, generator.fingerprint(), self.device)
+
+
+def write_crop(folder: Path, head: HeadCrop, recipe: dict[str, Any]) -> None:
+    """Write what an inversion goes on from: the crop as a PNG, with its alpha when the picture had any.
+
+    Beside it comes the picture that numbers the faces, where there were several.
+    """
+    pixels = head.pixels
+    if head.alpha is not None:
+        pixels = np.concatenate([pixels, head.alpha[..., None]], axis=2)
+    save_image(folder / ALIGNED, pixels, recipe)
+    if head.faces is not None:
+        save_image(folder / FACES, head.faces, recipe)
 
 
 def pivotal_of(arguments: InvertArguments) -> PivotalConfig | None:
@@ -202,7 +226,6 @@ class Inversion:
     def _invert(self) -> tuple[InvertRun, Quality]:
         if self._job.preset.companion("guess") is not None and not self._inverter.guess_fits:
             self._report.note(_STALE_NOTE)
-        self._write_aligned()
         done = (self._run.path / LATENT).is_file()
         self._run.keep_events(lambda event: done and event.get("stage") == "project")
         stop = StopRequest(lambda: self._report.note("Stopping; Ctrl-C again stops at once."))
@@ -300,7 +323,7 @@ class Inversion:
             preview.parent.mkdir(exist_ok=True)
             picture = Image.fromarray(to_pixels(image)[0]).resize(self._head.pixels.shape[:2])
             pair = np.concatenate([self._head.pixels, np.asarray(picture)], axis=1)
-            save_image(preview, pair, {**self._recipe(), "step": step})
+            save_image(preview, pair, {**self._job.recipe(self._photo), "step": step})
             preview = preview.relative_to(self._run.path)
         shown.update(step, values={"loss": loss}, preview=preview)
 
@@ -312,35 +335,13 @@ class Inversion:
 
     # ----------------------------------------------------------------------------------------------- results
 
-    def _write_aligned(self) -> None:
-        """The crop as a PNG, with its alpha when the picture had any."""
-        if (self._run.path / ALIGNED).is_file():
-            return
-        if self._head.faces is not None:
-            save_image(self._run.path / FACES, self._head.faces, self._recipe())
-            self._report.note(f"{self._run.path / FACES} numbers the faces.")
-        pixels = self._head.pixels
-        if self._head.alpha is not None:
-            pixels = np.concatenate([pixels, self._head.alpha[..., None]], axis=2)
-        save_image(self._run.path / ALIGNED, pixels, self._recipe())
-
     def _draw_sheet(self, generator: PanoHead, found: ProjectedHead, image: torch.Tensor) -> None:
         """Photograph, inverted, five views."""
         views: Pixels = render_views(generator, found.ws, SHEET_YAWS_DEG)
         cells = np.concatenate([self._head.pixels[None], to_pixels(image), views])
         headings = ("photo", "inverted", *(f"{yaw:+.0f}°" if yaw else "0°" for yaw in SHEET_YAWS_DEG))
         sheet = contact_sheet([SheetRow("", cells)], title=Path(self._photo).name, headings=headings, split=2)
-        save_image(self._run.path / SHEET, sheet, self._recipe())
-
-    def _recipe(self) -> dict[str, Any]:
-        return {
-            "command": JOB,
-            "photo": Path(self._photo).name,
-            "preset": self._job.preset.name,
-            "licence": self._job.preset.licence,
-            "steps": self._job.config.steps,
-            "seed": self._job.config.seed,
-        }
+        save_image(self._run.path / SHEET, sheet, self._job.recipe(self._photo))
 
     def _style_metadata(self) -> dict[str, str]:
         assert self._job.pivotal is not None
