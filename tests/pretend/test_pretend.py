@@ -86,3 +86,10 @@ def test_every_job_of_the_full_scale_runs_on_it_as_on_the_host() -> None:
 @pytest.mark.timeout(1800)
 def test_what_else_happens_on_it() -> None:
     check(tuple(f"{JOBS}::{name}" for name in SLOW))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_recipe_of_the_embedded_models_runs_on_it() -> None:
+    pytest.importorskip("moderngl")
+    check(("inside_recipes.py",))
