@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylehead.errors import JobError
-from stylehead.files import flush_folder, read_json, read_tensors, save_tensors, write_json
+from stylehead.files import atomic_write, flush_folder, json_text, read_json, read_tensors, save_tensors
 from stylehead.folders import drop_folder, remove
 
 if TYPE_CHECKING:
@@ -177,7 +177,8 @@ class CheckpointFolder:
                 "bytes": {file.name: file.stat().st_size for file in files},
                 "sha256": {**{file.name: _sha256(file) for file in files}, _STATE: _digest_of(packed)},
             }
-            write_json(part / _STATE, {**facts, "state": packed})
+            # not indented: only then Python writes JSON in C, and random generators are thousands of numbers
+            atomic_write(part / _STATE, json_text({**facts, "state": packed}) + "\n")
             self._settle(part)
         except BaseException:
             self._settle(part)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from stylehead import cost
 from stylehead.cli.app import app
 from stylehead.cost import measure_rates
-from stylehead.export import showcase
+from stylehead.export import showcase, small_style, video
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.jobs import dry_run
 from stylehead.methods import registry
@@ -84,6 +84,12 @@ def teacher(world: Path) -> Teacher:
     return Teacher.load(world / "teacher")
 
 
+def _finish_quickly(patch: pytest.MonkeyPatch) -> None:
+    """Films are packed less tightly, and fewer pictures tell how small a style may be."""
+    patch.setitem(video._SAME_BYTES, "preset", "ultrafast")
+    patch.setattr(small_style, "_YAWS_DEG", (0.0,))
+
+
 @pytest.fixture
 def run(world: Path, teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command in an empty folder; runs draw fewer pictures at their end than usual."""
@@ -92,6 +98,7 @@ def run(world: Path, teacher: Teacher, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(showcase, "SHEET_SEEDS", (1, 2))
     monkeypatch.setattr(showcase, "SHEET_YAWS_DEG", (0.0, 180.0))
     monkeypatch.setattr(showcase, "TURNTABLE_STEPS", 4)
+    _finish_quickly(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> Outcome:
@@ -131,6 +138,7 @@ def make_run(world: Path, root: Path, *arguments: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "MINI_WEIGHTS", world)
         patch.setattr(registry, "EMBEDDED_DEFAULT", "ld")
+        _finish_quickly(patch)
         patch.chdir(root)
         patch.setenv("NO_COLOR", "1")
         result = CliRunner().invoke(app, ["stylize", *arguments, "--out", "runs/pixar"])

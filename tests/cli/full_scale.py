@@ -6,21 +6,29 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
+from cli_helpers import Outcome
+from typer.testing import CliRunner
 
+from stylehead.cli.app import app
+from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.weights import store
 
-CODE = """
-import sys, torch
+FEWER = {
+    "PREVIEW_SEEDS": (1,), "PREVIEW_YAWS_DEG": (0.0,), "SHEET_SEEDS": (1,), "SHEET_YAWS_DEG": (0.0,),
+    "TURNTABLE_STEPS": 1,
+}  # fmt: skip
+"""Fewer pictures at the end of a run than usual."""
+CODE = f"""
+import torch
 torch.set_num_threads(1)
 from stylehead.export import showcase
-showcase.PREVIEW_SEEDS, showcase.PREVIEW_YAWS_DEG = (1,), (0.0,)
-showcase.SHEET_SEEDS, showcase.SHEET_YAWS_DEG, showcase.TURNTABLE_STEPS = (1,), (0.0,), 1
+vars(showcase).update({FEWER})
 from stylehead.cli.app import main
 main()
 """
-"""`stylehead` with fewer pictures at the end of a run than usual."""
 
 
 def register(home: Path, entry_id: str, path: Path) -> None:
@@ -64,16 +72,23 @@ def furnish(
     register(home, "depth-anything-v2-small", write_estimator(home / "estimator"))
 
 
-def stylehead(home: Path, folder: Path, *words: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, which knows that home and accepts PanoHead's licence."""
-    variables = {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        store.HOME_VARIABLE: str(home),
-        store.ACCEPT_VARIABLE: "panohead",
-    }
-    return subprocess.run(
+def stylehead(home: Path, folder: Path, *words: str) -> Outcome:
+    """Run a command that knows that home and accepts PanoHead's licence."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _variables(home).items():
+            patch.setenv(name, value)
+        for name, value in FEWER.items():
+            patch.setattr(showcase, name, value)
+        patch.setattr(sys, "argv", ["stylehead", *words])
+        patch.chdir(folder)
+        result = CliRunner().invoke(app, list(words))
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+def stylehead_alone(home: Path, folder: Path, *words: str, seconds: float) -> Outcome:
+    """The same in a process of its own, whose memory can be measured."""
+    variables = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1", **_variables(home)}
+    done = subprocess.run(
         [sys.executable, "-c", CODE, *words],
         cwd=folder,
         env={**os.environ, **variables},
@@ -82,3 +97,8 @@ def stylehead(home: Path, folder: Path, *words: str, seconds: float) -> subproce
         timeout=seconds,
         check=False,
     )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def _variables(home: Path) -> dict[str, str]:
+    return {"HF_HUB_OFFLINE": "1", store.HOME_VARIABLE: str(home), store.ACCEPT_VARIABLE: "panohead"}

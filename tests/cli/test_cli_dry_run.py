@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cli_helpers import LIGHT, Run
-from full_scale import stylehead
+from full_scale import stylehead_alone
 
 from stylehead.jobs import needs
 from stylehead.teacher import Teacher
@@ -61,9 +61,9 @@ def test_the_estimate_is_near_what_a_process_really_takes(tmp_path: Path) -> Non
 
     def report(*options: str) -> dict:
         words = ("stylize", "--prompt", "Pixar character", "--dry-run", "--json", *options)
-        done = stylehead(tmp_path / "home", tmp_path, *words, seconds=900)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        done = stylehead_alone(tmp_path / "home", tmp_path, *words, seconds=900)
+        assert done.code == 0, done
+        return json.loads(done.out)
 
     measured = report("--memory", "24")["peak_memory_bytes"]["process"]
     guess = report("--memory", "24", "--diffusion", str(presets.MINI_WEIGHTS / "teacher"))["estimate"]
