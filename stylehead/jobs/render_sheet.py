@@ -1,5 +1,6 @@
 """The contact sheet of a render: every tile says what it shows."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from stylehead.jobs.named_heads import NamedHead
 
 SHEET_COLUMNS = 9
 SHEET_FRAMES = 72
-SHEET_VIEWS_OF_MANY = 8
+SHEET_VIEWS_OF_MANY = 9
+"""At most; every 40 degrees of the usual 36 views."""
 
 
 class Film(NamedTuple):
@@ -72,6 +74,7 @@ def _sheet_of_one(film: Film, shots: Sequence[Shot], title: str) -> Pixels:
 
 
 def _evenly(count: int, most: int) -> list[int]:
-    """Up to `most` of `count` indices, evenly spread from the first."""
-    wanted = min(count, most)
-    return [index * count // wanted for index in range(wanted)]
+    """Up to `most` of `count` indices, equally far apart; from the last to the first, too, if it can be."""
+    least = math.ceil(count / most)
+    apart = next((step for step in range(least, 2 * least + 1) if count % step == 0), least)
+    return list(range(0, count, apart))
