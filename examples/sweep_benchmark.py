@@ -27,14 +27,16 @@ GOALS = {"runs": 1.8, "eval": 1.7}
 def short_run(*, folder: str, seed: int, steps: int) -> None:
     """Train a short run, in a worker."""
     from stylehead.export import showcase
-    from stylehead.jobs.sweep_tasks import train
+    from stylehead.jobs.sweep_tasks import train_planned
 
     showcase.SHEET_SEEDS, showcase.SHEET_YAWS_DEG, showcase.TURNTABLE_STEPS = (1,), (0.0,), 2
     settings = {
         "prompt": "Pixar character", "method": "ld", "preset": "mini", "seed": seed, "iterations": steps,
         "preview_every": 0,
     }  # fmt: skip
-    train(settings=settings, folder=folder, device="cpu", keep_checkpoints=0, command="sweep_benchmark")
+    train_planned(
+        settings=settings, folder=folder, device="cpu", keep_checkpoints=0, command="sweep_benchmark"
+    )
 
 
 def warm_up() -> int:

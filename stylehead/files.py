@@ -98,7 +98,7 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         file.write(raw)
 
 
-def sweep(folder: Path) -> None:
+def clear_leftovers(folder: Path) -> None:
     """Finish or clear away what killed writers left in a folder; locks show who is still at it."""
     left = (_LEFT.fullmatch(path.name) for path in list(folder.glob(".????????.*")))
     for tag in sorted({match[1] for match in left if match}):

@@ -22,6 +22,7 @@ from stylehead.errors import JobError, UsageError
 from stylehead.files import (
     GONE,
     atomic_write,
+    clear_leftovers,
     flush_file,
     flush_folder,
     is_part,
@@ -31,7 +32,6 @@ from stylehead.files import (
     new_lock,
     read_json,
     settle,
-    sweep,
     tag_of,
     take,
     write_json,
@@ -186,7 +186,7 @@ def recover(folder: Path) -> None:
     if part.is_dir():
         shutil.rmtree(part)
     for inside, folders, names in os.walk(folder):
-        sweep(Path(inside))
+        clear_leftovers(Path(inside))
         for name in [name for name in (*folders, *names) if _LEFT.fullmatch(name)]:
             remove(Path(inside, name))
         folders[:] = [name for name in folders if not name.startswith(".")]

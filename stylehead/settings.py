@@ -98,7 +98,7 @@ def refuse(name: str, value: object, rule: str) -> NoReturn:
     raise UsageError(f"`{flag(name)}` (={value}) must be {rule}.")
 
 
-def check(settings: Any) -> None:
+def check_settings(settings: Any) -> None:
     """Check every field of a dataclass against its annotation: first all types, then all ranges.
 
     Raises:

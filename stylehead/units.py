@@ -1,4 +1,11 @@
-"""Spans of time and sizes, written for people."""
+"""Times, spans of time and sizes, written for people and manifests."""
+
+import time
+
+
+def now() -> str:
+    """Return the time, UTC, ISO 8601, in seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def format_duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from stylehead.export.recipe import save_image
-from stylehead.files import atomic_write, open_download, save_arrays, sweep, write_json
+from stylehead.files import atomic_write, clear_leftovers, open_download, save_arrays, write_json
 from stylehead.folders import hold, replaced, together
 from stylehead.jobs.render import listed_files
 from stylehead.runs import RunDirectory
@@ -122,13 +122,13 @@ def drawing(path: Path) -> object:
 
 
 def table(path: Path, text: str) -> None:
-    sweep(path)
+    clear_leftovers(path)
     atomic_write(path / "table.csv", text)
 
 
 def register(path: Path, digit: str) -> None:
     target = path / "home" / "weights" / "panohead" / "g.safetensors"
-    with store.locked("panohead"):
+    with store.locked_weights("panohead"):
         target.parent.mkdir(parents=True, exist_ok=True)
         save_arrays(target, {"a": np.full(2, int(digit), np.float32)})
         facts = {"g.safetensors": FileFacts(target.stat().st_size, digit)}
@@ -148,7 +148,7 @@ def mesh(path: Path, shade: str) -> None:
 
 
 def meshed(path: Path) -> object:
-    sweep(path)  # as the next command does that writes there
+    clear_leftovers(path)  # as the next command does that writes there
     found = [file.read_text() for file in path.glob("head.*")]
     assert len(found) in (0, 3)
     assert len(set(found)) <= 1
@@ -157,13 +157,13 @@ def meshed(path: Path) -> object:
 
 def fetch(path: Path, digit: str) -> None:
     """Fetch an archive of two models, one of which only it has."""
-    with store.locked("models"):
+    with store.locked_weights("models"):
         archive.fetch_models(digit, store.weights_folder("models"))
 
 
 def fetched(path: Path) -> object:
     folder = store.weights_folder("models")
-    with store.locked("models"):
+    with store.locked_weights("models"):
         pass  # the next command finishes or undoes
     if not folder.exists():
         return None

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from stylehead.errors import UsageError
 from stylehead.jobs.arguments import EvaluateArguments, InvertArguments, RenderArguments, StylizeArguments
 from stylehead.jobs.bank import NewBank
-from stylehead.jobs.sweep_arguments import SweepArguments
-from stylehead.jobs.sweep_arguments import check as check_sweep
+from stylehead.jobs.sweep_arguments import SweepArguments, check_sweep
 from stylehead.methods.registry import BUILT_IN, settings_class
-from stylehead.settings import Rate, check, check_ranges, unusual, usually
+from stylehead.settings import Rate, check_ranges, check_settings, unusual, usually
 
 NONSENSE = [math.nan, math.inf, -math.inf, 1e308, -1e308, 1e30, -1e30]
 WHOLE_NONSENSE = [10**30, -(10**30)]
@@ -126,8 +125,8 @@ def test_a_number_that_is_none_is_refused_by_name() -> None:
     class Settings:
         rate: Annotated[Rate, usually(0.001, 0.01)] | None = 0.005
 
-    check(Settings())
-    check(Settings(rate=None))
+    check_settings(Settings())
+    check_settings(Settings(rate=None))
     with pytest.raises(UsageError, match=r"`--rate` \(=x\) must be"):
         check_ranges(Settings(rate="x"))  # type: ignore[arg-type]
     assert len(unusual(Settings(rate=0.05))) == 2  # both habits

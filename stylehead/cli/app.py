@@ -79,9 +79,9 @@ app.command(cls=Command, epilog=sweep_command.EPILOG, context_settings=CONTEXT)(
 app.command(cls=Command, epilog=view_command.EPILOG, context_settings=CONTEXT)(view_command.view)
 app.command(cls=Command, epilog=info_command.EPILOG, context_settings=CONTEXT)(info_command.info)
 app.command(cls=Command, epilog=doctor_command.EPILOG, context_settings=CONTEXT)(doctor_command.doctor)
-app.add_typer(styles_command.commands(CONTEXT), name="styles")
-app.add_typer(bank_command.commands(CONTEXT), name="bank")
-app.add_typer(weights_command.commands(CONTEXT), name="weights")
+app.add_typer(styles_command.style_commands(CONTEXT), name="styles")
+app.add_typer(bank_command.bank_commands(CONTEXT), name="bank")
+app.add_typer(weights_command.weight_commands(CONTEXT), name="weights")
 
 
 def main() -> None:

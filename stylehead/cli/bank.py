@@ -120,7 +120,7 @@ def check(
         output.result(job.check(user_path(bank), output, out=None if out is None else user_path(out)))
 
 
-def commands(context: dict[str, Any]) -> typer.Typer:
+def bank_commands(context: dict[str, Any]) -> typer.Typer:
     """Assemble the sub-commands.
 
     Args:

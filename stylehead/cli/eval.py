@@ -223,7 +223,7 @@ def evaluate(  # noqa: PLR0913
         from stylehead.jobs import evaluate as job
 
         if dry_run:
-            output.result(job.foretell(arguments, output))
+            output.result(job.foretell_table(arguments, output))
             return
         found = job.evaluate(arguments, output, command=command_line())
         output.result(found.result)

@@ -136,9 +136,9 @@ def invert(  # noqa: PLR0913
             hint = f"stylehead invert --resume {quoted(resume)}"
             raise UsageError("`--dry-run` does not go with `--resume`.", hint)
         if dry_run:
-            from stylehead.jobs.invert_dry_run import foretell
+            from stylehead.jobs.invert_dry_run import foretell_inversion
 
-            output.result(foretell(arguments, output))
+            output.result(foretell_inversion(arguments, output))
             return
         from stylehead.jobs import invert as job
 

@@ -132,7 +132,7 @@ def remove(
         output.result(Result((path,), (("removed", path),), {"name": name, "path": path}))
 
 
-def commands(context: dict[str, Any]) -> typer.Typer:
+def style_commands(context: dict[str, Any]) -> typer.Typer:
     """Assemble the command and what is below it.
 
     Args:

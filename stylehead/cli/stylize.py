@@ -164,6 +164,6 @@ def _show(run: "StylizeRun", output: Output) -> None:
 
 
 def _dry_run(arguments: StylizeArguments, output: Output, *, probe: bool) -> None:
-    from stylehead.jobs.dry_run import foretell
+    from stylehead.jobs.dry_run import foretell_training
 
-    output.result(foretell(arguments, output, probe=probe))
+    output.result(foretell_training(arguments, output, probe=probe))

@@ -123,7 +123,7 @@ def sweep(  # noqa: PLR0913
         from stylehead.jobs import sweep as job
 
         if dry_run:
-            output.result(job.foretell(arguments, output))
+            output.result(job.foretell_sweep(arguments, output))
             return
         swept = _sweep(arguments, output, yes=yes)
         output.result(swept.result)

@@ -12,7 +12,7 @@ from rich.table import Table
 from stylehead.cli.output import Output
 from stylehead.cli.progress import PLAIN_SECONDS
 from stylehead.sweeps.journal import RunProgress
-from stylehead.sweeps.summary import SweepPace, summary
+from stylehead.sweeps.summary import SweepPace, summarise_sweep
 from stylehead.units import format_duration
 
 _ORDER = ("running", "failed", "stopped", "waiting", "finished")
@@ -50,7 +50,7 @@ class PlainLines:
 
     def __call__(self, progress: Sequence[RunProgress]) -> None:
         """Say how many runs are done, and how far the others are."""
-        now, line = self._clock(), summary(progress, self._pace)
+        now, line = self._clock(), summarise_sweep(progress, self._pace)
         ended = all(one.state in ("finished", "failed") for one in progress)
         if line == self._said or (now - self._last < PLAIN_SECONDS and not ended):
             return

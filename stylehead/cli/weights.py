@@ -339,7 +339,7 @@ def _weights(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-def commands(settings: dict[str, Any]) -> typer.Typer:
+def weight_commands(settings: dict[str, Any]) -> typer.Typer:
     """Assemble the sub-commands.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylehead.errors import MissingError
 from stylehead.evaluation.intervals import RESAMPLES, Statistic, bootstrap, mean_statistic
-from stylehead.evaluation.portraits import Overlap, Portraits, overlap
+from stylehead.evaluation.portraits import Overlap, Portraits, find_overlap
 
 LEANING = (
     "it comes from drawing people with repetition, and where people repeat, a set differs more from another, "
@@ -123,7 +123,7 @@ def shared(one: Portraits, other: Portraits, what: str) -> Overlap:
     Raises:
         MissingError: Nothing; the sentence begins with `what`.
     """
-    both = overlap(one, other)
+    both = find_overlap(one, other)
     if not both.seeds or not both.yaws_deg:
         raise MissingError(f"{what} show none of these people from these sides.")
     return both

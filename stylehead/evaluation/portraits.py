@@ -78,7 +78,7 @@ class Overlap(NamedTuple):
         return tensor[self.rows[1]][:, self.columns[1]]
 
 
-def overlap(one: Portraits, other: Portraits) -> Overlap:
+def find_overlap(one: Portraits, other: Portraits) -> Overlap:
     """Find what two sets both show, in the order of the first."""
     seeds = [seed for seed in one.seeds if seed in other.seeds]
     yaws = [yaw for yaw in one.yaws_deg if yaw in other.yaws_deg]

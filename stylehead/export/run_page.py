@@ -95,20 +95,20 @@ def _head(title: str, manifest: Mapping[str, Any], events: Sequence[Mapping[str,
 
 
 def _curves(events: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for event in events for name in numbers(event)))[:MOST_CURVES]
+    names = list(dict.fromkeys(name for event in events for name in measured_numbers(event)))[:MOST_CURVES]
     drawn = [_curve(name, _points(events, name)) for name in names]
     whole = "\n".join(part for part in drawn if part)
     return f'<h2>Curves</h2>\n<div class="curves">{whole}</div>' if whole else ""
 
 
-def numbers(event: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def measured_numbers(event: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """What an event measured but times, by name: finite numbers, groups joined with a slash."""
     found: dict[str, float] = {}
     for key, value in event.items():
         if key in _CLOCKS:
             continue
         if isinstance(value, Mapping):
-            found |= numbers(value, f"{prefix}{key}/")
+            found |= measured_numbers(value, f"{prefix}{key}/")
         elif _is_number(value):
             found[f"{prefix}{key}"] = float(value)
     return found
@@ -123,7 +123,7 @@ def _is_number(value: Any) -> bool:
 
 def _points(events: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
     """Steps and values of one number, thinned to what can be told apart."""
-    every = [(float(event.get("step", 0)), numbers(event)) for event in events]
+    every = [(float(event.get("step", 0)), measured_numbers(event)) for event in events]
     points = [(step, values[name]) for step, values in every if name in values]
     thinned = points[:: max(1, len(points) // _POINTS)]
     return thinned if not points or thinned[-1] == points[-1] else [*thinned, points[-1]]

@@ -46,8 +46,6 @@ class CenterFace:
         network: As OpenCV reads it.
     """
 
-    embeds = False
-
     def __init__(self, network: cv2.dnn.Net) -> None:
         self._network = network
 

@@ -73,10 +73,6 @@ class Face(NamedTuple):
 class Detector(Protocol):
     """What finds faces."""
 
-    @property
-    def embeds(self) -> bool:
-        """Whether faces come with an embedding of who it is."""
-
     def find(self, pixels: Bytes) -> list[Face]:
         """Find all faces in a picture [H, W, 3], the largest first."""
 
@@ -96,8 +92,6 @@ class FaceFinder:
     Args:
         analyser: insightface's `FaceAnalysis`, prepared, or anything that answers alike.
     """
-
-    embeds = True
 
     def __init__(self, analyser: Analyser) -> None:
         self._analyser = analyser

@@ -243,13 +243,13 @@ def smoke(device: str = "cpu") -> Check:
 
     from stylehead.export.views import latent_from_seed, render_views
     from stylehead.generator import PanoHead, load_style, save_style
-    from stylehead.jobs.stylize import load_stylizer
+    from stylehead.jobs.stylize import stylizer_of
     from stylehead.jobs.training import Job
     from stylehead.methods.config import StylizeConfig
     from stylehead.weights.presets import mini_preset
 
     start, preset = time.perf_counter(), mini_preset()
-    stylizer = load_stylizer(
+    stylizer = stylizer_of(
         Job(StylizeConfig.from_dict({"prompt": SMOKE_PROMPT, "iterations": 1}), preset, device, 1)
     )
     record = stylizer.step()

@@ -21,7 +21,7 @@ from stylehead.jobs.needs import list_needs, warn_of_lost_words
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.stylize import (
     configure,
-    load_stylizer,
+    stylizer_of,
     understood,
     warn_of_settings,
     with_file,
@@ -58,7 +58,7 @@ class Cost(NamedTuple):
     checkpoint_bytes: int
 
 
-def foretell(arguments: StylizeArguments, report: Report, *, probe: bool) -> Result:
+def foretell_training(arguments: StylizeArguments, report: Report, *, probe: bool) -> Result:
     """Say what a job needs, would write and would cost: measured where that is quick, else estimated.
 
     Args:
@@ -103,7 +103,7 @@ def measure_job(job: Job, path: Path, report: Report) -> Result:
         JobError: It would not fit on the disk.
     """
     report.note(f"Timing {MEASURED_STEPS} steps.")
-    stylizer = load_stylizer(job)
+    stylizer = stylizer_of(job)
     stylizer.method.rehearse(stylizer.reference)
     cost, edits = measure(job, stylizer), time_edits(stylizer, job.needs, job.device)
     config = job.config

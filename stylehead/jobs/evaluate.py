@@ -20,14 +20,14 @@ from stylehead.evaluation.table import (
     to_csv,
     to_json,
 )
-from stylehead.files import atomic_write, sweep
+from stylehead.files import atomic_write, clear_leftovers
 from stylehead.generator import PanoHead
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.checks import check_evaluate
 from stylehead.jobs.disk import check_disk, finished_bytes, running_bytes, trained_bytes
 from stylehead.jobs.dry_run import step_seconds
-from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan
+from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan_rows
 from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.job import RUNS
 from stylehead.jobs.limits import limits_of, missed_limits
@@ -35,7 +35,7 @@ from stylehead.jobs.measuring import MeasuredTable, Setting, measure_table, styl
 from stylehead.jobs.references import check_reference
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.row_source import RowSource
-from stylehead.jobs.stylize import load_stylizer
+from stylehead.jobs.stylize import stylizer_of
 from stylehead.jobs.training import Job
 from stylehead.mini.captions import place_prompt
 from stylehead.perception.loading import EncoderFiles, open_perception
@@ -78,7 +78,7 @@ def evaluate(arguments: EvaluateArguments, report: Report, *, command: str) -> E
     return Evaluation(arguments, report, command).execute()
 
 
-def foretell(arguments: EvaluateArguments, report: Report) -> Result:
+def foretell_table(arguments: EvaluateArguments, report: Report) -> Result:
     """Say what would be done.
 
     Raises:
@@ -202,7 +202,7 @@ class Evaluation:
         changes: dict[str, object] = {"preset": arguments.preset}
         if arguments.iterations is not None:
             changes["iterations"] = arguments.iterations
-        rows = plan(
+        rows = plan_rows(
             arguments.methods,
             arguments.prompts,
             ablation=arguments.ablation,
@@ -256,7 +256,7 @@ class Evaluation:
         for row in rows:
             assert row.config is not None
             if row.config.method not in known:
-                stylizer = load_stylizer(self._job(row))
+                stylizer = stylizer_of(self._job(row))
                 stylizer.method.rehearse(stylizer.reference)
                 known[row.config.method] = step_seconds(stylizer), trained_bytes(stylizer)
             per_step, size = known[row.config.method]
@@ -317,7 +317,7 @@ def encoder_files(asked: EvaluateArguments) -> EncoderFiles:
 
 def _write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent)
+    clear_leftovers(path.parent)
     atomic_write(path, text)
 
 

@@ -115,7 +115,7 @@ def find_runs(roots: Sequence[Path], generator: str) -> Discovery:
     return Discovery(list({run.path.resolve(): run for run in found}.values()), skipped)
 
 
-def plan(
+def plan_rows(
     methods: str | None,
     prompts: Sequence[str],
     *,

@@ -59,7 +59,7 @@ def _dry(entries: Sequence[Entry], report: Report) -> list[dict[str, Any]]:
     Raises:
         JobError: The Hub has nothing of the kind, or it does not fit on the disk.
     """
-    plan: Callable[[Entry], fetch.Plan] = fetch.plan
+    plan: Callable[[Entry], fetch.Plan] = fetch.plan_download
     facts: list[dict[str, Any]] = []
     if fetch.is_offline():
         report.note("The network is forbidden: sizes are those of the catalogue.")
@@ -120,7 +120,7 @@ def _fetch(entry: Entry, report: Report) -> dict[str, Any]:
 
 
 def _download(entry: Entry, report: Report) -> store.Record:
-    planned = fetch.plan(entry)
+    planned = fetch.plan_download(entry)
     if planned.cached:
         report.note(f"{entry.id}: all files are in the cache; checking them.")
         return fetch.fetch(entry, planned)

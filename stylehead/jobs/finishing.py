@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stylehead.jobs.failures import StoppedError
 from stylehead.jobs.report import Report
-from stylehead.jobs.stylize import first_manifest, load_stylizer
+from stylehead.jobs.stylize import first_manifest, stylizer_of
 from stylehead.jobs.training import Job, Training
 from stylehead.runs import MANIFEST, RunDirectory, check_free
 
@@ -25,7 +25,7 @@ def finish_run(job: Job, path: Path, report: Report, *, command: str) -> None:
     stopped = (path / MANIFEST).is_file()
     if not stopped:
         check_free(path, overwrite=False)
-    stylizer = load_stylizer(job)
+    stylizer = stylizer_of(job)
     run = (
         RunDirectory.open(path)
         if stopped

@@ -8,7 +8,7 @@ from stylehead.jobs.arguments import StylizeArguments
 from stylehead.jobs.banking import is_refreshed
 from stylehead.jobs.report import Silent
 from stylehead.jobs.signals import StopRequest
-from stylehead.jobs.stylize import load_stylizer, open_job
+from stylehead.jobs.stylize import open_job, stylizer_of
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.parallel import join_crew, leave_crew
@@ -24,7 +24,7 @@ def follow(arguments: StylizeArguments) -> None:
     try:
         told = crew.told(None)
         config = StylizeConfig.from_dict(told["config"])
-        stylizer = load_stylizer(open_job(config, arguments, Silent(), preset=told["preset"]))
+        stylizer = stylizer_of(open_job(config, arguments, Silent(), preset=told["preset"]))
         stylizer.crew = crew
         if (state := crew.told(None)) is not None:
             stylizer.load_state_dict(state)

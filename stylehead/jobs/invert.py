@@ -57,7 +57,7 @@ def invert(arguments: InvertArguments, report: Report, *, command: str) -> Inver
     photo, (job, head, path) = _photo(arguments), prepare(arguments, report)
     run = RunDirectory.create(
         path,
-        first_manifest(job, head, photo, command),
+        inversion_manifest(job, head, photo, command),
         overwrite=arguments.overwrite,
         begin=lambda folder: write_crop(folder, head, job.recipe(photo)),
     )
@@ -93,7 +93,7 @@ def _photo(arguments: InvertArguments) -> Path:
     return arguments.photo
 
 
-def first_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str) -> dict[str, Any]:
+def inversion_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str) -> dict[str, Any]:
     """Return the facts of `run.json` that are known before the first step."""
     camera = head.camera
     return {

@@ -16,7 +16,7 @@ from stylehead.runs import EVENTS, MANIFEST
 from stylehead.units import format_duration
 
 
-def foretell(arguments: InvertArguments, report: Report) -> Result:
+def foretell_inversion(arguments: InvertArguments, report: Report) -> Result:
     """Time one step of every stage and say what the whole job would cost and write.
 
     Args:

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from stylehead.jobs import environment
 from stylehead.jobs.failures import StoppedError, explain
 from stylehead.runs import RunDirectory
+from stylehead.units import now
 from stylehead.weights import Preset, WeightFile, catalogue
 from stylehead.weights.store import hash_file
 
@@ -110,8 +110,3 @@ def named(files: Mapping[str, Path | None]) -> dict[str, str]:
 def style_header(facts: Mapping[str, object]) -> dict[str, str]:
     """Turn facts into the metadata of a style file."""
     return {f"stylehead.{key}": str(value) for key, value in facts.items()}
-
-
-def now() -> str:
-    """Return the time, UTC, ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from stylehead.errors import MissingError, StyleheadError, UsageError
-from stylehead.evaluation.baselines import edit_portraits, open_editor
+from stylehead.evaluation.baselines import edit_portraits, open_portrait_editor
 from stylehead.evaluation.columns import all_columns, measure_row
 from stylehead.evaluation.comparison import Comparison, EncodedPortraits, Reference, Target
 from stylehead.evaluation.numbers import NotMeasured
@@ -248,7 +248,7 @@ class TableBuilder:
         if source.folder is not None:
             return read_folder(source.folder, self.setting.seeds, self.setting.arguments.yaws_deg)
         if source.edits:
-            editor = open_editor(source.method, self.setting.weights, self.setting.device)
+            editor = open_portrait_editor(source.method, self.setting.weights, self.setting.device)
             return edit_portraits(editor, untouched, source.prompt, done=self._counter())
         assert source.run is not None
         try:

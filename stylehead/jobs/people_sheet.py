@@ -14,7 +14,7 @@ from stylehead.export.frames import Look, render_frames
 from stylehead.export.orbit import Shot
 from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
-from stylehead.files import check_parents, sweep
+from stylehead.files import check_parents, clear_leftovers
 from stylehead.generator import PanoHead, mix_styles, remove_styles
 from stylehead.images import Pixels, on_white
 from stylehead.jobs import environment
@@ -84,7 +84,7 @@ def sheet(arguments: SheetArguments, report: Report) -> Path:
         heads = seed_heads(generator, _seeds(arguments), psi=arguments.psi)
     drawn = draw(generator, heads, styles, arguments, report)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent)
+    clear_leftovers(path.parent)
     recipe = {
         "command": "sheet",
         "heads": [head.name for head in heads],

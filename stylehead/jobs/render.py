@@ -21,7 +21,7 @@ from stylehead.export.video import (
     write_webm,
     write_webp,
 )
-from stylehead.files import check_parents, sweep, write_json
+from stylehead.files import check_parents, clear_leftovers, write_json
 from stylehead.folders import claim, hold, replaced
 from stylehead.generator import PanoHead, mix_styles, remove_styles
 from stylehead.images import Pixels
@@ -197,7 +197,7 @@ class Rendered:
         suffix, recipe = path.suffix.lower(), self._recipe(self.films[0])
         check_parents(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
+        clear_leftovers(path.parent)
         if suffix[1:] in FILMS:
             FILMS[suffix[1:]](path, self.images, recipe, fps=self.arguments.fps)
         elif suffix in (".jpg", ".jpeg", ".png"):

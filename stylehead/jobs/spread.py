@@ -32,7 +32,7 @@ from stylehead.methods.config import StylizeConfig
 from stylehead.sweeps import Driver, Ended, Engine, Task
 from stylehead.weights.presets import Preset
 
-_TRAIN, _ROW = "stylehead.jobs.sweep_tasks:train", "stylehead.jobs.spread:measure_row"
+_TRAIN, _ROW = "stylehead.jobs.sweep_tasks:train_planned", "stylehead.jobs.spread:measure_one_row"
 
 
 class Spread:
@@ -159,7 +159,7 @@ def _source_of(task: Task, groups: Sequence[tuple[str, list[RowSource]]]) -> Row
 # ----------------------------------------------------------------------------------- what a worker does
 
 
-def measure_row(
+def measure_one_row(
     *, arguments: dict[str, Any], style: str, group: list[dict[str, Any]], place: int, keep: bool
 ) -> dict[str, Any] | None:
     """Measure one row, in a worker.

@@ -56,7 +56,7 @@ def stylize(arguments: StylizeArguments, report: Report, *, command: str) -> Sty
     config, path = configure(arguments, report)
     job = open_job(config, arguments, report, preset=config.preset)
     crew = lead(job)
-    stylizer = load_stylizer(job)
+    stylizer = stylizer_of(job)
     stylizer.crew = crew
     if config.memory != "auto" or stylizer.memory.name != "24":
         report.note(f"memory {stylizer.memory.name}: {', '.join(stylizer.memory.words())}")
@@ -85,7 +85,7 @@ def configure(arguments: StylizeArguments, report: Report) -> tuple[StylizeConfi
     """
     arguments = with_file(arguments)
     check_ranges(arguments)
-    config = settle(arguments)
+    config = resolve_config(arguments)
     path = arguments.out or new_run_path(RUNS, config.prompt)
     check_free(path, overwrite=arguments.overwrite)
     full_scale = find_preset(config.preset).preset.vocabulary is None
@@ -94,7 +94,7 @@ def configure(arguments: StylizeArguments, report: Report) -> tuple[StylizeConfi
     return config, path
 
 
-def settle(arguments: StylizeArguments) -> StylizeConfig:
+def resolve_config(arguments: StylizeArguments) -> StylizeConfig:
     """Return the settings that arguments mean: the profile's, and those that were given.
 
     Raises:
@@ -233,7 +233,7 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
         crew = lead(job)
-        stylizer = load_stylizer(job)
+        stylizer = stylizer_of(job)
         stylizer.crew = crew
         training = Training(job, stylizer, run, report)
         report.note(f"Run {run.path} goes on from step {training.resume()}.")
@@ -259,7 +259,7 @@ def _check_unchanged(settings: Mapping[str, Any], stored: StylizeConfig, path: P
             )
 
 
-def load_stylizer(job: Job) -> Stylizer:
+def stylizer_of(job: Job) -> Stylizer:
     """Load the models of a job."""
     return models.load_stylizer(job.needs, job.device)
 

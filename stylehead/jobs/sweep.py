@@ -28,7 +28,7 @@ SWEEPS = Path("sweeps")
 SHEET, TABLE, PAGE = "sheet.jpg", "table.csv", "report.html"
 MUCH_S = 3600.0
 """Time from which on a sweep has to be agreed to."""
-_TRAIN, _COST = "stylehead.jobs.sweep_tasks:train", "stylehead.jobs.sweep_tasks:cost"
+_TRAIN, _COST = "stylehead.jobs.sweep_tasks:train_planned", "stylehead.jobs.sweep_tasks:cost"
 _CHEAP = ("prompt", "seed", "instruction", "negative_prompt")
 """Settings that do not change what a run costs, beside all sizes of numbers that are not whole."""
 
@@ -127,7 +127,7 @@ def sweep(
         return job.finish(cost.workers)
 
 
-def foretell(arguments: SweepArguments, report: Report) -> Result:
+def foretell_sweep(arguments: SweepArguments, report: Report) -> Result:
     """Say what a sweep would do and cost; nothing is written.
 
     Raises:

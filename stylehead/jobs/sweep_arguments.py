@@ -88,9 +88,9 @@ def read_sweep(arguments: SweepArguments) -> Asked:
         axes[axis.name] = axis
     if "prompt" not in axes and arguments.config is None:
         raise UsageError("A sweep needs prompts.", EXAMPLE)
-    check(arguments)
+    check_sweep(arguments)
     from stylehead.jobs.needs import list_needs
-    from stylehead.jobs.stylize import settle, with_file
+    from stylehead.jobs.stylize import resolve_config, with_file
 
     start = StylizeArguments(profile=arguments.profile, quality=arguments.quality, config=arguments.config)
     base = with_file(start)
@@ -98,7 +98,7 @@ def read_sweep(arguments: SweepArguments) -> Asked:
 
     def settled(varied: dict[str, Any]) -> Any:
         settings = {**base.settings, **varied, "preset": preset.name}
-        config = settle(replace(base, settings=settings))
+        config = resolve_config(replace(base, settings=settings))
         list_needs(
             config, preset
         ).require()  # a prompt that the teacher does not know, a model that is not here
@@ -107,7 +107,7 @@ def read_sweep(arguments: SweepArguments) -> Asked:
     return Asked(arguments, make_plan(list(axes.values()), settled, full_scale=preset.vocabulary is None))
 
 
-def check(arguments: SweepArguments) -> None:
+def check_sweep(arguments: SweepArguments) -> None:
     """Check what needs no file.
 
     Raises:

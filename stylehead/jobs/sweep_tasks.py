@@ -18,7 +18,7 @@ from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.inventory import Inventory
 from stylehead.jobs.needs import list_needs
 from stylehead.jobs.report import Silent
-from stylehead.jobs.stylize import load_stylizer, open_job
+from stylehead.jobs.stylize import open_job, stylizer_of
 from stylehead.jobs.training import Job
 from stylehead.methods import Stylizer
 from stylehead.methods.config import StylizeConfig
@@ -28,7 +28,7 @@ from stylehead.weights.presets import find_preset
 _PATIENCE_S = 600.0
 
 
-def train(
+def train_planned(
     *, settings: dict[str, Any], folder: str, device: str, keep_checkpoints: int, command: str
 ) -> dict[str, Any]:
     """Train a run to its end, wherever it is now.
@@ -91,7 +91,7 @@ def cost(*, settings: dict[str, Any], device: str, keep_checkpoints: int) -> dic
     if preset.teacher_entry is not None or config.source("diffusion") is not None:
         return _estimated_cost(list_needs(config, preset), chosen, keep_checkpoints)
     start = time.perf_counter()
-    stylizer = load_stylizer(job)
+    stylizer = stylizer_of(job)
     loading = time.perf_counter() - start
     stylizer.method.rehearse(stylizer.reference)
     pictures = _pictures_seconds(stylizer)

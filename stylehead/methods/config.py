@@ -24,7 +24,7 @@ from stylehead.settings import (
     Share,
     at_least,
     between,
-    check,
+    check_settings,
     flag,
     refuse,
     usually,
@@ -110,7 +110,7 @@ class StylizeConfig:
     """Stop after this many NaN steps in a row."""
 
     def __post_init__(self) -> None:
-        check(self)
+        check_settings(self)
         if not self.prompt.strip():
             refuse("prompt", repr(self.prompt), "some words, for example `Portrait of a werewolf`")
 

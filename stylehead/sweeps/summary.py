@@ -28,7 +28,7 @@ class SweepPace:
         return format_duration((self._clock() - self._start) / (done - self._first) * (total - done))
 
 
-def summary(progress: Sequence[RunProgress], pace: SweepPace) -> str:
+def summarise_sweep(progress: Sequence[RunProgress], pace: SweepPace) -> str:
     """Say where a sweep is: "3 of 8 runs done, 1 failed; joker, seed 1 40/60; eta 12m"."""
     count = Counter(one.state for one in progress)
     failed = f", {count['failed']} failed" if count["failed"] else ""

@@ -86,7 +86,7 @@ def _check_pipeline(base: Path) -> None:
     index = base / "model_index.json"
     if not index.is_file():
         return
-    content = read_json(index)
+    content = read_description(index)
     kind = str(content.get("_class_name", _STABLE_DIFFUSION))
     if not kind.startswith(_STABLE_DIFFUSION) or "XL" in kind or "3" in kind or "text_encoder_2" in content:
         raise JobError(f"`{base}` is a {kind}; {ONLY_SD1}.")
@@ -114,7 +114,7 @@ def _require_folder(folder: Path, hint: str = WHOLE) -> None:
 def _check_folder(role: str, folder: Path, *, edits: bool) -> None:
     _require_folder(folder, NO_VAE if role == "vae" else WHOLE)
     require_weights(folder)
-    config = read_json(folder / "config.json")
+    config = read_description(folder / "config.json")
     if role == "unet":
         _check_unet(folder, config, edits=edits)
     elif role == "vae" and (name := config.get("_class_name", AUTOENCODERS[0])) not in AUTOENCODERS:
@@ -141,10 +141,10 @@ def _check_unet(folder: Path, config: Mapping[str, Any], *, edits: bool) -> None
 
 def _check_schedule(folder: Path) -> None:
     _require_folder(folder)
-    config = read_json(folder / "scheduler_config.json")
+    config = read_description(folder / "scheduler_config.json")
     Schedule.from_config(config)
     unet = folder.parent / "unet" / "config.json"
-    words = read_json(unet).get("cross_attention_dim") if unet.is_file() else None
+    words = read_description(unet).get("cross_attention_dim") if unet.is_file() else None
     if config.get("timestep_spacing") == "trailing" and words == 1024:
         raise JobError(f"`{folder.parent}` is a distilled model (turbo) that knows no guidance; {ONLY_SD1}.")
 
@@ -152,7 +152,7 @@ def _check_schedule(folder: Path) -> None:
 def _check_fit(paths: TeacherPaths) -> None:
     """Compare the sizes that the networks of a teacher must share, where folders say them."""
     folders = {role: path for role, path in paths.networks().items() if path.is_dir()}
-    configs = {role: read_json(folder / "config.json") for role, folder in folders.items()}
+    configs = {role: read_description(folder / "config.json") for role, folder in folders.items()}
     unet = configs.get("unet", SINGLE_FILE)
     words = _value(unet, "cross_attention_dim")
     wanted: dict[str, tuple[str, Any, Any]] = {}
@@ -185,7 +185,7 @@ def _value(config: Mapping[str, Any], name: str) -> Any:
     return config.get(name, _DEFAULTS[name])
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:

@@ -15,7 +15,7 @@ from diffusers import (
 )
 from transformers import CLIPTextModel
 
-from stylehead.teacher.check import check_teacher, read_json
+from stylehead.teacher.check import check_teacher, read_description
 from stylehead.teacher.lora import add_lora
 from stylehead.teacher.paths import CONTROL_KINDS, TeacherPaths
 from stylehead.teacher.prompts import load_tokenizer
@@ -112,5 +112,5 @@ def _kind(role: str, folder: Path) -> Any:
 
 def _autoencoder(folder: Path) -> Any:
     """Return the class of the autoencoder in a folder, which its `config.json` names."""
-    tiny = read_json(folder / "config.json").get("_class_name") == "AutoencoderTiny"
+    tiny = read_description(folder / "config.json").get("_class_name") == "AutoencoderTiny"
     return AutoencoderTiny if tiny else AutoencoderKL

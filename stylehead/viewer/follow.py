@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from stylehead.errors import JobError
-from stylehead.export.run_page import numbers
+from stylehead.export.run_page import measured_numbers
 from stylehead.generator import PanoHead, Style, load_style
 from stylehead.runs import RunDirectory
 from stylehead.viewer.shared_generator import SharedGenerator
@@ -114,7 +114,7 @@ class Follower:
 
 def loss_of(event: Mapping[str, Any]) -> float | None:
     """The loss of a step: its own, the sum of its terms, or the largest gradient of a score; None without."""
-    found = numbers(event)
+    found = measured_numbers(event)
     terms = [value for name, value in found.items() if name.startswith("losses/")]
     scores = [value for name, value in found.items() if name.startswith("gradient_rms/")]
     if "loss" in found:

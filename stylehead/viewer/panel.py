@@ -19,7 +19,7 @@ from stylehead.export.recipe import save_image
 from stylehead.export.video import side_by_side, write_mp4, write_webm
 from stylehead.geometry import DEFAULT_RADIUS, fov_to_intrinsics
 from stylehead.images import Pixels
-from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead, fit, plain
+from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead, letterbox, plain
 
 BACKGROUNDS = ("white", "black", "#202028", "#808080", "#e8e0d0", "transparent")
 SIZES = (128, 256, 384, 512)
@@ -190,7 +190,7 @@ class Panel:
         wish, gaze = self.wish(), self.gaze()
         look = wish.look if full else wish.look._replace(size=None)
         drawn = [self._stage.see(scene, gaze, look) for scene in wish.scenes]
-        image = fit(np.concatenate(drawn, axis=1), float(self._client.camera.aspect), look.backdrop)
+        image = letterbox(np.concatenate(drawn, axis=1), float(self._client.camera.aspect), look.backdrop)
         if self._gone.is_set():  # meanwhile
             return
         self._client.scene.set_background_image(image, format="jpeg", jpeg_quality=95 if full else 85)

@@ -148,7 +148,7 @@ def plain(scene: ShownHead) -> ShownHead:
     return replace(scene, strengths=())
 
 
-def fit(drawn: Pixels, aspect: float, backdrop: str = "white") -> Pixels:
+def letterbox(drawn: Pixels, aspect: float, backdrop: str = "white") -> Pixels:
     """Widen or heighten a picture [H, W, 3] to the shape of a window, its own background round it.
 
     Args:

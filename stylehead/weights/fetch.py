@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylehead.errors import JobError, MissingError, StyleheadError
+from stylehead.units import now
 from stylehead.weights import archive, catalogue, store
 from stylehead.weights.catalogue import Entry
 from stylehead.weights.onnx_files import is_onnx
@@ -50,7 +51,7 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in _OFFLINE_WORDS
 
 
-def plan(entry: Entry, *, endpoint: str | None = None) -> Plan:
+def plan_download(entry: Entry, *, endpoint: str | None = None) -> Plan:
     """Ask what there is to download.
 
     Args:
@@ -106,14 +107,14 @@ def fetch(
 
     Args:
         entry: What to fetch; its licence is the caller's business.
-        planned: From `plan`.
+        planned: From `plan_download`.
         progress: Told how far it is.
-        endpoint: As for `plan`.
+        endpoint: As for `plan_download`.
 
     Raises:
         JobError: The connection broke, or a file is not the one that was expected.
     """
-    with store.locked(entry.id):
+    with store.locked_weights(entry.id):
         if entry.url is not None:
             folder = store.weights_folder(entry.id)
 
@@ -166,7 +167,7 @@ def register_folder(entry: Entry, folder: Path) -> Record:
     for name in wanted:
         if name.endswith(".onnx") and not is_onnx(folder / name):
             raise JobError(f"{folder / name} is no ONNX model: it is damaged or something else.")
-    with store.locked(entry.id):
+    with store.locked_weights(entry.id):
         files = {name: store.hash_file(folder / name) for name in wanted}
         for name, facts in files.items():
             if entry.sha256.get(name, facts.sha256) != facts.sha256:
@@ -185,7 +186,7 @@ def _innermost(entry: Entry, folder: Path) -> Path:
 def _register(
     entry: Entry, folder: Path, files: dict[str, FileFacts], *, source: str, revision: str | None
 ) -> Record:
-    record = Record(entry.id, folder, files, source, revision, store.now())
+    record = Record(entry.id, folder, files, source, revision, now())
     store.write_record(record)
     return record
 

@@ -126,10 +126,10 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Any]:
 def _attributes(state: Mapping[str, Any]) -> dict[str, Any]:
     skipped = ("_parameters", "_buffers", "_modules")
     kept = {name: value for name, value in state.items() if name not in skipped and "_hooks" not in name}
-    return numbers(kept)
+    return plain_numbers(kept)
 
 
-def numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the numpy numbers among some values into Python's; what is inside of lists stays as it is."""
     return {
         name: _scalar(value) if isinstance(value, Made) and value.function in _SCALARS else value

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from stylehead.errors import UsageError
 from stylehead.files import atomic_path
+from stylehead.units import now
 from stylehead.weights import catalogue, store
 from stylehead.weights.snapshot import ImportedSnapshot, import_snapshot, map_file, read_generator
 from stylehead.weights.store import Record
@@ -45,7 +46,7 @@ def register_generator(
     (name,) = catalogue.find(GENERATOR).files
     target = store.weights_folder(GENERATOR) / name
     map_file(source)
-    with store.locked(GENERATOR):
+    with store.locked_weights(GENERATOR):
         record = store.read_record(GENERATOR)
         if record is not None and record.complete() and not overwrite:
             if _source(source) == record.source:
@@ -61,9 +62,7 @@ def register_generator(
         with atomic_path(target) as part:
             imported = import_snapshot(source, part)
             agree()
-        record = Record(
-            GENERATOR, target, {name: store.hash_file(target)}, _source(source), None, store.now()
-        )
+        record = Record(GENERATOR, target, {name: store.hash_file(target)}, _source(source), None, now())
         store.write_record(record)
         return Registered(record, imported._replace(path=target), replaced)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from stylehead.architecture import GeneratorConfig
 from stylehead.errors import UsageError
-from stylehead.weights.modules import Module, numbers
+from stylehead.weights.modules import Module, plain_numbers
 from stylehead.weights.pickle_machine import Refused, shown
 
 _CLASSES = frozenset(
@@ -339,7 +339,7 @@ def _mapping(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = values.get(name, {})
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise Refused(f"its `{name}` are damaged")
-    return numbers(found)
+    return plain_numbers(found)
 
 
 def _required(values: Mapping[str, Any], name: str) -> Any:

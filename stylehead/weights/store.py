@@ -7,7 +7,6 @@
     weights/<id>/...         files that are not in another program's cache
 """
 
-import datetime
 import hashlib
 import os
 import shlex
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylehead.errors import JobError
-from stylehead.files import let_go, new_lock, read_json, sweep, take, write_json
+from stylehead.files import clear_leftovers, let_go, new_lock, read_json, take, write_json
+from stylehead.units import now
 
 HOME_VARIABLE = "STYLEHEAD_HOME"
 ACCEPT_VARIABLE = "STYLEHEAD_ACCEPT_LICENSES"
@@ -80,13 +80,8 @@ def weights_folder(entry_id: str) -> Path:
     return home() / "weights" / entry_id
 
 
-def now() -> str:
-    """The time, UTC, ISO 8601, in seconds."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 @contextmanager
-def locked(entry_id: str) -> Iterator[None]:
+def locked_weights(entry_id: str) -> Iterator[None]:
     """Keep other processes from fetching or importing the same weights; freed when this process dies.
 
     Raises:
@@ -99,7 +94,7 @@ def locked(entry_id: str) -> Iterator[None]:
         raise JobError(f"Another process is fetching or importing {entry_id}.", "wait for it")
     try:
         for inside in (folder, weights_folder(entry_id)):
-            sweep(inside)
+            clear_leftovers(inside)
         yield
     finally:
         let_go(lock)

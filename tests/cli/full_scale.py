@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from stylehead.cli.app import app
 from stylehead.export import showcase
 from stylehead.generator import GeneratorConfig, PanoHead
+from stylehead.units import now
 from stylehead.weights import store
 
 FEWER = {
@@ -33,7 +34,7 @@ main()
 
 def register(home: Path, entry_id: str, path: Path) -> None:
     """Say that an entry of the catalogue is here."""
-    record = store.Record(entry_id, path, {}, "a test", None, store.now())
+    record = store.Record(entry_id, path, {}, "a test", None, now())
     with _home(home):
         store.write_record(record)
 

@@ -29,6 +29,18 @@ def test_no_class_has_the_name_of_another() -> None:
     assert not {name: where for name, where in homes.items() if len(where) > 1 and name[0] != "_"}
 
 
+def test_no_function_has_the_name_of_another_but_a_command_and_what_it_does() -> None:
+    doors = ("cli/", "api.py")  # commands, and Python's way to them
+    homes: dict[str, list[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        home = path.relative_to(ROOT).as_posix()
+        for name in re.findall(r"^def ([a-z]\w*)", path.read_text(), re.MULTILINE):
+            homes.setdefault(name, []).append(next(filter(home.startswith, doors), home))
+    del homes["main"]  # of every program
+    assert not {name: where for name, where in homes.items() if len(where) > len({*where})}
+    assert not {name: where for name, where in homes.items() if len({*where} - {*doors}) > 1}
+
+
 def test_no_module_has_the_name_of_another_but_a_command_and_its_job() -> None:
     homes: dict[str, set[str]] = {}
     for path in ROOT.rglob("*.py"):

@@ -21,7 +21,7 @@ from stylehead.runs import RunDirectory
 from stylehead.sweeps import local
 from stylehead.sweeps.journal import JOURNAL, RunProgress, last_event
 from stylehead.sweeps.plan import Planned
-from stylehead.sweeps.summary import SweepPace, summary
+from stylehead.sweeps.summary import SweepPace, summarise_sweep
 
 WORKER = (
     "import pathlib, sys, stylehead.weights.presets as presets; "
@@ -324,9 +324,9 @@ def progress() -> list[RunProgress]:
 def test_the_summary_says_where_a_sweep_is() -> None:
     clock = iter([0.0, 0.0, 8.0])
     pace = SweepPace(lambda: next(clock))
-    assert summary(progress(), pace) == "1 of 4 runs done, 1 failed; joker, running 4/10; eta ?"
+    assert summarise_sweep(progress(), pace) == "1 of 4 runs done, 1 failed; joker, running 4/10; eta ?"
     later = [progress()[0]._replace(step=8), *progress()[1:]]
-    assert summary(later, pace).endswith("joker, running 8/10; eta 40s")
+    assert summarise_sweep(later, pace).endswith("joker, running 8/10; eta 40s")
 
 
 def test_plain_lines_come_now_and_then() -> None:

@@ -25,6 +25,7 @@ from stylehead.perception.face_network import FaceNetwork
 from stylehead.perception.lpips import Lpips
 from stylehead.teacher import Teacher, shapes
 from stylehead.teacher.parts import TeacherParts
+from stylehead.units import now
 from stylehead.weights import presets, store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -352,7 +353,7 @@ def test_at_full_scale_keeping_a_person_asks_for_arcface(
     folder = store.weights_folder("insightface-buffalo_l")
     folder.mkdir(parents=True)
     pack = write_recogniser(folder / "w600k_r50.onnx").parent
-    store.write_record(store.Record("insightface-buffalo_l", pack, {}, "a test", None, store.now()))
+    store.write_record(store.Record("insightface-buffalo_l", pack, {}, "a test", None, now()))
     monkeypatch.setenv(store.ACCEPT_VARIABLE, "insightface-buffalo_l")
     needs = list_needs(config, preset)
     need = needs.find("faces")
@@ -378,7 +379,7 @@ def test_at_full_scale_a_perceptual_distance_asks_for_lpips(
     folder.mkdir(parents=True)
     torch.save(seeded_trunk("alex"), folder / "alexnet-owt-7be5be79.pth")
     torch.save(seeded_heads("alex"), folder / "alex.pth")
-    store.write_record(store.Record("lpips-alex", folder, {}, "a test", None, store.now()))
+    store.write_record(store.Record("lpips-alex", folder, {}, "a test", None, now()))
     config = StylizeConfig.from_dict({"prompt": "a", "perceptual_weight": 0.05})
     needs = list_needs(config, presets.panohead_preset())
     network = models._load_features(needs, "cpu")

@@ -360,7 +360,7 @@ def test_a_dry_run_needs_no_network(run: Run, monkeypatch: pytest.MonkeyPatch) -
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        monkeypatch.setattr(fetch, "plan", functools.partial(fetch.plan, endpoint=address))
+        monkeypatch.setattr(fetch, "plan_download", functools.partial(fetch.plan_download, endpoint=address))
         unreachable = run("weights", "fetch", *names, "--dry-run")
     assert (unreachable.code, unreachable.out) == (0, forbidden.out)
     assert unreachable.err.count("warning: The Hugging Face Hub cannot be reached") == 1

@@ -9,7 +9,7 @@ from tiny_teacher import write_tiny_editors, write_tiny_teacher
 from torch import Tensor
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.baselines import PortraitEditor, edit_portraits, open_editor, why_no_editor
+from stylehead.evaluation.baselines import PortraitEditor, edit_portraits, open_portrait_editor, why_no_editor
 from stylehead.evaluation.portraits import Portraits
 from stylehead.perception.embedded import IdentityEncoder
 from stylehead.weights.presets import Preset
@@ -38,7 +38,7 @@ def preset(root: Path, name: str = "mini") -> Preset:
 
 @pytest.fixture(scope="module", params=["ip2p", "instantid"])
 def editor(weights: Preset, request: pytest.FixtureRequest) -> PortraitEditor:
-    return open_editor(request.param, weights, "cpu")
+    return open_portrait_editor(request.param, weights, "cpu")
 
 
 def people(seed: int = 1, *, size: int = SIZE) -> Portraits:
@@ -81,7 +81,7 @@ def test_edits_follow_prompt_and_person_and_repeat(editor: PortraitEditor) -> No
 
 
 def test_the_face_alone_changes_what_instantid_paints(weights: Preset) -> None:
-    editor = open_editor("instantid", weights, "cpu")
+    editor = open_portrait_editor("instantid", weights, "cpu")
     person = people().pick(seeds=[people().seeds[0]])
     stranger = Portraits(255 - person.images, person.seeds, YAWS, person.masks, person.depths)
     assert not torch.equal(editor.edit(person, "a"), editor.edit(stranger, "a"))
@@ -108,7 +108,7 @@ def test_the_published_editor_is_told_what_to_do_in_the_published_steps(
 
     monkeypatch.setattr("stylehead.teacher.editing.opening.open_preset_editor", open_recorder)
     monkeypatch.setattr("stylehead.teacher.editing.opening.why_no_preset_editor", lambda _: None)
-    editor = open_editor("ip2p", preset(weights.generator.parent, name), "cpu")
+    editor = open_portrait_editor("ip2p", preset(weights.generator.parent, name), "cpu")
     editor.edit(people().pick(seeds=[people().seeds[0]]), "Portrait of a werewolf")
     assert asked == {"steps": 100, "instruction": told}
 
@@ -122,4 +122,4 @@ def test_what_is_not_there(weights: Preset, tmp_path: Path) -> None:
             assert why is not None
             assert "--images" in str(why.hint)
             with pytest.raises(MissingError):
-                open_editor(name, bare, "cpu")
+                open_portrait_editor(name, bare, "cpu")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stylehead.errors import JobError, MissingError
-from stylehead.evaluation.portraits import Portraits, overlap
+from stylehead.evaluation.portraits import Portraits, find_overlap
 from stylehead.evaluation.truth import INDEX, MINI_REFERENCE, open_truth, sheet_name, write_truth
 from stylehead.images import psnr
 from stylehead.mini.captions import STYLES
@@ -103,7 +103,7 @@ def test_the_embedded_people_are_the_same_in_every_style() -> None:
 def test_overlap_keeps_the_order_of_the_first() -> None:
     one = smooth_portraits()
     other = one.pick(seeds=[104, 101], yaws_deg=[-90.0, 0.0])
-    both = overlap(one, other)
+    both = find_overlap(one, other)
     assert both.seeds == (101, 104)
     assert torch.equal(both.first(one.images), both.second(other.images))
     assert torch.equal(both.first(one.images), one.images[[1, 4]])

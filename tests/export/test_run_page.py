@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stylehead.export.run_page import MOST_PREVIEWS, PAGE, numbers, page, write_page
+from stylehead.export.run_page import MOST_PREVIEWS, PAGE, measured_numbers, page, write_page
 from stylehead.runs import RunDirectory
 
 HOSTILE = '<script>alert("x")</script>'
@@ -68,5 +68,5 @@ def test_many_previews_stay_a_page(run: RunDirectory) -> None:
 
 def test_numbers_are_finite_and_no_times() -> None:
     event = {"step": 3, "time": 1.0, "seconds": {"x": 1}, "loss": 2, "a": {"b": {"c": 1.5}}, "t": True}
-    assert numbers(event) == {"loss": 2.0, "a/b/c": 1.5}
-    assert numbers({"x": math.nan, "y": math.inf, "z": "4"}) == {}
+    assert measured_numbers(event) == {"loss": 2.0, "a/b/c": 1.5}
+    assert measured_numbers({"x": math.nan, "y": math.inf, "z": "4"}) == {}

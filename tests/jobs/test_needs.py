@@ -19,6 +19,7 @@ from stylehead.jobs.needs import list_needs
 from stylehead.methods.config import StylizeConfig, profile
 from stylehead.methods.registry import BUILT_IN, settings_class
 from stylehead.settings import flag
+from stylehead.units import now
 from stylehead.weights import catalogue, presets, store
 from stylehead.weights.presets import find_preset
 
@@ -77,9 +78,7 @@ class Machine(NamedTuple):
             generator.parent.mkdir(parents=True)
             generator.write_bytes(b"x")
             facts = store.hash_file(generator)
-            store.write_record(
-                store.Record("panohead", generator, {generator.name: facts}, "x", None, store.now())
-            )
+            store.write_record(store.Record("panohead", generator, {generator.name: facts}, "x", None, now()))
         for entry_id in self.accepted:
             store.record_licence(entry_id)
 
@@ -189,7 +188,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> None:
         del keep
         return dry_run._result(found, device, path, (), {})
 
-    monkeypatch.setattr(stylize, "load_stylizer", start)
+    monkeypatch.setattr(stylize, "stylizer_of", start)
     monkeypatch.setattr(dry_run, "estimate_job", plan)
     monkeypatch.setattr(dry_run, "measure_job", lambda job, path, _: plan(job.needs, job.device, path, 1))
     monkeypatch.setattr(environment, "choose_device", lambda name: "cpu")

@@ -228,7 +228,7 @@ def test_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
         faces=str(weights), inception=Path("inception.pth"), force_fid=True,
         depth_model="depth-anything-v2-small",
     )  # fmt: skip
-    assert evaluate.foretell(arguments, Silent()).data["dry_run"]
+    assert evaluate.foretell_table(arguments, Silent()).data["dry_run"]
     found = evaluate.evaluate(arguments, Silent(), command="a test")
     (row,) = [row for row in found.table.rows if row.kind == "method"]
     why = {name: cell.why for name, cell in row.cells.items() if hasattr(cell, "why")}

@@ -24,7 +24,7 @@ from stylehead.runs import RunDirectory
 from stylehead.viewer import guard
 from stylehead.viewer.follow import Follower, loss_of
 from stylehead.viewer.gather import ViewArguments, gather
-from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead, fit
+from stylehead.viewer.shared_generator import Gaze, SharedGenerator, ShownHead, letterbox
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_a_head_that_is_not_there_is_said(generator: PanoHead) -> None:
 )
 def test_a_window_of_any_shape_shows_the_whole_head(aspect: float, shape: tuple[int, int]) -> None:
     square = np.full((8, 8, 3), 7, np.uint8)
-    out = fit(square, aspect, "#ff0000")
+    out = letterbox(square, aspect, "#ff0000")
     assert out.shape[:2] == shape
     assert (out == 7).all(axis=2).sum() == 64
     assert {tuple(pixel) for pixel in out.reshape(-1, 3)} <= {(7, 7, 7), (255, 0, 0)}

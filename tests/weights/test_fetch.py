@@ -43,11 +43,11 @@ def _online(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch_from(hub: Server, entry: Entry = ENTRY) -> store.Record:
-    return fetch.fetch(entry, fetch.plan(entry, endpoint=hub.address), endpoint=hub.address)
+    return fetch.fetch(entry, fetch.plan_download(entry, endpoint=hub.address), endpoint=hub.address)
 
 
 def test_a_plan_names_commit_files_and_bytes(hub: Hub) -> None:
-    planned = fetch.plan(ENTRY, endpoint=hub.address)
+    planned = fetch.plan_download(ENTRY, endpoint=hub.address)
     assert planned.commit == COMMIT
     assert set(planned.files) == {"config.json", "diffusion_pytorch_model.safetensors"}
     assert planned.bytes == 300_002
@@ -57,7 +57,7 @@ def test_a_plan_names_commit_files_and_bytes(hub: Hub) -> None:
 
 def test_what_is_fetched_is_recorded_with_commit_and_hashes(hub: Hub) -> None:
     steps: list[tuple[int, int]] = []
-    planned = fetch.plan(ENTRY, endpoint=hub.address)
+    planned = fetch.plan_download(ENTRY, endpoint=hub.address)
     record = fetch.fetch(
         ENTRY, planned, progress=lambda done, whole: steps.append((done, whole)), endpoint=hub.address
     )
@@ -75,7 +75,7 @@ def test_what_is_fetched_is_recorded_with_commit_and_hashes(hub: Hub) -> None:
 def test_a_second_fetch_keeps_the_commit_and_downloads_nothing(hub: Hub) -> None:
     fetch_from(hub)
     hub.requests.clear()
-    assert fetch.plan(ENTRY, endpoint=hub.address).cached
+    assert fetch.plan_download(ENTRY, endpoint=hub.address).cached
     fetch_from(hub)
     assert not any(method == "GET" and "/resolve/" in path for method, path, _ in hub.requests)
     assert not any("/revision/main" in path for _, path, _ in hub.requests)
@@ -105,24 +105,24 @@ def test_a_hub_that_is_away_is_one_sentence() -> None:
     with serving(Server({})) as gone:
         address = gone.address
     with pytest.raises(JobError, match="cannot be reached") as caught:
-        fetch.plan(ENTRY, endpoint=address)
+        fetch.plan_download(ENTRY, endpoint=address)
     assert "\n" not in str(caught.value)
     with serving(Server({})) as empty, pytest.raises(JobError, match="has no lllyasviel"):
-        fetch.plan(ENTRY, endpoint=empty.address)
+        fetch.plan_download(ENTRY, endpoint=empty.address)
 
 
 def test_offline_asks_nobody(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingError, match="--offline"):
-        fetch.plan(ENTRY, endpoint=hub.address)
+        fetch.plan_download(ENTRY, endpoint=hub.address)
     with pytest.raises(MissingError, match="--offline"):
-        fetch.plan(CATALOGUE["insightface-buffalo_l"])
+        fetch.plan_download(CATALOGUE["insightface-buffalo_l"])
     assert hub.requests == []
 
 
 def test_panohead_can_only_be_had_by_hand() -> None:
     with pytest.raises(MissingError, match="cannot be fetched by a program") as caught:
-        fetch.plan(CATALOGUE["panohead"])
+        fetch.plan_download(CATALOGUE["panohead"])
     assert "stylehead weights import" in str(caught.value.hint)
 
 
@@ -146,7 +146,7 @@ def pack() -> Iterator[tuple[Server, Entry]]:
 
 def test_archives_are_unpacked_flat_and_nowhere_else(pack: tuple[Server, Entry], tmp_path: Path) -> None:
     _, entry = pack
-    record = fetch.fetch(entry, fetch.plan(entry))
+    record = fetch.fetch(entry, fetch.plan_download(entry))
     assert sorted(path.name for path in record.path.iterdir()) == ["detector.onnx", "evil.onnx"]
     assert record.path.joinpath("detector.onnx").read_bytes() == MODELS["pack/detector.onnx"]
     assert catalogue.local_path(entry.id) == record.path
@@ -157,11 +157,11 @@ def test_a_broken_download_goes_on_where_it_stopped(pack: tuple[Server, Entry]) 
     server, entry = pack
     server.break_after = 50_000
     with pytest.raises(JobError, match=r"broke after 50000 of \d+ bytes|cannot be reached") as caught:
-        fetch.fetch(entry, fetch.plan(entry))
+        fetch.fetch(entry, fetch.plan_download(entry))
     assert "go on" in str(caught.value.hint)
     assert catalogue.local_path(entry.id) is None
     server.break_after = None
-    record = fetch.fetch(entry, fetch.plan(entry))
+    record = fetch.fetch(entry, fetch.plan_download(entry))
     assert server.requests[-1][2] == "bytes=50000-"
     assert record.path.joinpath("detector.onnx").read_bytes() == MODELS["pack/detector.onnx"]
 
@@ -172,7 +172,7 @@ def test_a_server_without_ranges_starts_again(pack: tuple[Server, Entry]) -> Non
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" * 1000)
     server.knows_ranges = False
-    record = fetch.fetch(entry, fetch.plan(entry))
+    record = fetch.fetch(entry, fetch.plan_download(entry))
     assert record.path.joinpath("detector.onnx").read_bytes() == MODELS["pack/detector.onnx"]
 
 
@@ -180,10 +180,10 @@ def test_a_damaged_archive_leaves_nothing(pack: tuple[Server, Entry]) -> None:
     server, entry = pack
     server.files["/pack.zip"] = b"PK\x03\x04 not an archive"
     with pytest.raises(JobError, match="is damaged"):
-        fetch.fetch(entry, fetch.plan(entry))
+        fetch.fetch(entry, fetch.plan_download(entry))
     server.files["/pack.zip"] = packed({"readme.txt": b""})
     with pytest.raises(JobError, match="no models in it"):
-        fetch.fetch(entry, fetch.plan(entry))
+        fetch.fetch(entry, fetch.plan_download(entry))
     assert catalogue.local_path(entry.id) is None
     assert list(store.home().joinpath("weights").glob("*.part")) == []
 
@@ -194,23 +194,23 @@ def test_an_archive_that_would_fill_the_disk_is_refused(
     _, entry = pack
     monkeypatch.setattr(archive, "_LARGEST_MODELS", 1000)
     with pytest.raises(JobError, match="more than 4 GB"):
-        fetch.fetch(entry, fetch.plan(entry))
+        fetch.fetch(entry, fetch.plan_download(entry))
 
 
 def test_the_same_weights_must_come_again(pack: tuple[Server, Entry]) -> None:
     server, entry = pack
-    fetch.fetch(entry, fetch.plan(entry))
+    fetch.fetch(entry, fetch.plan_download(entry))
     server.files["/pack.zip"] = packed({**MODELS, "pack/detector.onnx": b"another"})
     with pytest.raises(JobError, match=r"detector\.onnx of .* is not what it was on 20"):
-        fetch.fetch(entry, fetch.plan(entry))
+        fetch.fetch(entry, fetch.plan_download(entry))
     detector = store.weights_folder(entry.id) / "detector.onnx"
     assert detector.read_bytes() == MODELS["pack/detector.onnx"]  # what is refused takes nobody's place
 
 
 def test_two_processes_do_not_fetch_at_once(pack: tuple[Server, Entry]) -> None:
     _, entry = pack
-    with store.locked(entry.id), pytest.raises(JobError, match="Another process"):
-        fetch.fetch(entry, fetch.plan(entry))
+    with store.locked_weights(entry.id), pytest.raises(JobError, match="Another process"):
+        fetch.fetch(entry, fetch.plan_download(entry))
 
 
 def two_files(server: Server, name: str) -> Entry:
@@ -264,7 +264,7 @@ def test_embedded_models_are_hashed_and_in_a_checkout_not_known() -> None:
 
 def test_records_move_with_their_home(pack: tuple[Server, Entry], monkeypatch: pytest.MonkeyPatch) -> None:
     _, entry = pack
-    record = fetch.fetch(entry, fetch.plan(entry))
+    record = fetch.fetch(entry, fetch.plan_download(entry))
     moved = store.home().with_name("moved")
     store.home().rename(moved)
     monkeypatch.setenv(store.HOME_VARIABLE, str(moved))

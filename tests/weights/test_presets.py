@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stylehead.errors import LicenseError, MissingError, UsageError
+from stylehead.units import now
 from stylehead.weights import catalogue, presets, store
 from stylehead.weights.presets import resolve_preset
 
@@ -36,7 +37,7 @@ def register(folder: Path, entry_id: str = "panohead") -> Path:
     path = folder / "generator.safetensors"
     path.write_bytes(b"weights")
     facts = {path.name: store.hash_file(path)}
-    store.write_record(store.Record(entry_id, path, facts, "a test", None, store.now()))
+    store.write_record(store.Record(entry_id, path, facts, "a test", None, now()))
     return path
 
 

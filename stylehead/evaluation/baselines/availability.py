@@ -32,7 +32,7 @@ def why_no_editor(name: str, weights: Preset) -> MissingError | None:
     return None
 
 
-def open_editor(name: str, weights: Preset, device: str) -> PortraitEditor:
+def open_portrait_editor(name: str, weights: Preset, device: str) -> PortraitEditor:
     """Load a system that edits pictures.
 
     Args:
