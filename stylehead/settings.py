@@ -108,7 +108,7 @@ def check_settings(settings: Any) -> None:
     for name, hint in _hints(kind).items():
         value = getattr(settings, name)
         if not fits(value, hint):
-            refuse(name, value, _describe(hint))
+            refuse(name, value, allowed_values(hint))
     check_ranges(settings)
 
 
@@ -183,13 +183,13 @@ def fits(value: object, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _describe(hint: Any) -> str:
+def allowed_values(hint: Any) -> str:
     """Return in words what values a type has."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return "one of " + ", ".join(map(str, args))
     if origin in (Union, types.UnionType):
-        return " or ".join("not given" if arg is type(None) else _describe(arg) for arg in args)
+        return " or ".join("not given" if arg is type(None) else allowed_values(arg) for arg in args)
     if origin is tuple:
         if args[0] is str:
             return "texts"

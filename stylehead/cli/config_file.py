@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stylehead.cli.usage import refusal
 from stylehead.config_files import ConfigFile, read_config_file
 from stylehead.errors import JobError, UsageError
 from stylehead.files import user_path
@@ -105,8 +106,7 @@ def _value(file: ConfigFile, key: str, given: Any, by_name: dict[str, Any], cont
             raise JobError(f"{file.place(key)}: `{key}` is an object, not a value.")
         parameter.process_value(context, value)
     except typer.BadParameter as error:
-        message = error.message.strip().rstrip(".")
-        raise UsageError(f"{file.place(key)}: `{key}`: {message}.") from error
+        raise UsageError(f"{file.place(key)}: {refusal(error, f'`{key}`')}") from error
     except (TypeError, ValueError) as error:
         raise UsageError(f"{file.place(key)}: `{key}` cannot be {given!r}.") from error
     return value

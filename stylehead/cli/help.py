@@ -18,8 +18,9 @@ from typer.core import TyperCommand, TyperGroup
 from stylehead.cli.config_file import add_config_option
 from stylehead.cli.output import Output
 from stylehead.cli.terminal import knows_unicode, to_ascii
+from stylehead.cli.usage import usage_failure
 from stylehead.errors import StyleheadError
-from stylehead.jobs.failures import Failure, explain
+from stylehead.jobs.failures import explain
 
 WIDEST = 100
 NAMES = 27
@@ -42,7 +43,12 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the command; `--help-all` is `--help` with everything in it."""
         self.show_all, args = _asked_for_all(args)
-        return super().parse_args(ctx, spread(args, self.params))
+        try:
+            return super().parse_args(ctx, spread(args, self.params))
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:  # not every usage error says of which command
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -74,7 +80,7 @@ class Group(TyperGroup):
             if not ours and not hasattr(error, "format_message"):  # usage errors have no public base class
                 raise
             words = sys.argv[1:] if args is None else args
-            failure = explain(error) if ours else _failure(error)
+            failure = explain(error) if ours else usage_failure(error)
             Output("json" if "--json" in words else "human").fail(failure)
             sys.exit(failure.exit_code if ours else getattr(error, "exit_code", 2))
         sys.exit(code if isinstance(code, int) else 0)
@@ -115,20 +121,6 @@ def _parted(word: str, options: Mapping[str, Any]) -> list[str]:
     option = options.get(name) if equals else None
     lists = option is not None and (option.nargs == 2 or (option.metavar or "").startswith("A,B"))
     return [name, value] if lists else [word]
-
-
-def _failure(error: Any) -> Failure:
-    """A usage error as all errors are said."""
-    message, hint = error.format_message().strip(), None
-    near = re.search(r" (?:Did you mean |\((?:Possible options|Did you mean): )(.*?)[?)]+$", message)
-    if near:
-        message, hint = message[: near.start()], f"did you mean {near[1]}?"
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "stylehead"
-    free = re.search(r"unexpected extra argument\S* \((.*)\)", message)
-    if free and command.endswith(" stylize"):
-        hint = f'{command} --prompt "{free[1]}"'
-    return Failure(message if message.endswith((".", "?")) else f"{message}.", hint or f"{command} --help", 2)
 
 
 def _asked_for_all(args: list[str]) -> tuple[bool, list[str]]:

@@ -12,7 +12,7 @@ import typer
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
 from stylehead.errors import JobError, StyleheadError, UsageError, quoted
-from stylehead.files import read_json
+from stylehead.files import read_json, tensor_damage
 from stylehead.jobs.report import Result
 from stylehead.units import format_bytes, format_duration
 
@@ -280,7 +280,7 @@ def _tensors(path: Path) -> Facts:
             metadata = file.metadata() or {}
             shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise JobError(f"{path} is damaged or not a safetensors file.") from error
+        raise JobError(f"{path} {tensor_damage(error)}.") from error
     numbers = sum(math.prod(shape) for shape in shapes.values())
     known = {key.removeprefix("stylehead."): value for key, value in metadata.items()}
     kind = _KINDS.get(known.pop("format", ""), _UNKNOWN)

@@ -5,8 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from stylehead.errors import JobError
-from stylehead.export.recipe import FILMS, MESHES
+from stylehead.export.recipe import FILMS, MESHES, unreadable
 
 
 def dimensions(path: Path) -> str | None:
@@ -26,8 +25,7 @@ def dimensions(path: Path) -> str | None:
     except ImportError:
         return None
     except Exception as error:  # decoders raise what they like on damaged files
-        why = " ".join(str(error).split()) or "it cannot be read"
-        raise JobError(f"{path} is damaged: {why}.") from error
+        raise unreadable(path, error) from error
 
 
 def _of_picture(path: Path) -> str:

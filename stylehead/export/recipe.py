@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from stylehead import __version__
 from stylehead.errors import JobError, MissingError
@@ -86,11 +86,19 @@ def read_recipe(path: Path) -> dict[str, Any]:
     except JobError:
         raise
     except Exception as error:  # decoders of pictures and films raise what they like on damaged files
-        why = " ".join(str(error).split()) or "it cannot be read"
-        raise JobError(f"{path} is damaged: {why}.") from error
+        raise unreadable(path, error) from error
     if not isinstance(recipe, dict) or KEY not in recipe:
         raise JobError(f"{path} carries no recipe: it was not made by {KEY}, or was saved again since.")
     return recipe
+
+
+def unreadable(path: Path, error: Exception) -> JobError:
+    """Return the error of a picture, film or mesh that its decoder cannot read."""
+    suffix = path.suffix.lower()
+    kind = "picture" if suffix in PICTURES else "film" if suffix in FILMS else "mesh"
+    if isinstance(error, UnidentifiedImageError):
+        return JobError(f"{path} is no {kind}, whatever its name says.")
+    return JobError(f"{path} is a damaged {kind}, or none at all.")
 
 
 def _from_picture(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from stylehead import __version__
 from stylehead.architecture import CONFIG_KEY, FORMAT_KEY, GENERATOR_FORMAT, UNUSED_TENSOR, GeneratorConfig
 from stylehead.errors import JobError, MissingError, StyleheadError
-from stylehead.files import save_tensors
+from stylehead.files import save_tensors, tensor_damage
 from stylehead.generator.ops import resample_filter
 
 
@@ -46,7 +46,7 @@ def read_with_header(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], d
         with safe_open(path, framework="pt", device="cpu") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise JobError(f"{path} is damaged or not a safetensors file ({error}).") from error
+        raise JobError(f"{path} {tensor_damage(error)}.") from error
 
 
 def save_generator(
@@ -86,7 +86,7 @@ def read_config(path: str | os.PathLike[str]) -> GeneratorConfig:
         with safe_open(path, framework="pt", device="cpu") as opened:
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise JobError(f"{path} is damaged or not a safetensors file ({error}).") from error
+        raise JobError(f"{path} {tensor_damage(error)}.") from error
     return _config_of(metadata, path)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stylehead.errors import StyleheadError
+from stylehead.files import tensor_damage
 
 INTERRUPTED = 130
 
@@ -87,7 +88,7 @@ def _tensor_file(error: BaseException) -> Failure:
     code = re.search(r"os error (\d+)", str(error))
     if code:
         return _system(OSError(int(code[1]), _one_line(error)))
-    return Failure(f"A safetensors file is damaged: {_one_line(error)}", None, 1)
+    return Failure(f"A file of weights {tensor_damage(error)}.", None, 1)
 
 
 def _foreign_torchvision(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from stylehead.errors import JobError, UsageError, quoted
-from stylehead.files import atomic_path, user_path
+from stylehead.files import atomic_path, tensor_damage, user_path
 from stylehead.folders import remove
 from stylehead.jobs.job import RUNS
 from stylehead.runs import slugify
@@ -183,7 +183,7 @@ def read_facts(style: KnownStyle) -> StyleFacts:
         with safe_open(style.path, framework="numpy") as file:
             header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        return StyleFacts(style, {}, None, f"damaged ({error})")
+        return StyleFacts(style, {}, None, f"the file {tensor_damage(error)}")
     about = {key.removeprefix("stylehead."): value for key, value in header.items()}
     return StyleFacts(style, about, about.pop("base", None), None)
 

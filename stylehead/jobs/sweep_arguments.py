@@ -11,7 +11,7 @@ from stylehead.errors import UsageError
 from stylehead.jobs.arguments import Device, Paths, StylizeArguments
 from stylehead.methods.config import PROFILES, ProfileName
 from stylehead.methods.qualities import QUALITIES, QualityName
-from stylehead.settings import Natural, at_least, at_most, check_ranges
+from stylehead.settings import Natural, allowed_values, at_least, at_most, check_ranges
 from stylehead.sweeps.plan import Axis, Planned, axes_of_file, make_plan, prompts_axis, values_of
 from stylehead.weights.presets import resolve_preset
 
@@ -221,7 +221,8 @@ def _filled(arguments: SweepArguments, file: ConfigFile, held: Mapping[str, Any]
     for name, value in held.items():
         way = (name,) if name in file.values else ("base", name)
         if not isinstance(value, _IN_FILE[name]) or isinstance(value, bool):
-            raise UsageError(f"{file.place(*way)}: `{name}` cannot be {value!r}.")
+            kinds = " or ".join(map(allowed_values, _IN_FILE[name]))
+            raise UsageError(f"{file.place(*way)}: `{name}` (={value}) must be {kinds}.")
         if getattr(arguments, name) == getattr(usual, name):
             changes[name] = Path(str(value)).expanduser() if name in ("out", "config") else value
     return replace(arguments, **changes)

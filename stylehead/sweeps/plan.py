@@ -15,6 +15,7 @@ from stylehead.errors import StyleheadError, UsageError
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.registry import choose_method, settings_class
 from stylehead.runs import slugify
+from stylehead.settings import allowed_values
 
 MOST_RUNS = 100_000
 _FIRST = ("prompt", "method")
@@ -116,11 +117,13 @@ def _planned(
 
 
 def _placed(message: str, combination: Sequence[tuple[str, Any, str]]) -> str:
-    """Put the place of the value that a message is about in front of it."""
+    """Put the place of the value that a message is about in front of it, where it has none yet."""
+    if any(place and message.startswith(f"{place}: ") for _, _, place in combination):
+        return message
     for name, value, place in combination:
         about = name == "prompt" and str(value) in message
         about = about or f"--{name.replace('_', '-')}`" in message or f"`{name}`" in message
-        if place and about and not message.startswith(place):
+        if place and about:
             return f"{place}: {message[0].lower()}{message[1:]}"
     return message
 
@@ -156,7 +159,7 @@ def typed(kind: type[StylizeConfig], name: str, written: Any, place: str) -> Any
         return _read(hint, written)
     except (ValueError, TypeError) as error:
         where = f"{place}: " if place else ""
-        raise UsageError(f"{where}`{name}` cannot be {written!r}.") from error
+        raise UsageError(f"{where}`{name}` (={written}) must be {allowed_values(hint)}.") from error
 
 
 def _read(hint: Any, written: Any) -> Any:

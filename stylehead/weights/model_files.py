@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylehead.errors import JobError
+from stylehead.files import tensor_damage
 from stylehead.weights.pickle_machine import Refused
 from stylehead.weights.snapshot import map_file
 from stylehead.weights.state_dicts import detect, read_state_dict
@@ -68,4 +69,4 @@ class ModelFile:
                 for name in names:
                     yield name, file.get_tensor(name)
         except (SafetensorError, OSError) as error:
-            raise JobError(f"{self.path} is damaged ({error}).") from error
+            raise JobError(f"{self.path} {tensor_damage(error)}.") from error

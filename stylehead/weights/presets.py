@@ -179,15 +179,15 @@ def find_preset(name: str = "auto") -> Resolved:
     lacking = _what_panohead_lacks()
     if lacking is None:
         return Resolved(panohead_preset(), "preset panohead: its weights are registered and there is a GPU")
-    return Resolved(mini_preset(), f"preset mini: the embedded models, as {lacking}")
+    return Resolved(mini_preset(), f"preset mini: the embedded models, {lacking}")
 
 
 def _what_panohead_lacks() -> str | None:
-    """Why `auto` does not choose the full preset, or None when it does."""
+    """Say why `auto` chooses the embedded models, or return None when it does not."""
     if catalogue.local_path("panohead") is None:
-        return "no panohead weights are registered"
+        return "which need no download; full scale is --preset panohead"
     if not catalogue.accepted("panohead"):
-        return "the licence of the panohead weights is not accepted"
+        return "as the licence of the panohead weights is not accepted"
     import torch
 
-    return None if torch.cuda.is_available() else "there is no GPU for the panohead preset"
+    return None if torch.cuda.is_available() else "as there is no GPU for the panohead preset"

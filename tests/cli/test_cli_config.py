@@ -48,7 +48,7 @@ WRONG = [
         "r.yaml, line 2: there is no setting `yaw_stepz`.",
         "did you mean `yaw_steps`?",
     ),
-    ("yaw_steps: many\n", "r.yaml, line 1: `yaw_steps`: ", None),
+    ("yaw_steps: many\n", "r.yaml, line 1: `yaw_steps` (=many) must be a whole number.", None),
     ("yaw_steps:\n  a: 1\n", "r.yaml, line 1: `yaw_steps` is an object, not a value.", None),
     ("help: true\n", "r.yaml, line 1: there is no setting `help`.", "it may hold seed"),
 ]

@@ -89,9 +89,9 @@ def test_pictures_films_meshes_and_renders(run: Run, finished: Path) -> None:
 
 
 NOT_OURS = [
-    ("x.safetensors", b"garbage", 1, "x.safetensors is damaged or not a safetensors file."),
+    ("x.safetensors", b"garbage", 1, "x.safetensors is empty or cut short."),
     ("x.npz", b"garbage", 1, "x.npz is damaged or not a latent file."),
-    ("x.png", b"garbage", 1, "x.png is damaged: "),
+    ("x.png", b"garbage", 1, "x.png is no picture, whatever its name says."),
     ("x.txt", b"hello", 2, "x.txt is no kind of file that stylehead makes."),
     (None, b"", 2, "nothing.mp4 does not exist."),
 ]

@@ -20,7 +20,7 @@ def test_auto_is_the_embedded_preset_and_says_why(root: Path) -> None:
     preset, why = resolve_preset("auto")
     assert preset.name == "mini"
     assert preset.generator == root / "generator.safetensors"
-    assert "no panohead weights are registered" in why
+    assert why == "preset mini: the embedded models, which need no download; full scale is --preset panohead"
     assert "\n" not in why
     assert resolve_preset("mini").preset == preset
     assert resolve_preset("mini").why != why
