@@ -118,9 +118,8 @@ def settle(folder: Path, tag: str) -> None:
     whole = folder / f".{tag}.whole"
     if whole.is_dir():
         gone = whole / GONE
-        for file in sorted(
-            {*whole.iterdir()} - {gone}, key=lambda file: tag_of(file) == tag
-        ):  # the main one last
+        main_last = sorted({*whole.iterdir()} - {gone}, key=lambda file: tag_of(file) == tag)
+        for file in main_last:
             os.replace(file, folder / file.name)
         for name in gone.read_text(encoding="utf-8").splitlines() if gone.exists() else ():
             (folder / name).unlink(missing_ok=True)
