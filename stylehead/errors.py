@@ -3,6 +3,8 @@
 The library raises these; only `stylehead.jobs.failures` turns them into text and exit codes.
 """
 
+import os
+import re
 import shlex
 
 
@@ -55,3 +57,23 @@ class MemoryShortError(StyleheadError):
 def quoted(path: object) -> str:
     """Write a path as a shell takes it, for commands in hints."""
     return shlex.quote(str(path))
+
+
+def tensor_damage(error: BaseException) -> str:
+    """Say what is wrong with a safetensors file: what follows its name in a sentence.
+
+    Args:
+        error: As its library or the system raises it.
+    """
+    said = str(error)
+    code = re.search(r"os error (\d+)", said)
+    if isinstance(error, OSError) or code:
+        number = int(code[1]) if code else getattr(error, "errno", None)
+        return "cannot be read" + (f" ({os.strerror(number)})" if number else "")
+    if "not fully covered" in said:
+        return "is damaged: it does not end where its beginning says"
+    if "header too small" in said:
+        return "is empty or cut short"
+    if "header" in said:
+        return "is no safetensors file, or its beginning is damaged"
+    return "is damaged, or no safetensors file"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import JobError, UsageError, tensor_damage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -345,26 +345,6 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError) as error:
         raise JobError(f"{path} {tensor_damage(error)}.") from error
-
-
-def tensor_damage(error: BaseException) -> str:
-    """Say what is wrong with a safetensors file: what follows its name in a sentence.
-
-    Args:
-        error: As its library or the system raises it.
-    """
-    said = str(error)
-    code = re.search(r"os error (\d+)", said)
-    if isinstance(error, OSError) or code:
-        number = int(code[1]) if code else getattr(error, "errno", None)
-        return "cannot be read" + (f" ({os.strerror(number)})" if number else "")
-    if "not fully covered" in said:
-        return "is damaged: it does not end where its beginning says"
-    if "header too small" in said:
-        return "is empty or cut short"
-    if "header" in said:
-        return "is no safetensors file, or its beginning is damaged"
-    return "is damaged, or no safetensors file"
 
 
 @contextlib.contextmanager

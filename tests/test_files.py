@@ -15,12 +15,12 @@ from stylehead.errors import JobError
 from stylehead.files import (
     atomic_path,
     atomic_write,
+    clear_leftovers,
     let_go,
     new_lock,
     read_json,
     save_arrays,
     save_tensors,
-    sweep,
     take,
     write_json,
 )
@@ -132,7 +132,7 @@ def test_parts_of_killed_writers_are_swept_and_those_of_others_are_not(tmp_path:
         left = [tmp_path / ".0123abcd.part.csv", tmp_path / ".0123abcd.lock"]
         for path in (*left, tmp_path / ".mine.part.csv"):
             path.write_text("")
-        sweep(tmp_path)
+        clear_leftovers(tmp_path)
         assert not any(path.exists() for path in left)
         assert part.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.part.csv", "busy.csv"]

@@ -11,8 +11,8 @@ import typer
 
 from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
-from stylehead.errors import JobError, StyleheadError, UsageError, quoted
-from stylehead.files import read_json, tensor_damage
+from stylehead.errors import JobError, StyleheadError, UsageError, quoted, tensor_damage
+from stylehead.files import read_json
 from stylehead.jobs.report import Result
 from stylehead.units import format_bytes, format_duration
 

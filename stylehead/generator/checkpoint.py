@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stylehead import __version__
 from stylehead.architecture import CONFIG_KEY, FORMAT_KEY, GENERATOR_FORMAT, UNUSED_TENSOR, GeneratorConfig
-from stylehead.errors import JobError, MissingError, StyleheadError
-from stylehead.files import save_tensors, tensor_damage
+from stylehead.errors import JobError, MissingError, StyleheadError, tensor_damage
+from stylehead.files import save_tensors
 from stylehead.generator.ops import resample_filter
 
 

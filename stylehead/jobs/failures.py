@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stylehead.errors import StyleheadError
-from stylehead.files import tensor_damage
+from stylehead.errors import StyleheadError, tensor_damage
 
 INTERRUPTED = 130
 

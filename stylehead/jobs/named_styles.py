@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from stylehead.errors import JobError, UsageError, quoted
-from stylehead.files import atomic_path, tensor_damage, user_path
+from stylehead.errors import JobError, UsageError, quoted, tensor_damage
+from stylehead.files import atomic_path, user_path
 from stylehead.folders import remove
 from stylehead.jobs.job import RUNS
 from stylehead.runs import slugify

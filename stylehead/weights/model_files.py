@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylehead.errors import JobError
-from stylehead.files import tensor_damage
+from stylehead.errors import JobError, tensor_damage
 from stylehead.weights.pickle_machine import Refused
 from stylehead.weights.snapshot import map_file
 from stylehead.weights.state_dicts import detect, read_state_dict
