@@ -54,8 +54,14 @@ class Number:
     def remarks(self) -> str:
         """What a reader must know: the note, and what the interval does not say."""
         leaning = f"the interval lies {self.leans}: {LEANING}" if self.leans else ""
-        few = f"an interval over {self.identities} people says little" if self.identities < FEW_PEOPLE else ""
-        return "; ".join(part for part in (self.note, leaning, few) if part)
+        return "; ".join(part for part in (self.note, leaning, self.few) if part)
+
+    @property
+    def few(self) -> str:
+        """What there is to say of so few people; else ""."""
+        return (
+            f"an interval over {self.identities} people says little" if self.identities < FEW_PEOPLE else ""
+        )
 
 
 class NotMeasured(NamedTuple):

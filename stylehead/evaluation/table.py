@@ -137,11 +137,18 @@ def paper_lines(table: Table) -> list[Line]:
 def sample_lines(table: Table) -> list[Line]:
     """What each column was measured on: people, pictures, sides, encoder; and what a mark says."""
     lines = [Line(LEANS, f"not in its interval: {LEANING}")] if _any_leans(table) else []
-    for column in table.measured():
-        cells = [cell for row in table.rows if isinstance(cell := row.cells.get(column.name), Number)]
-        fullest = max(cells, key=lambda cell: cell.pictures)
-        lines.append(Line(column.name, describe_sample(fullest)))
+    fullest = {
+        column.name: max(_numbers(table, column), key=lambda cell: cell.pictures)
+        for column in table.measured()
+    }
+    lines += [Line("±", few) for few in dict.fromkeys(cell.few for cell in fullest.values()) if few]
+    for name, cell in fullest.items():
+        lines.append(Line(name, describe_sample(cell).removesuffix(cell.few).removesuffix("; ")))
     return lines
+
+
+def _numbers(table: Table, column: Column) -> list[Number]:
+    return [cell for row in table.rows if isinstance(cell := row.cells.get(column.name), Number)]
 
 
 def _any_leans(table: Table) -> bool:

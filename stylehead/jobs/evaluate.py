@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from stylehead.errors import StyleheadError
+from stylehead.evaluation.numbers import NotMeasured
 from stylehead.evaluation.picture_folders import PictureFolder, open_folder
 from stylehead.evaluation.portraits import Portraits
 from stylehead.evaluation.report_page import report_page
@@ -27,12 +27,18 @@ from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.checks import check_evaluate
 from stylehead.jobs.disk import check_disk, finished_bytes, running_bytes, trained_bytes
 from stylehead.jobs.dry_run import step_seconds
+from stylehead.jobs.evaluation_plan import (
+    explained_columns,
+    heads_to_measure,
+    plan_result,
+    sample_plan,
+    seconds_a_head,
+)
 from stylehead.jobs.experiments import Discovery, Wanted, find_runs, label_runs, plan_rows
 from stylehead.jobs.finishing import finish_run
 from stylehead.jobs.job import RUNS
 from stylehead.jobs.limits import limits_of, missed_limits
 from stylehead.jobs.measuring import MeasuredTable, Setting, measure_table, style_of
-from stylehead.jobs.references import check_reference
 from stylehead.jobs.report import Report, Result
 from stylehead.jobs.row_source import RowSource
 from stylehead.jobs.stylize import stylizer_of
@@ -44,6 +50,11 @@ from stylehead.units import format_bytes, format_duration
 from stylehead.weights.presets import resolve_preset
 
 KEEP_CHECKPOINTS = 0
+EXPLAINED = Line("columns", "stylehead eval --dry-run says what each is")
+NOTHING_YOURS = (
+    f"There is no finished run of yours in {RUNS}: the figures are those of the untouched generator, "
+    "before any style."
+)
 FIRST_RUN = 'stylehead stylize --prompt "Pixar character"'
 
 
@@ -115,21 +126,26 @@ class Evaluation:
 
     def foretell(self) -> Result:
         """Say what `execute` would do."""
-        for path in self._arguments.images:
-            open_folder(path)
-        encoder_files(self._arguments)
-        check_reference(self._weights, self._arguments)
+        folders = [open_folder(path) for path in self._arguments.images]
+        setting = self.setting()
         wanted, discovery = self._wanted()
-        result, rows = _plan_result(wanted, discovery), to_train(wanted)
-        if not rows:
-            return result
-        cost = self._cost(rows)
-        shown = (
-            ("time", f"about {format_duration(cost.seconds)} to train {len(rows)} runs, measured"),
-            ("disk", f"{format_bytes(cost.disk_bytes)} at most"),
-        )
-        data = {**result.data, "training_seconds": round(cost.seconds, 1), "disk_bytes": cost.disk_bytes}
-        return dataclasses.replace(result, rows=(*result.rows, *shown), data=data)
+        result = plan_result(wanted, discovery, [folder.path for folder in folders])
+        shown, data = [*sample_plan(setting)], dict(result.data)
+        self._report.note("Timing a head in all columns.")
+        heads, each = heads_to_measure(wanted, discovery, setting), seconds_a_head(setting)
+        if each is not None:
+            shown.append(
+                ("measuring", f"about {format_duration(heads * each)} for {heads} heads, timed on one")
+            )
+            data["measuring_seconds"] = round(heads * each, 1)
+        if rows := to_train(wanted):
+            cost = self._cost(rows)
+            shown.append(("training", f"about {format_duration(cost.seconds)} for {len(rows)} runs, timed"))
+            shown.append(("disk", f"{format_bytes(cost.disk_bytes)} at most"))
+            data |= {"training_seconds": round(cost.seconds, 1), "disk_bytes": cost.disk_bytes}
+        explained = explained_columns()
+        data["columns"] = {line.label.split()[0]: line.text for line in explained}
+        return dataclasses.replace(result, rows=(*result.rows, *shown, Line("", ""), *explained), data=data)
 
     def execute(self) -> Evaluated:
         """Do it."""
@@ -198,6 +214,8 @@ class Evaluation:
         if not asked:
             for path, why in discovery.skipped:
                 self._report.note(f"not measured: {path}, {why}")
+            if not (discovery.runs or arguments.images):
+                self._report.note(NOTHING_YOURS)
             return None, self._of_prompts(discovery)
         changes: dict[str, object] = {"preset": arguments.preset}
         if arguments.iterations is not None:
@@ -279,9 +297,12 @@ class Evaluation:
     # ----------------------------------------------------------------------------------------------- results
 
     def _say_what_is_missing(self, table: Table) -> None:
+        alike: dict[NotMeasured, list[str]] = {}
         for name, dash in table.reasons().items():
+            alike.setdefault(dash, []).append(name)
+        for dash, names in alike.items():
             hint = f" ({dash.hint})" if dash.hint else ""
-            self._report.note(f"no {name}: {dash.why}{hint}")
+            self._report.note(f"no {', '.join(names)}: {dash.why}{hint}")
         for row in table.rows:
             if problem := row.facts.get("problem"):
                 self._report.warn(f"{row.style}, {row.label}: {problem}")
@@ -335,36 +356,6 @@ def _result(table: Table, written: dict[str, Path], missed: list[str], *, paper:
     primary: tuple[Path | str, ...] = tuple(written.values())
     return Result(
         primary=primary or (f"{len(table.rows)} rows measured, {len(missed)} limits missed",),
-        rows=(*lines, Line("", ""), *sample_lines(table), *written.items()),
+        rows=(*lines, Line("", ""), *sample_lines(table), EXPLAINED, *written.items()),
         data=data,
     )
-
-
-_STATES = {
-    "finished": "measure",
-    "stopped": "go on, then measure",
-    "missing": "train, then measure",
-    "edits": "edit pictures, then measure",
-    "cannot": "dash",
-}
-
-
-def _plan_result(wanted: Sequence[Wanted] | None, discovery: Discovery) -> Result:
-    if wanted is None:
-        rows: list[tuple[str, Path | str]] = [("measure", run.path) for run in discovery.runs]
-        rows = rows or [("measure", "the untouched generator")]
-        data: list[dict[str, Any]] = [{"path": run.path, "state": "finished"} for run in discovery.runs]
-        primary = [run.path for run in discovery.runs]
-    else:
-        rows = [(_STATES[row.state], _describe(row)) for row in wanted]
-        data = [
-            {"label": row.label, "prompt": row.prompt, "state": row.state, "path": row.path} for row in wanted
-        ]
-        primary = [row.path for row in wanted if row.path is not None]
-    return Result(primary=tuple(primary), rows=tuple(rows), data={"dry_run": True, "rows": data})
-
-
-def _describe(row: Wanted) -> str:
-    where = row.why.message if isinstance(row.why, StyleheadError) else str(row.path or "no training")
-    steps = f", {row.config.iterations} steps" if row.config is not None else ""
-    return f"{row.prompt}, {row.label}{steps}: {where}"
