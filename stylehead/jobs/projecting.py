@@ -59,6 +59,10 @@ _MINI_NOTE = (
     "not a likeness."
 )
 
+_PLAIN_NOTE = (
+    "Heads are found as they are without a style: for the person behind a picture in a style, "
+    "give a picture from before it."
+)
 _STALE_NOTE = (
     "The first guess beside the generator was fitted to other encoders and is left aside: "
     "python -m stylehead.world guess fits it again."
@@ -246,6 +250,8 @@ class Inversion:
             quality = self._head.likeness(quality, to_pixels(image)[0])
         elif self._head.kind == "aligned" and installed_file() is not None:  # nobody looked for a face there
             quality = without_face(quality, CenterFace.load(), self._head.pixels)
+        if self._head.kind == "aligned" and quality.likeness is False:
+            self._report.note(_PLAIN_NOTE)
         folder = self._run.path
         self._draw_sheet(generator, found, image)
         faces = folder / FACES if (folder / FACES).is_file() else None

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from stylehead.errors import JobError
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
-from stylehead.inversion import FaceFinder
+from stylehead.inversion import FaceFinder, assess
 from stylehead.inversion import inverter as invert_module
 from stylehead.inversion.faces import Chosen
 from stylehead.inversion.guess import POOLED, Guess
@@ -240,6 +241,21 @@ def test_a_likeness_can_be_asked_for(run: Run, head: Path) -> None:
     assert "warning: The likeness could not be measured." in outcome.err  # the tiny world has no judge
     assert run("invert", head, "--aligned", *FAST, "--fail-under", "likeness").code == 1
     assert run("invert", head, "--aligned", *FAST).code == 0
+
+
+def test_an_aligned_picture_that_nobody_is_like_may_be_in_a_style(
+    run: Run, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlike(*inputs: Any, **others: Any) -> Any:
+        quality, image = assess(*inputs, **others)
+        return quality._replace(likeness=False), image
+
+    said = "for the person behind a picture in a style, give a picture from before it"
+    assert said not in run("invert", head, "--aligned", *FAST).err
+    monkeypatch.setattr(projecting, "assess", unlike)
+    outcome = run("invert", head, "--aligned", *FAST)
+    assert outcome.code == 0
+    assert said in " ".join(outcome.err.split())
 
 
 def test_alpha_is_used_and_kept(run: Run, tmp_path: Path) -> None:
