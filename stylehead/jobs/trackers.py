@@ -1,9 +1,11 @@
 """`--log-with`: what a run logs also goes to TensorBoard or Weights & Biases, through accelerate.
 
-TensorBoard writes into the run's folder. Weights & Biases sends what is logged to its server, or to none
-where it is set to be offline: the one place where a run talks to the network, as the user has asked.
+Both write into the run's folder (Weights & Biases elsewhere if `WANDB_DIR` says so). What is logged goes to
+the server of Weights & Biases as well, or to none where it is set to be offline (`WANDB_MODE=offline`): the
+one place where a run talks to the network, as the user has asked.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,7 +14,7 @@ from stylehead.errors import JobError, MissingError, UsageError
 
 TrackerName = Literal["tensorboard", "wandb"]
 FOLDER = "logs"
-"""Of a run: where TensorBoard's files go."""
+"""Of a run: where the files of trackers go."""
 
 
 class Tracker:
@@ -48,7 +50,10 @@ class Tracker:
             if name == "tensorboard":
                 tracker: Any = TensorBoardTracker(run.name, run / FOLDER)
             else:
-                tracker = WandBTracker("stylehead", name=run.name)
+                (run / FOLDER).mkdir(exist_ok=True)
+                tracker = WandBTracker(
+                    "stylehead", name=run.name, dir=os.environ.get("WANDB_DIR", run / FOLDER)
+                )
             tracker.start()
             tracker.store_init_configuration(plain)
         except Exception as error:  # of libraries with classes of their own
