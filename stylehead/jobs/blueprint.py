@@ -19,6 +19,7 @@ from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.perception.face_network import FaceNetwork
 from stylehead.perception.image_text import Clip, EmbeddedImageText
 from stylehead.precision import choose_dtype
+from stylehead.teacher.paths import part_of
 from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _folders(needs: Inventory) -> dict[str, Path | None]:
     """The folder of every network of the teacher, None for those of Stable Diffusion 1.5's size."""
     base = _folder(needs, "diffusion")
     whole = base is None or base.is_file()
-    folders = {role: None if whole or base is None else base / role for role in _PARTS}
+    folders = {role: None if whole or base is None else part_of(base, role) for role in _PARTS}
     for kind in ("canny", "depth"):
         role = f"controlnet_{kind}"
         if needs.find(role) is not None:

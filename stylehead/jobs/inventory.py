@@ -148,7 +148,7 @@ class Inventory:
             return None
         from stylehead.teacher.prompts import load_tokenizer, lost_part
 
-        return lost_part(self.config.prompt, load_tokenizer(paths.tokenizer or paths.base / "tokenizer"))
+        return lost_part(self.config.prompt, load_tokenizer(paths.tokenizer_folder))
 
     def licence(self) -> str:
         """Say under which licences a job's result stands: the preset's, and those of what is not its own."""

@@ -86,7 +86,7 @@ def _load_image_text(needs: Inventory, device: str) -> "ImageText | None":
 
     if path.is_dir():
         return Clip.load(path, device)
-    return EmbeddedImageText.load(path, needs.preset.teacher / "tokenizer", device)
+    return EmbeddedImageText.load(path, device=device)
 
 
 def _load_faces(needs: Inventory, device: str) -> "FaceVectors | None":

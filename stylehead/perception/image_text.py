@@ -97,6 +97,10 @@ class Clip:
         return functional.normalize(self.network.text_projection(pooled), dim=1)
 
 
+IMAGE_TEXT_TOKENIZER = "image_text_tokenizer"
+"""Folder beside the embedded encoder's file."""
+
+
 class EmbeddedImageText:
     """The image-text encoder of the embedded world; see the protocols `ImageText` and `Features`.
 
@@ -116,8 +120,8 @@ class EmbeddedImageText:
         self.network, self.tokenizer, self.name = network.eval().requires_grad_(False), tokenizer, name
 
     @classmethod
-    def load(cls, path: Path, tokenizer: Path, device: str = "cpu") -> Self:
-        """Load the encoder's file and the folder of its tokenizer.
+    def load(cls, path: Path, tokenizer: Path | None = None, device: str = "cpu") -> Self:
+        """Load the encoder's file and the folder of its tokenizer; where none is named, the one beside it.
 
         Raises:
             MissingError: There is no such file.
@@ -126,7 +130,8 @@ class EmbeddedImageText:
         from transformers import CLIPTokenizer
 
         network = ImageTextEncoder.load(path).to(device)
-        words = CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True)
+        folder = path.with_name(IMAGE_TEXT_TOKENIZER) if tokenizer is None else tokenizer
+        words = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         return cls(network, words, file_name("mini image-text", path))
 
     @classmethod

@@ -93,7 +93,7 @@ def _embedded(preset: Preset, role: Role, device: str) -> Any:
         trained = f"python -m stylehead.world {role}" if role in ("style_judge", "identity_judge") else None
         raise _NotHereError(reason.message, trained or reason.hint)
     if role == "image_text":
-        return EmbeddedImageText.load(path, preset.teacher / "tokenizer", device)
+        return EmbeddedImageText.load(path, device=device)
     kinds = {"faces": IdentityEncoder, "style_judge": StyleJudge, "identity_judge": IdentityJudge}
     return kinds.get(role, StyleClassifier).load(path).to(device)
 

@@ -53,7 +53,7 @@ def check_teacher(paths: TeacherPaths) -> None:
         else:
             _check_folder(role, path, edits=paths.edits)
     if not paths.single_file:
-        _require_folder(paths.tokenizer or paths.base / "tokenizer")
+        _require_folder(paths.tokenizer_folder)
         _check_schedule(paths.base / "scheduler")
     _check_fit(paths)
     for lora in paths.loras:

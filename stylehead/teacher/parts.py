@@ -65,7 +65,7 @@ def load_parts(
     """
     check_teacher(paths)
     loader = _Loader(paths, device)
-    tokenizer = paths.tokenizer or paths.base / "tokenizer"
+    tokenizer = paths.tokenizer_folder
     parts = TeacherParts(
         vae=loader.load("vae", vae_dtype),
         unet=loader.load("unet", dtype),

@@ -3,12 +3,35 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from stylehead.files import read_json
 from stylehead.teacher.lora import Lora
 from stylehead.weights.pretrained import weight_files
 
 CONTROL_KINDS = ("canny", "depth")
 EDITING_CHANNELS = 8
 """What the UNet of an InstructPix2Pix takes: noised latents, and those of the picture."""
+
+
+SHARED = "shared.json"
+"""In the folder of a pipeline: the folders beside it that have what it lacks, `{"vae": "ip2p"}`."""
+
+
+def part_of(base: Path, role: str) -> Path:
+    """Return the place of a part of a pipeline: its own, or that of the pipeline beside it that it shares.
+
+    Args:
+        base: Folder of the pipeline.
+        role: Such as `vae`, `text_encoder` or `tokenizer`.
+
+    Raises:
+        JobError: What says with whom it is shared is damaged.
+    """
+    own = base / role
+    if own.is_dir() or not (base / SHARED).is_file():
+        return own
+    owner = str(read_json(base / SHARED).get(role, ""))
+    beside = Path(owner).name == owner not in ("", "..")  # nowhere else
+    return base.parent / owner / role if beside else own
 
 
 @dataclass(frozen=True)
@@ -46,10 +69,15 @@ class TeacherPaths:
         inside = self.base / f"controlnet_{kind}"
         return given if given is not None else inside if inside.is_dir() else None
 
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: the one that was named, else the pipeline's."""
+        return part_of(self.base, "tokenizer") if self.tokenizer is None else self.tokenizer
+
     def networks(self) -> dict[str, Path]:
         """Return the place of every network that is loaded, by role: a folder, or a file."""
         parts = ("unet", "vae", "text_encoder")
-        found = {role: self.base if self.single_file else self.base / role for role in parts}
+        found = {role: self.base if self.single_file else part_of(self.base, role) for role in parts}
         if self.vae is not None:
             found["vae"] = self.vae
         controlnets = {f"controlnet_{kind}": self.controlnet(kind) for kind in CONTROL_KINDS}

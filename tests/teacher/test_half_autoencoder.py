@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL
 from stylehead.generator import PanoHead
 from stylehead.geometry import turntable
 from stylehead.teacher import Autoencoder
+from stylehead.teacher.paths import part_of
 from stylehead.weights.presets import mini_preset
 from stylehead.weights.pretrained import load_network
 
@@ -25,7 +26,7 @@ def head() -> torch.Tensor:
 
 
 def autoencoder(dtype: torch.dtype, folder: Path | None = None) -> Autoencoder:
-    vae = folder or mini_preset().require_teacher() / "vae"
+    vae = folder or part_of(mini_preset().require_teacher(), "vae")
     return Autoencoder(load_network(AutoencoderKL, vae, device=torch.device("cpu"), dtype=dtype))
 
 

@@ -7,6 +7,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from stylehead.teacher.paths import part_of
 from stylehead.weights.pretrained import load_local, load_network, quiet_libraries
 
 
@@ -25,15 +26,15 @@ def build_pipeline(kind: Any, teacher: Path, device: str, **networks: tuple[Any,
     """
     place: dict[str, Any] = {"device": torch.device(device), "dtype": torch.float32}
     parts = {
-        "vae": (AutoencoderKL, teacher / "vae"),
-        "text_encoder": (CLIPTextModel, teacher / "text_encoder"),
+        "vae": (AutoencoderKL, part_of(teacher, "vae")),
+        "text_encoder": (CLIPTextModel, part_of(teacher, "text_encoder")),
         **networks,
     }
     loaded = {name: load_network(network, folder, **place) for name, (network, folder) in parts.items()}
     with quiet_libraries():
         return kind(
             **loaded,
-            tokenizer=load_local(CLIPTokenizer.from_pretrained, teacher / "tokenizer"),
+            tokenizer=load_local(CLIPTokenizer.from_pretrained, part_of(teacher, "tokenizer")),
             scheduler=load_local(DDIMScheduler.from_pretrained, teacher / "scheduler"),
             safety_checker=None,
             feature_extractor=None,

@@ -16,6 +16,8 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DCondi
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from stylehead.files import write_json
+from stylehead.teacher.paths import SHARED
 from stylehead.teacher.schedule import Schedule
 from stylehead.world.recipes.computing import in_bfloat16
 from stylehead.world.recipes.networks import (
@@ -52,7 +54,7 @@ class DenoiserRecipe:
 
     Args:
         source: Pictures to learn from.
-        folder: Of the editor: its autoencoder, text encoder and tokenizer become the teacher's.
+        folder: Of the editor: its autoencoder, text encoder and tokenizer are the teacher's, too.
         batch: Latents in a step.
         device: Where the networks are that are read.
     """
@@ -118,15 +120,14 @@ class DenoiserRecipe:
         return found
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Write the whole teacher, weights in half precision."""
+        """Write what the teacher has of its own, weights in half precision, and whose the rest is."""
         assert isinstance(averaged, Denoiser)
         teacher = folder / "teacher"
-        networks = {"unet": averaged.unet, "vae": self.shared["vae"]}
-        networks |= {"text_encoder": self.shared["text_encoder"]}
+        networks = {"unet": averaged.unet}
         networks |= {f"controlnet_{kind}": network for kind, network in averaged.controlnets.items()}
         for name, network in networks.items():
             copy.deepcopy(network).half().cpu().save_pretrained(teacher / name, safe_serialization=True)
-        self.shared["tokenizer"].save_pretrained(teacher / "tokenizer")
+        write_json(teacher / SHARED, dict.fromkeys(("vae", "text_encoder", "tokenizer"), "ip2p"))
         DDIMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
             set_alpha_to_one=False, steps_offset=1,

@@ -19,6 +19,7 @@ from stylehead.perception.embedded import (
     StyleClassifier,
     blurred,
 )
+from stylehead.perception.image_text import IMAGE_TEXT_TOKENIZER
 from stylehead.world.recipes.computing import device_of, in_bfloat16, rng_on
 from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.training_pictures import PictureSource
@@ -198,8 +199,9 @@ class ImageTextRecipe:
         return copy_saved(self.model, folder / "image_text.safetensors", ImageTextEncoder)
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:
-        """Write image_text.safetensors."""
+        """Write image_text.safetensors and image_text_tokenizer/."""
         assert isinstance(averaged, ImageTextEncoder)
+        write_tokenizer(folder / IMAGE_TEXT_TOKENIZER)
         averaged.save(folder / "image_text.safetensors", dict(metadata))
 
 

@@ -17,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from stylehead.files import save_tensors
 from stylehead.images import bytes_to_pm1
 from stylehead.perception.embedded import EMBEDDING, IdentityEncoder
+from stylehead.teacher.paths import part_of
 from stylehead.teacher.schedule import Schedule
 from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.data import Renders, facing
@@ -54,13 +55,15 @@ class FaceAdapterRecipe:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = device
-        self.tokenizer = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
-        self.text_encoder: Any = trained(CLIPTextModel, teacher / "text_encoder", device)
+        self.tokenizer = CLIPTokenizer.from_pretrained(part_of(teacher, "tokenizer"), local_files_only=True)
+        self.text_encoder: Any = trained(CLIPTextModel, part_of(teacher, "text_encoder"), device)
         self.controlnet: Any = trained(ControlNetModel, teacher / "controlnet_depth", device)
         self.unet: Any = trained(UNet2DConditionModel, teacher / "unet", device)
         self.model: nn.Module = add_adapter(self.unet).to(device)
         self.embeddings = face_embeddings(source.photo, faces.to(device))
-        self.pool = LatentPool(source, trained(AutoencoderKL, teacher / "vae", device), self._described)
+        self.pool = LatentPool(
+            source, trained(AutoencoderKL, part_of(teacher, "vae"), device), self._described
+        )
         self.schedule = Schedule()
         self.batch = batch
 

@@ -18,6 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from stylehead.mini.captions import STYLES, VIEW_WORDS, View, caption
 from stylehead.mini.phrases import Prompt, draw_prompt, filler
 from stylehead.mini.subwords import WINDOW, write_subwords
+from stylehead.teacher.paths import part_of
 from stylehead.world.recipes.computing import device_of
 from stylehead.world.recipes.networks import encode_captions, new_text_encoder, trained
 from stylehead.world.recipes.warm_start import copy_pretrained
@@ -72,8 +73,8 @@ class TextRecipe:
 
     def __init__(self, teacher: Path, work: Path, *, batch: int = 32) -> None:
         self.tokenizer = open_tokenizer(work / "subwords")
-        old = CLIPTokenizer.from_pretrained(teacher / "tokenizer", local_files_only=True)
-        self.meanings = Meanings.read(old, trained(CLIPTextModel, teacher / "text_encoder"))
+        old = CLIPTokenizer.from_pretrained(part_of(teacher, "tokenizer"), local_files_only=True)
+        self.meanings = Meanings.read(old, trained(CLIPTextModel, part_of(teacher, "text_encoder")))
         torch.manual_seed(3)
         self.model: Any = new_text_encoder(self.tokenizer)
         self.batch = batch

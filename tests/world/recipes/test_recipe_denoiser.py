@@ -85,9 +85,11 @@ def test_training_goes_on_from_what_was_exported(recipe, make, tmp_path):
     assert not other.warm_start(tmp_path / "nothing")
 
 
-def test_what_is_exported_teaches(recipe, tmp_path):
-    recipe.export(recipe.model, tmp_path / "export", {})
-    teacher = Teacher.load(tmp_path / "export" / "teacher")
+def test_what_is_exported_teaches_with_the_parts_of_the_editor(recipe, editor_folder):
+    export = editor_folder.parent
+    recipe.export(recipe.model, export, {})
+    assert not (export / "teacher" / "vae").exists()
+    teacher = Teacher.load(export / "teacher")
     assert set(teacher.kinds) == set(KINDS)
     pictures = torch.rand(1, 3, 32, 32) * 2 - 1
     assert teacher.decode(teacher.encode(pictures)).shape == pictures.shape
