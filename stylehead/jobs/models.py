@@ -1,8 +1,10 @@
 """Loading the models of a stylise job."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylehead.files import read_json
 from stylehead.jobs.inventory import Inventory
 from stylehead.methods.config import StylizeConfig, TeacherSettings
 
@@ -38,8 +40,18 @@ def load_stylizer(needs: Inventory, device: str) -> "Stylizer":
             depth_estimator=_load_estimator(needs, device, choose_dtype(precision_of(config), device)),
             image_text=_load_image_text(needs, device),
             faces=_load_faces(needs, device),
+            latent_fraction=latent_fraction(needs.preset.teacher),
         ),
     )
+
+
+def latent_fraction(teacher: Path) -> int:
+    """Pixels along the edge of a latent of the autoencoder in a teacher's folder; 8 where there is none."""
+    from stylehead.teacher.paths import part_of
+
+    config = part_of(teacher, "vae") / "config.json"
+    levels = read_json(config).get("block_out_channels", ()) if config.is_file() else ()
+    return 2 ** (len(levels) - 1) if levels else 8
 
 
 def _load_teacher(config: StylizeConfig, needs: Inventory, device: str) -> "Teacher | None":

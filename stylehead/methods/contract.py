@@ -66,6 +66,7 @@ class Networks(NamedTuple):
         depth_estimator: Monocular depth.
         image_text: The space in which pictures and texts are compared.
         faces: The identity encoder.
+        latent_fraction: Pixels along the edge of a latent, of the autoencoder that belongs to the generator.
     """
 
     teacher: Teacher | None = None
@@ -73,6 +74,7 @@ class Networks(NamedTuple):
     depth_estimator: DepthFunction | None = None
     image_text: ImageText | None = None
     faces: FaceVectors | None = None
+    latent_fraction: int = 8
 
 
 class Cast(NamedTuple):

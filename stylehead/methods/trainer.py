@@ -27,9 +27,9 @@ from stylehead.methods.scene import Scene, Untouched, render_groups
 from stylehead.precision import choose_dtype, computing_in, halves
 from stylehead.settings import flag
 
-LATENT_CHANNELS, LATENT_FRACTION = 4, 8
-"""What a latent of Stable Diffusion has: noise of this shape is drawn even for methods without a teacher, so
-that every method sees the same heads from the same sides."""
+LATENT_CHANNELS = 4
+"""What a latent of Stable Diffusion has: noise of its shape is drawn even for methods without a teacher,
+so that every method sees the same heads from the same sides."""
 
 MAY_CHANGE_ON_RESUME = (
     "iterations",
@@ -78,6 +78,7 @@ class Stylizer:
         self.generator, self.reference, self.config = generator.eval(), reference.eval(), config
         self.method: Method[Any] = method or method_class(config.method)(config, networks)
         self.teacher = networks.teacher
+        self._latent_fraction = networks.latent_fraction
         generator.requires_grad_(False)
         reference.requires_grad_(False)
         self.trained = self.method.trained(generator)
@@ -220,7 +221,7 @@ class Stylizer:
 
     def _latent_shape(self) -> tuple[int, int, int]:
         if self.teacher is None:
-            size = self.generator.config.img_resolution // LATENT_FRACTION
+            size = self.generator.config.img_resolution // self._latent_fraction
             return (LATENT_CHANNELS, size, size)
         return (self.teacher.latent_channels, self.teacher.latent_size, self.teacher.latent_size)
 

@@ -124,13 +124,15 @@ class EmbeddedImageText:
         """Load the encoder's file and the folder of its tokenizer; where none is named, the one beside it.
 
         Raises:
-            MissingError: There is no such file.
+            MissingError: There is no such file, or no tokenizer.
             JobError: It is damaged or of another network.
         """
         from transformers import CLIPTokenizer
 
         network = ImageTextEncoder.load(path).to(device)
         folder = path.with_name(IMAGE_TEXT_TOKENIZER) if tokenizer is None else tokenizer
+        if not folder.is_dir():
+            raise MissingError(f"`{folder}` is not there.", "python -m stylehead.world image_text")
         words = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         return cls(network, words, file_name("mini image-text", path))
 

@@ -21,6 +21,7 @@ from stylehead.generator import GeneratorConfig, PanoHead
 from stylehead.jobs import dry_run
 from stylehead.methods import registry
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
+from stylehead.perception.image_text import IMAGE_TEXT_TOKENIZER
 from stylehead.teacher import Teacher
 from stylehead.weights import presets
 
@@ -121,6 +122,7 @@ def measuring_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         torch.manual_seed(4)
         IdentityEncoder().save(root / "identity.safetensors", {})
         ImageTextEncoder().save(root / "image_text.safetensors", {})
+        shutil.copytree(root / "teacher" / "tokenizer", root / IMAGE_TEXT_TOKENIZER)
         StyleClassifier().save(root / "style_classifier.safetensors", {})
     write_tiny_editors(root)
     return root

@@ -12,6 +12,7 @@ from stylehead.checkpoints import pack_state, unpack_state
 from stylehead.errors import MissingError
 from stylehead.generator.checkpoint import read_config
 from stylehead.geometry import conditioning_camera
+from stylehead.jobs.models import latent_fraction
 from stylehead.methods import nada, trainer
 from stylehead.methods.config import profile
 from stylehead.perception.templates import IMAGENET_TEMPLATES
@@ -224,7 +225,7 @@ def test_it_sees_the_same_heads_from_the_same_sides_as_the_paper(make_nada, make
     # later draws follow as long as the noise, which nobody looks at here, has the size of a latent
     preset = mini_preset()
     unet = json.loads((preset.teacher / "unet" / "config.json").read_text())
-    size = read_config(preset.generator).img_resolution // trainer.LATENT_FRACTION
+    size = read_config(preset.generator).img_resolution // latent_fraction(preset.teacher)
     assert (trainer.LATENT_CHANNELS, size) == (unet["in_channels"], unet["sample_size"])
 
 

@@ -91,3 +91,6 @@ def test_spaces_that_are_not_there(tmp_path: Path) -> None:
         Clip.load(tmp_path)
     with pytest.raises(MissingError):
         EmbeddedImageText.load(tmp_path / "image_text.safetensors", tmp_path)
+    ImageTextEncoder().save(tmp_path / "image_text.safetensors", {})
+    with pytest.raises(MissingError, match="image_text_tokenizer"):
+        EmbeddedImageText.load(tmp_path / "image_text.safetensors")
