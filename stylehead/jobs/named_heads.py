@@ -12,7 +12,8 @@ from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, Style, StyleMix, load_style, remove_styles
 from stylehead.inversion.latent_files import MOST_HEADS, find_latents, read_heads, read_latent
 from stylehead.jobs.checks import check_file
-from stylehead.jobs.named_styles import find_styles, strange_base
+from stylehead.jobs.named_styles import STYLE_FILE, find_styles, strange_base
+from stylehead.runs import slugify
 
 _PUBLISHED = (14, 512)
 
@@ -39,7 +40,16 @@ class StyleChoice(NamedTuple):
     @property
     def title(self) -> str:
         """The prompt, and how strongly the style acts where that is not as trained."""
-        return self.prompt if self.strength == 1 else f"{self.prompt} at {self.strength:g}"
+        return self._at_strength(self.prompt)
+
+    @property
+    def folder_name(self) -> str:
+        """What a folder is called by: the name of the style or of its file; of a run's, the prompt."""
+        of_run = self.path.name == STYLE_FILE
+        return slugify(self._at_strength(self.prompt if of_run else self.path.stem), limit=32)
+
+    def _at_strength(self, name: str) -> str:
+        return name if self.strength == 1 else f"{name} at {self.strength:g}"
 
     def recipe(self) -> dict[str, Any]:
         """What a picture should remember of it."""

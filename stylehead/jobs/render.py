@@ -40,7 +40,6 @@ from stylehead.jobs.named_heads import NamedHead, StyleChoice, latent_heads, loa
 from stylehead.jobs.render_folder import MANIFEST, check_folder, listed_files
 from stylehead.jobs.render_sheet import Film, draw_sheet
 from stylehead.jobs.report import ProgressView, Report
-from stylehead.runs import slugify
 from stylehead.weights.presets import resolve_preset
 
 RENDERS = Path("renders")
@@ -278,7 +277,7 @@ class Rendered:
         heads = self.films[0].head.name
         if len(self.films) > 1:
             heads += f"-and-{len(self.films) - 1}-more"
-        return "-".join([heads, *(slugify(choice.title, limit=32) for choice in self.styles)])
+        return "-".join([heads, *(choice.folder_name for choice in self.styles)])
 
     def recipe(self) -> dict[str, Any]:
         """Return what files remember of how they were made."""

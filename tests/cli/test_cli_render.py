@@ -1,6 +1,7 @@
 """Rendering from the command line: files, styles, latents, meshes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -145,6 +146,17 @@ def test_side_by_side_shows_the_source_first(run: Run, finished: Path, generator
     assert np.array_equal(stills[:, :, :64], expected_frames(generator, 0))
     assert not np.array_equal(stills[:, :, -64:], stills[:, :, :64])
     assert frames_of(Path("r/turntable.mp4")).shape[2] == 64 + 4 + 64
+
+
+def test_a_folder_is_called_by_the_head_and_then_by_the_style(run: Run, finished: Path) -> None:
+    shutil.copy(finished / "style.safetensors", "toon.safetensors")
+    for style, strength, name in (
+        (str(finished), "1", "seed-0-pixar-character"),
+        ("toon.safetensors", "1", "seed-0-toon"),
+        ("toon.safetensors", "0.5", "seed-0-toon-at-0-5"),
+    ):
+        small = ("--yaw-steps", "1", "--format", "frames", "--style", style, "--strength", strength)
+        assert run("render", *small, "-q").out == f"renders/{name}\n"
 
 
 def test_two_styles_mix(run: Run, finished: Path) -> None:

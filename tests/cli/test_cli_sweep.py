@@ -161,7 +161,7 @@ def test_runs_ask_for_memory_and_a_share_of_a_gpu(
     monkeypatch.setattr("stylehead.jobs.sweep_tasks._gpu_bytes", lambda _device: int(gpu_bytes))
     outcome = swept(run, TWO)
     assert outcome.code == 0, outcome
-    asked = [task for task in engine.submitted if task.function.endswith(":train")]
+    asked = [task for task in engine.submitted if task.function.endswith(":train_planned")]
     assert [task.gpus for task in asked] == [share] * 2
     assert all(task.memory_bytes > 1e8 for task in asked)
     assert said in swept(run, TWO + "  seed: 1-2\n", "--dry-run").out
