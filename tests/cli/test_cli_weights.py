@@ -379,7 +379,7 @@ def test_fetch_downloads_registers_and_reports(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     with serving(Hub("lllyasviel/sd-controlnet-canny", files)) as hub:
-        for name in ("plan", "fetch"):
+        for name in ("plan_download", "fetch"):
             function = functools.partial(getattr(fetch, name), endpoint=hub.address)
             monkeypatch.setattr(fetch, name, function)
         planned = json.loads(run("weights", "fetch", "controlnet-canny", "--dry-run", "--json").out)
