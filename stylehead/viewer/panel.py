@@ -61,7 +61,8 @@ class Panel:
         self._wake.set()
 
     def redraw(self) -> None:
-        """Draw again: what is shown has changed."""
+        """Draw again: what is shown has changed, or a training has its first style."""
+        self._offer_styles()
         self._wake.set()
 
     # ------------------------------------------------------------------------------------------ controls
@@ -76,14 +77,9 @@ class Panel:
             self._latent = gui.add_dropdown("from a file", names, initial_value=first)
             self._latent.visible = len(names) > 1
             self._button("random", self._random, "R")
-        self._styles = {}
-        if self._stage.styles:
-            with gui.add_folder("Styles"):
-                for name in self._stage.styles:
-                    self._styles[name] = gui.add_slider(
-                        name, min=0.0, max=_MOST_STRENGTH, step=0.05, initial_value=0.0
-                    )
-                next(iter(self._styles.values())).value = 1.0
+        self._styles: dict[str, Any] = {}
+        self._shelf = gui.add_folder("Styles", visible=False)
+        self._offer_styles()
         with gui.add_folder("Picture"):
             self._beside = gui.add_dropdown("beside", BESIDE)
             self._other = gui.add_number("other seed", 7, min=0, max=2**32 - 1, step=1)
@@ -95,10 +91,21 @@ class Panel:
             self._button("turntable", self._save_film, "T")
             self._button("mesh", self._save_mesh, "M")
         every = (self._seed, self._psi, self._latent, self._beside, self._other, self._background, self._size)
-        for control in (*every, *self._styles.values()):
+        for control in every:
             control.on_update(self._changed)
         for key, yaw, pitch in _ARROWS:
             self._command(key, f"turn {key[5:]}", functools.partial(self._turn, yaw, pitch))
+
+    def _offer_styles(self) -> None:
+        """Add a slider for every style that has none yet; the first is on."""
+        for name in [name for name in self._stage.styles if name not in self._styles]:
+            with self._shelf:
+                strength = 0.0 if self._styles else 1.0
+                slider = self._client.gui.add_slider(
+                    name, min=0.0, max=_MOST_STRENGTH, step=0.05, initial_value=strength
+                )
+            slider.on_update(self._changed)
+            self._styles[name], self._shelf.visible = slider, True
 
     def _backgrounds(self) -> tuple[str, ...]:
         learned = self._stage.generator.config.rendering.use_background
@@ -165,7 +172,7 @@ class Panel:
     def wish(self) -> Wish:
         """Return what the controls ask for."""
         latent = self._latent.value if self._latent.value in self._stage.latents else None
-        strengths = tuple((name, float(slider.value)) for name, slider in self._styles.items())
+        strengths = tuple((name, float(slider.value)) for name, slider in tuple(self._styles.items()))
         scene = ShownHead(int(self._seed.value or 0), latent, float(self._psi.value), strengths)
         look = Look(int(self._size.value), self._background.value)
         if self._beside.value == BESIDE[1]:
@@ -207,7 +214,8 @@ class Panel:
 
     def _save_film(self) -> None:
         wish = self.wish()
-        films: list[Pixels] = [self._stage.film(scene, wish.look) for scene in wish.scenes]
+        with self._busy("Drawing the turntable"):
+            films: list[Pixels] = [self._stage.film(scene, wish.look) for scene in wish.scenes]
         joined = films[0] if len(films) == 1 else side_by_side(*films)
         clear = joined.shape[-1] == 4
         name, write = ("turntable.webm", write_webm) if clear else ("turntable.mp4", write_mp4)
@@ -216,9 +224,18 @@ class Panel:
             self._client.send_file_download(name, path.read_bytes())
 
     def _save_mesh(self) -> None:
-        with _file("head.glb") as path:
+        with _file("head.glb") as path, self._busy("Painting the mesh"):
             self._stage.mesh(self.wish().scenes[-1], path)
             self._client.send_file_download("head.glb", path.read_bytes())
+
+    @contextlib.contextmanager
+    def _busy(self, title: str) -> Iterator[None]:
+        """Say in the page what takes a while, as long as it does."""
+        note = self._client.add_notification(title, "The file comes here.", loading=True)
+        try:
+            yield
+        finally:
+            note.remove()
 
     def _recipe(self, wish: Wish) -> dict[str, Any]:
         return {

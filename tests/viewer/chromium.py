@@ -55,17 +55,20 @@ class Page:
             assert time.monotonic() < end, script
             time.sleep(0.2)
 
-    def settled(self, other: np.ndarray | None = None, seconds: float = 60.0) -> np.ndarray:
-        """The picture, once it differs from another one and stands still."""
-        end, last = time.monotonic() + seconds, None
-        while True:
+    def settled(self, other: np.ndarray | None = None, seconds: float = 90.0) -> np.ndarray:
+        """The picture, once it differs from another one and has stood still for a while.
+
+        A busy machine sends the full picture long after the coarse one.
+        """
+        end, last, still = time.monotonic() + seconds, None, 0
+        while still < 3:
+            assert time.monotonic() < end, "the picture does not change, or never stands still"
             now = self.picture()
             differs = other is None or np.abs(now - other).mean() > 0.3
-            if differs and last is not None and np.abs(now - last).max() <= 8:
-                return now
-            assert time.monotonic() < end, "the picture does not change, or never stands still"
-            last = now
-            time.sleep(0.4)
+            same = differs and last is not None and np.abs(now - last).max() <= 8
+            last, still = now, still + 1 if same else 0
+            time.sleep(0.6)
+        return now
 
     def drag(self, start: tuple[int, int], end: tuple[int, int], steps: int = 8) -> None:
         self._mouse("mousePressed", start)
