@@ -235,6 +235,7 @@ def check(command: Command, place: Place, files: dict[str, str]) -> None:
     assert place.files(command.equal) == files
 
 
+@pytest.mark.timeout(3600)  # on a busy machine the longest have hundreds of events
 @pytest.mark.parametrize("kind", ["full disk", pytest.param("interrupt", marks=pytest.mark.slow)])
 def test_a_failure_at_any_file_event_is_a_sentence_and_the_command_goes_on(
     kind: str, command: Command, place: Place
