@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stylehead.generator import PanoHead, load_style
     from stylehead.teacher import Teacher
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = [
     "Evaluated",
     "InvertRun",
