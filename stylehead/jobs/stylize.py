@@ -1,5 +1,6 @@
 """A stylise job: settings in, a run directory out, and going on after a stop."""
 
+import contextlib
 import dataclasses
 import difflib
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stylehead.config_files import read_config_file
-from stylehead.errors import JobError, UsageError, quoted
+from stylehead.errors import JobError, StyleheadError, UsageError, quoted
 from stylehead.jobs import environment, models
 from stylehead.jobs.arguments import StylizeArguments, given, option
 from stylehead.jobs.banking import check_given_bank
@@ -226,6 +227,8 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
     config = stored.replace(**arguments.settings)
     done = manifest.get("steps", 0)
     if manifest.get("outcome") == "finished" and config.iterations <= done:
+        with contextlib.suppress(StyleheadError, OSError), run.lock():
+            pass  # taking it clears what a process left that was killed at its last moment
         raise UsageError(
             f"{path} is finished: {done} of {config.iterations} steps are done.",
             f"stylehead stylize --resume {quoted(path)} --iterations {2 * done}",

@@ -196,6 +196,7 @@ class Training:
             with self._stylizer.averaged():
                 results = self._write_results()
             end |= {"files": named(results.files()), "seconds": round(self._seconds, 1)}
+            self._run.saved.prune(max(job.keep_checkpoints, 1))  # first: nobody takes up a finished run
         write_page(self._run)
         done = self._stylizer.iteration >= job.config.iterations or self._stylizer.stalled
         self._run.saved.prune(max(job.keep_checkpoints, 0 if done else 1))
