@@ -233,11 +233,18 @@ def test_wrong_files_are_refused_by_name(tiny, tmp_path, change, message):
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"\xff" * 64])
-def test_garbage_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty or cut short"),
+        (b"garbage", "is empty or cut short"),
+        (b"\xff" * 64, "is no safetensors file, or its beginning is damaged"),
+    ],
+)
+def test_garbage_is_refused(tmp_path, content, words):
     path = tmp_path / "garbage.safetensors"
     path.write_bytes(content)
-    with pytest.raises(JobError, match="damaged or not a safetensors file"):
+    with pytest.raises(JobError, match=f"garbage.safetensors {words}"):
         PanoHead.load(path)
 
 
