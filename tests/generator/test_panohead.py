@@ -244,7 +244,7 @@ def test_wrong_files_are_refused_by_name(tiny, tmp_path, change, message):
 def test_garbage_is_refused(tmp_path, content, words):
     path = tmp_path / "garbage.safetensors"
     path.write_bytes(content)
-    with pytest.raises(JobError, match=f"garbage.safetensors {words}"):
+    with pytest.raises(JobError, match=words):
         PanoHead.load(path)
 
 
