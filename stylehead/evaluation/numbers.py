@@ -11,8 +11,8 @@ from stylehead.evaluation.intervals import RESAMPLES, Statistic, bootstrap, mean
 from stylehead.evaluation.portraits import Overlap, Portraits, find_overlap
 
 LEANING = (
-    "it comes from drawing people with repetition, and where people repeat, a set differs more from another, "
-    "and less within itself"
+    "for it people are drawn with repetition, and a set in which some repeat is less like another, and less "
+    "varied"
 )
 """Why the bootstrap interval of a distance between sets, or of a spread, need not hold its value."""
 FEW_PEOPLE = 8

@@ -36,6 +36,8 @@ stylehead render --seed 42 --style {name}/style.safetensors --strength 0.6 --mes
 |---|---|
 {settings}
 
+`stylehead info {name} --as-command` prints the command that makes it again.
+
 {steps} steps were done. Every setting is in `config.json`; versions, timings and hashes of the weights are in
 `run.json`; what every step did is in `events.jsonl`.
 

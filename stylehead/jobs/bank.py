@@ -82,7 +82,7 @@ def new_bank(
     generator = PanoHead.load(weights.require_generator(), environment.choose_device(device))
     own = [Sitter(head.ws, source=head.name) for head in latent_heads(generator, wanted.latents)]
     sitters = [*own, *sitters_from_seeds(generator, wanted.people, seed=wanted.seed, psi=wanted.psi)]
-    with report.progress(total=len(sitters), label="people", unit="person") as shown:
+    with report.progress(total=len(sitters), label="people", unit="person drawn") as shown:
         bank = create_bank(
             out,
             generator,
@@ -139,7 +139,7 @@ def fill(
         filling = Filling(
             settings.prompt, instruct(settings, weights), settings.negative_prompt, settings.seed
         )
-        with report.progress(total=len(bank.manifest.people), label="edits", unit="person") as shown:
+        with report.progress(total=len(bank.manifest.people), label="edits", unit="person edited") as shown:
             bank = fill_bank(bank, editor, filling, done=lambda count: shown.update(count))
     missing = len(missing_views(bank))
     rows = (("bank", folder), ("edits", sum(1 for _ in bank.all_edits())), ("views without", missing))

@@ -158,7 +158,9 @@ def _refreshed(
     if not isinstance(editor, InstructPix2Pix):
         raise JobError(f"{editor.name} cannot start from a picture, so it edits once.", "--refresh 0")
     filling = Filling(config.prompt, instruct(config, needs.preset), config.negative_prompt, config.seed)
-    with report.progress(total=len(bank.manifest.people), label=f"edits, {number}", unit="person") as shown:
+    with report.progress(
+        total=len(bank.manifest.people), label=f"edits, {number}", unit="person edited"
+    ) as shown:
         return refresh_bank(
             bank,
             generator,
@@ -175,7 +177,7 @@ def _own_bank(
 ) -> Bank:
     """Make and fill the bank of a run, or go on where a stopped one was."""
     if not (folder / MANIFEST).is_file():
-        with report.progress(total=config.people, label="people of the bank", unit="person") as shown:
+        with report.progress(total=config.people, label="people of the bank", unit="person drawn") as shown:
             sitters = sitters_from_seeds(
                 generator, config.people, seed=config.seed, psi=config.psi, cutoff=config.psi_cutoff
             )
@@ -195,5 +197,5 @@ def _own_bank(
     if not missing:
         return bank
     editor = open_job_editor(config, needs.preset, device)
-    with report.progress(total=len(bank.manifest.people), label="edits", unit="person") as shown:
+    with report.progress(total=len(bank.manifest.people), label="edits", unit="person edited") as shown:
         return fill_bank(bank, editor, filling, done=lambda count: shown.update(count))

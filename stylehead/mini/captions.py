@@ -190,14 +190,14 @@ def place_prompt(prompt: str) -> str:
 
 def _suggest(words: Sequence[str]) -> str:
     """What may have been meant by words that name no style, and the way to others."""
-    elsewhere = "use --preset panohead with a full diffusion model"
+    elsewhere = "give pictures that you edited with --bank FOLDER, or use --preset panohead"
     keys = {key: style for style in PROMPTED_STYLES for key in STYLE_WORDS[style].keys}
     for word in words:
         near = difflib.get_close_matches(word, keys, n=1, cutoff=0.75)
         meant = keys[near[0]] if near else NEAR.get(word)
         if meant is not None:
             return f'did you mean "{meant}"? For other styles {elsewhere}'
-    return f"name one of these, or {elsewhere}"
+    return f"name one of these, {elsewhere}"
 
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:

@@ -221,11 +221,11 @@ def test_an_interval_that_does_not_hold_its_value_is_explained_beside_it(
     (cell,) = table.rows[0].cells.values()
     text = format_cell(cell, 3)
     marks = [line for line in sample_lines(table) if line.label == "*"]
-    about = f"the interval lies {side}: it comes from drawing people with repetition"
+    about = f"the interval lies {side}: for it people are drawn with repetition"
     page, rows = report_page(table, {}), list(csv.DictReader(io.StringIO(to_csv(table))))
     if side:
         assert text == f"0.041 ({low:.3f} to {high:.3f})*"
-        assert "not in its interval: it comes from drawing people with repetition" in marks[0].text
+        assert "not in its interval: for it people are drawn with repetition" in marks[0].text
         assert about in page
         assert f">{side}</abbr></small>" in page
         assert about in rows[0]["note"]
