@@ -143,7 +143,7 @@ def sample_lines(table: Table) -> list[Line]:
     }
     lines += [Line("±", few) for few in dict.fromkeys(cell.few for cell in fullest.values()) if few]
     for name, cell in fullest.items():
-        lines.append(Line(name, describe_sample(cell).removesuffix(cell.few).removesuffix("; ")))
+        lines.append(Line(name, _sample(cell, cell.note)))  # the marks above say the rest
     return lines
 
 
@@ -161,8 +161,12 @@ def _any_leans(table: Table) -> bool:
 
 def describe_sample(cell: Number) -> str:
     """N, pictures, sides, encoder and note of a number."""
+    return _sample(cell, cell.remarks)
+
+
+def _sample(cell: Number, remarks: str) -> str:
     yaws = " ".join(f"{yaw:g}" for yaw in cell.yaws_deg)
-    parts = (f"N {cell.identities}, {cell.pictures} pictures, yaw {yaws}", cell.encoder, cell.remarks)
+    parts = (f"N {cell.identities}, {cell.pictures} pictures, yaw {yaws}", cell.encoder, remarks)
     return "; ".join(part for part in parts if part)
 
 
