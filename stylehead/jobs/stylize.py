@@ -227,14 +227,16 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
     config = stored.replace(**arguments.settings)
     done = manifest.get("steps", 0)
     if manifest.get("outcome") == "finished" and config.iterations <= done:
+        # A process that was stopped at its last moment left things; the lock clears all but checkpoints.
         with contextlib.suppress(StyleheadError, OSError), run.lock():
-            pass  # taking it clears what a process left that was killed at its last moment
+            run.saved.prune(manifest.get("keep_checkpoints", StylizeArguments.keep_checkpoints))
         raise UsageError(
             f"{path} is finished: {done} of {config.iterations} steps are done.",
             f"stylehead stylize --resume {quoted(path)} --iterations {2 * done}",
         )
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
+        run.update({"keep_checkpoints": job.keep_checkpoints})
         crew = lead(job)
         stylizer = stylizer_of(job)
         stylizer.crew = crew

@@ -337,6 +337,17 @@ def test_a_finished_run_that_kept_its_optimiser_is_made_longer_as_if_it_never_st
     assert same_style(Path("longer"), straight)
 
 
+def test_what_a_run_left_that_was_stopped_at_its_last_moment_goes_when_it_is_asked_for(run: Run) -> None:
+    assert run("stylize", *STEADY, "--out", "kept", "--keep-checkpoints", "1").code == 0
+    shutil.copytree("kept", "stopped")
+    manifest = json.loads(Path("stopped/run.json").read_text())
+    Path("stopped/run.json").write_text(json.dumps({**manifest, "keep_checkpoints": 0}))
+    for name in ("kept", "stopped"):
+        assert run("stylize", "--resume", name).code == 2
+    assert len(list(Path("kept/checkpoints").iterdir())) == 1
+    assert not Path("stopped/checkpoints").exists()
+
+
 def test_a_finished_run_keeps_no_optimiser_and_goes_on_from_its_style_with_a_new_one(
     run: Run, world: Path, straight: Path
 ) -> None:
