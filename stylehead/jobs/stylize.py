@@ -236,7 +236,6 @@ def _resume(arguments: StylizeArguments, path: Path, report: Report) -> StylizeR
         )
     with run.lock():
         job = open_job(config, arguments, report, preset=manifest.get("preset", config.preset))
-        run.update({"keep_checkpoints": job.keep_checkpoints})
         crew = lead(job)
         stylizer = stylizer_of(job)
         stylizer.crew = crew

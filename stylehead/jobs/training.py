@@ -189,7 +189,8 @@ class Training:
             StyleheadError: The job failed; `run.json` says so.
         """
         job = self._job
-        with followed(self._run, {"config": job.config.to_dict()}, job.device) as end:
+        facts = {"config": job.config.to_dict(), "keep_checkpoints": job.keep_checkpoints}
+        with followed(self._run, facts, job.device) as end:
             self._supply()
             tell_followers(self._stylizer)
             self._train_logged()
