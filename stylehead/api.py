@@ -241,6 +241,7 @@ def evaluate(  # noqa: PLR0913
     prompts: str | Sequence[str] = (),
     ablation: bool = False,
     iterations: int | None = None,
+    minutes: float | None = None,
     identities: int = 40,
     yaws: str | Sequence[float] = YAWS,
     psi: float | None = None,
@@ -270,6 +271,7 @@ def evaluate(  # noqa: PLR0913
         prompts: A prompt, or several; or paper, its five styles; or all, the embedded world's six.
         ablation: The paper's ladder, SDS to ours, at equal budget.
         iterations: Budget of every run that is trained; that of `stylize` when not given.
+        minutes: The same as a time: every method has the steps that fit, at the pace of two idle cores.
         identities: People, seeds 0, 1, 2, ...
         yaws: Sides, in degrees.
         psi: Truncation of the heads; 1 where true pictures are known, else 0.75, when not given.
@@ -299,7 +301,7 @@ def evaluate(  # noqa: PLR0913
     """
     arguments = EvaluateArguments(
         runs=_paths(runs), images=_paths(images), methods=methods, prompts=_texts(prompts),
-        ablation=ablation, iterations=iterations, identities=identities,
+        ablation=ablation, iterations=iterations, minutes=minutes, identities=identities,
         yaws=yaws if isinstance(yaws, str) else ",".join(f"{yaw:g}" for yaw in yaws), psi=psi, batch=batch,
         preset=preset, device=device, reference=reference, clip=clip, faces=faces, depth_model=depth_model,
         inception=_path(inception), force_fid=force_fid, report=_path(report), csv=_path(csv),

@@ -90,6 +90,14 @@ def evaluate(  # noqa: PLR0913
             rich_help_panel=TRAINED,
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="The same as a time: every method has the steps that fit, at the pace of two idle cores.",
+            rich_help_panel=TRAINED,
+            metavar="X",
+        ),
+    ] = None,
     identities: Annotated[int, typer.Option(help="People, seeds 0, 1, 2, ...", rich_help_panel=SAMPLE)] = 40,
     yaws: Annotated[
         str, typer.Option(help="Sides, in degrees.", rich_help_panel=SAMPLE, metavar="A,B,...")
@@ -213,9 +221,10 @@ def evaluate(  # noqa: PLR0913
     with reporting(as_json=as_json, quiet=quiet) as output:
         arguments = EvaluateArguments(
             runs=tuple(runs or ()), images=tuple(images or ()), methods=methods,
-            prompts=tuple(prompts or ()), ablation=ablation, iterations=iterations, identities=identities,
-            yaws=yaws, psi=psi, batch=batch, preset=preset, device=device, reference=reference, clip=clip,
-            faces=faces, depth_model=depth_model, inception=inception, force_fid=force_fid, report=report,
+            prompts=tuple(prompts or ()), ablation=ablation, iterations=iterations, minutes=minutes,
+            identities=identities, yaws=yaws, psi=psi, batch=batch, preset=preset, device=device,
+            reference=reference, clip=clip, faces=faces, depth_model=depth_model,
+            inception=inception, force_fid=force_fid, report=report,
             csv=csv, fail_under=tuple(fail_under or ()), fail_over=tuple(fail_over or ()),
             workers=workers, address=address,
         )  # fmt: skip

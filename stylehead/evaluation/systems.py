@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from stylehead.errors import JobError, UsageError
 from stylehead.methods.config import StylizeConfig, profile
+from stylehead.methods.qualities import iterations_within
 from stylehead.methods.registry import DEFAULT, Variant, method_class, table_order
 
 PAPER_PROMPTS = {
@@ -42,6 +43,8 @@ class System:
     """The method that is trained; None for one that edits pictures one by one and has no 3D head."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """In what it differs from that method's defaults."""
+    step: float | None = None
+    """Seconds of an iteration over the embedded models, where they are not those of the method's pace."""
 
     @property
     def pictures_only(self) -> bool:
@@ -56,7 +59,9 @@ EDITORS = (System("ip2p", "InstructPix2Pix (2D)"), System("instantid", "InstantI
 def systems() -> tuple[System, ...]:
     """Return all: editors, the paper's rivals, the paper, what `stylehead stylize` does, and others'."""
     trained = (
-        System(row.name, row.title, name, row.settings) for name in table_order() for row in _variants(name)
+        System(row.name, row.title, name, row.settings, row.step)
+        for name in table_order()
+        for row in _variants(name)
     )
     return (*EDITORS, *trained)
 
@@ -123,14 +128,29 @@ def ablation_config(variant: str, prompt: str, changes: dict[str, object]) -> St
     return StylizeConfig.from_dict(settings)
 
 
-def method_config(name: str, prompt: str, changes: dict[str, object]) -> StylizeConfig:
+def method_config(
+    name: str, prompt: str, changes: dict[str, object], *, minutes: float | None = None
+) -> StylizeConfig:
     """Return the settings of a system of the table that is trained.
 
+    Args:
+        name: What `--methods` takes.
+        prompt: The prompt.
+        changes: Settings that all rows share.
+        minutes: Time that it has, as it goes over the embedded models on two idle cores; None: its own steps.
+
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is none of that name, or nobody knows how long a step of it takes.
     """
     system = next((system for system in systems() if system.name == name), None)
     if system is None or system.method is None:
         raise UsageError(f"There is no method {name} to train.")
     defaults = profile("default", method=system.method)
-    return StylizeConfig.from_dict({**defaults, **system.settings, **changes, "prompt": prompt})
+    config = StylizeConfig.from_dict({**defaults, **system.settings, **changes, "prompt": prompt})
+    if minutes is None:
+        return config
+    steps = iterations_within(config, minutes, step=system.step)
+    if steps is None:
+        why = f"`--minutes` (={minutes:g}): how long a step of {name} takes is not known."
+        raise UsageError(why, "--iterations gives every row as many steps")
+    return config.replace(iterations=steps)

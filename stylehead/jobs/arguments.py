@@ -173,6 +173,8 @@ class EvaluateArguments(Paths):
     """The paper's ladder, SDS to ours, at equal budget."""
     iterations: Count | None = None
     """Budget of every run that is trained; that of stylize when not given."""
+    minutes: Annotated[float, above(0), at_most(10_000)] | None = None
+    """The same as a time: every method has the steps that fit, at the pace of two idle cores."""
     identities: Annotated[int, between(2, 100_000)] = 40
     """People, seeds 0, 1, 2, ..."""
     yaws: str = YAWS

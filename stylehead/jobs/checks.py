@@ -259,6 +259,11 @@ def check_evaluate(arguments: EvaluateArguments) -> None:
     if arguments.iterations is not None and not arguments.trains:
         hint = "add --methods all, or --ablation"
         raise UsageError("`--iterations` is for runs that are trained here.", hint)
+    if arguments.minutes is not None:
+        if arguments.methods is None:
+            raise UsageError("`--minutes` is for methods that are trained here.", "add --methods all")
+        if arguments.iterations is not None:
+            raise UsageError("`--minutes` and `--iterations` exclude each other.")
     if any(not prompt.strip() for prompt in arguments.prompts):
         raise UsageError("`--prompts` is empty.", "--prompts paper")
     _check_output("--csv", arguments.csv, (".csv",))

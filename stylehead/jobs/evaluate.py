@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from stylehead.errors import UsageError
 from stylehead.evaluation.numbers import NotMeasured
 from stylehead.evaluation.picture_folders import PictureFolder, open_folder
 from stylehead.evaluation.portraits import Portraits
@@ -217,22 +218,28 @@ class Evaluation:
             if not (discovery.runs or arguments.images):
                 self._report.note(NOTHING_YOURS)
             return None, self._of_prompts(discovery)
-        changes: dict[str, object] = {"preset": arguments.preset}
-        if arguments.iterations is not None:
-            changes["iterations"] = arguments.iterations
+        return self._rows(discovery), discovery
+
+    def _rows(self, discovery: Discovery) -> list[Wanted]:
+        """List the rows that were asked for by their settings."""
+        arguments, embedded = self._arguments, self._weights.vocabulary is not None
+        if arguments.minutes is not None and not embedded:
+            raise UsageError("`--minutes` is known of the embedded models only.", "--iterations N")
+        budget = {} if arguments.iterations is None else {"iterations": arguments.iterations}
         rows = plan_rows(
             arguments.methods,
             arguments.prompts,
             ablation=arguments.ablation,
-            changes=changes,
+            changes={"preset": arguments.preset, **budget},
             found=discovery.runs,
             generator=self._base,
             weights=self._weights,
+            minutes=arguments.minutes,
         )
-        if self._weights.vocabulary is not None:
+        if embedded:
             for row in rows:
                 place_prompt(row.prompt)
-        return rows, discovery
+        return rows
 
     def _of_prompts(self, discovery: Discovery) -> Discovery:
         """Keep the finished runs of the prompts that were asked for; nothing is trained for that."""
@@ -273,11 +280,11 @@ class Evaluation:
         seconds, kept, growth = 0.0, 0, 0
         for row in rows:
             assert row.config is not None
-            if row.config.method not in known:
+            if row.method not in known:
                 stylizer = stylizer_of(self._job(row))
                 stylizer.method.rehearse(stylizer.reference)
-                known[row.config.method] = step_seconds(stylizer), trained_bytes(stylizer)
-            per_step, size = known[row.config.method]
+                known[row.method] = step_seconds(stylizer), trained_bytes(stylizer)
+            per_step, size = known[row.method]
             seconds += per_step * row.config.iterations
             left = finished_bytes(size, KEEP_CHECKPOINTS)
             kept, growth = kept + left, max(growth, running_bytes(size, KEEP_CHECKPOINTS) - left)

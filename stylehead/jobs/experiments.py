@@ -124,6 +124,7 @@ def plan_rows(
     found: Sequence[FoundRun],
     generator: str,
     weights: Preset,
+    minutes: float | None = None,
 ) -> list[Wanted]:
     """List the rows that `--methods`, `--prompts` and `--ablation` ask for.
 
@@ -135,6 +136,7 @@ def plan_rows(
         found: Finished runs; one with the same settings is not trained again.
         generator: Fingerprint of the generator.
         weights: The preset; what edits pictures comes with it, or not.
+        minutes: Time that every method has in place of its usual steps.
     """
     default = ("Pixar character",) if ablation else ("paper",)
     texts = find_prompts(list(prompts or default))
@@ -149,7 +151,7 @@ def plan_rows(
                 if method.pictures_only:
                     rows.append(_edited(method, prompt, weights))
                 else:
-                    config = method_config(method.name, prompt, changes)
+                    config = method_config(method.name, prompt, changes, minutes=minutes)
                     rows.append(_wanted(method.title, config, found, generator))
     return rows
 

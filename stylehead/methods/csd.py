@@ -7,6 +7,7 @@ It is LD with this gradient in place of (LD) and without what the paper adds to 
 
 from dataclasses import dataclass
 
+from stylehead.methods.qualities import Timing
 from stylehead.methods.scores import Score
 from stylehead.methods.sds import PlainDistillation, PlainSettings
 from stylehead.settings import refuse
@@ -28,4 +29,5 @@ class ClassifierDistillation(PlainDistillation):
     """Distillation of the classifier score of single views."""
 
     name, title = "csd", "CSD"
+    pace = Timing(step=0.27)
     settings = CsdSettings

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from stylehead.methods.contract import Terms
 from stylehead.methods.losses import RelativeDistanceSettings, relative_distance, remembered
+from stylehead.methods.qualities import Timing
 from stylehead.methods.render_distillation import (
     FusionSettings,
     RenderDistillation,
@@ -40,6 +41,7 @@ class DiffusionGAN3D(RenderDistillation[DiffusionGAN3DSettings]):
     """Score distillation with relative distances kept; local edits can be held to where they belong."""
 
     name, title = "diffusiongan3d", "DiffusionGAN3D (re-implementation)"
+    pace = Timing(step=0.21)
     published: ClassVar[Mapping[str, Any]] = {"iterations": 5000}  # ours: not published
     betas = (0.0, 0.99**0.8)
 

@@ -219,7 +219,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
 
     name, title = "ld", "LD (the paper)"
     ablation = ABLATION
-    pace: ClassVar[Timing | None] = Timing(step=0.9)
+    pace: ClassVar[Timing | None] = Timing(step=0.82)
     full_scale: ClassVar[Mapping[str, Any]] = FULL_SCALE
 
     def __init__(self, config: LdSettings, networks: Networks) -> None:
@@ -389,7 +389,7 @@ class LikelihoodDistillation(Distillation[LdSettings]):
         return (
             Variant(cls.name, cls.title, PAPER_TERMS),
             Variant("stylehead", "stylehead (ours)"),
-            Variant("ld_edit", "LD with the editor", EDITED),
+            Variant("ld_edit", "LD with the editor", EDITED, step=0.37),
         )
 
     @classmethod

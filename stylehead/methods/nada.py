@@ -17,6 +17,7 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera, random_cameras
 from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
+from stylehead.methods.qualities import Timing
 from stylehead.methods.scene import Groups, Scene
 from stylehead.perception.roles import ImageText
 from stylehead.precision import constant
@@ -57,6 +58,7 @@ class Nada(Method[NadaSettings]):
     """
 
     name, title, needs = "nada", "StyleGAN-NADA", Needs(image_text=True)
+    pace = Timing(step=0.48)
     published: ClassVar[Mapping[str, Any]] = {
         "iterations": 600, "batch": 2, "psi": 1.0, "adaptive_heads": 8,
     }  # fmt: skip

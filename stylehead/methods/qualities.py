@@ -77,6 +77,27 @@ def presets_of(method: str, *, full_scale: bool) -> Mapping[str, Mapping[str, An
     return kind.full_scale_qualities if full_scale else kind.qualities
 
 
+def iterations_within(config: StylizeConfig, minutes: float, *, step: float | None = None) -> int | None:
+    """Return how many iterations of a method fit into a time, over the embedded models on two idle cores.
+
+    Args:
+        config: Its settings; the edits of its bank come out of the same time.
+        minutes: The time.
+        step: Seconds of an iteration with the usual number of pictures; None is the method's own pace.
+
+    Returns:
+        At least 1; None when nobody has timed the method.
+    """
+    known = method_class(config.method).pace
+    if known is None:
+        return None
+    pace = known if step is None else known._replace(step=step)
+    one, two = (expected_minutes(config.replace(iterations=n), pace) for n in (1, 2))
+    assert one is not None
+    assert two is not None
+    return max(1, 1 + int(round((minutes - one) / (two - one), 6)))
+
+
 def expected_minutes(config: StylizeConfig, pace: Timing | None = None) -> float | None:
     """Return about how long a job takes over the embedded models.
 

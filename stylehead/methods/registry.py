@@ -45,11 +45,13 @@ class Variant(NamedTuple):
         name: What `eval --methods` takes.
         title: What the table prints.
         settings: In what it differs from the method's defaults.
+        step: Seconds of an iteration over the embedded models, where they are not those of the method's pace.
     """
 
     name: str
     title: str
     settings: Mapping[str, object] = {}
+    step: float | None = None
 
 
 def declare(method: "type[Method[Any]]") -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stylehead.methods.ld import LdSettings, LikelihoodDistillation, Stages
+from stylehead.methods.qualities import Timing
 from stylehead.methods.registry import Variant
 from stylehead.methods.scores import Score
 from stylehead.settings import Guidance, Natural, Weight, refuse
@@ -71,6 +72,7 @@ class ScoreDistillation(PlainDistillation):
     """Score distillation sampling of single views."""
 
     name, title = "sds", "SDS"
+    pace = Timing(step=0.32)
     settings = SdsSettings
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 from stylehead.generator import LatentMapper, PanoHead, mapper_parameters
 from stylehead.methods.config import ImageTextSettings
 from stylehead.methods.contract import Method, Needs, Networks, Terms
+from stylehead.methods.qualities import Timing
 from stylehead.methods.scene import Groups, Scene
 from stylehead.settings import Positive, Share, Weight
 
@@ -44,6 +45,7 @@ class StyleCLIP(Method[StyleCLIPSettings]):
     """
 
     name, title, needs = "styleclip", "StyleCLIP", Needs(image_text=True)
+    pace = Timing(step=0.24)
     published: ClassVar[Mapping[str, Any]] = {"iterations": 50_000, "batch": 2}
     betas = (0.95, 0.999)
 

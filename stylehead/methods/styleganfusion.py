@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stylehead.methods.contract import Needs, Terms
 from stylehead.methods.losses import perceptual_loss
+from stylehead.methods.qualities import Timing
 from stylehead.methods.render_distillation import (
     FusionSettings,
     RenderDistillation,
@@ -39,6 +40,7 @@ class StyleGANFusion(RenderDistillation[StyleGANFusionSettings]):
     """Score distillation, held by what is predicted for the frozen render."""
 
     name, title = "styleganfusion", "StyleGAN-Fusion"
+    pace = Timing(step=0.32)
     published: ClassVar[Mapping[str, Any]] = {"iterations": 5001}
     betas = (0.0, 0.99**0.8)
 

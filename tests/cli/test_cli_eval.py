@@ -232,6 +232,10 @@ def test_a_limit_with_no_run_at_all(measure: Run) -> None:
         (("--prompts", " "), "`--prompts` is empty"),
         (("--prompts", "a cat", "--methods", "ld"), 'The embedded teacher has never seen "a cat"'),
         (("--iterations", "5"), "`--iterations` is for runs that are trained here"),
+        (("--minutes", "2"), "`--minutes` is for methods that are trained here"),
+        (("--minutes", "2", "--ablation"), "`--minutes` is for methods that are trained here"),
+        (("--methods", "ld", "--minutes", "0"), "`--minutes` (=0) must be above 0"),
+        (("--methods", "ld", "--minutes", "1", "--iterations", "5"), "exclude each other"),
     ],
 )
 def test_wrong_usage_is_said_in_one_sentence(measure: Run, words: tuple[str, ...], said: str) -> None:
@@ -421,6 +425,14 @@ def test_a_run_that_was_made_by_hand_is_not_trained_again(measure: Run, finished
     assert RunDirectory.open(finished).manifest()["config"]["iterations"] == 4
     assert (plan(4)["state"], plan(4)["path"]) == ("finished", str(finished))
     assert plan(5)["state"] == "missing"
+
+
+def test_methods_have_equal_time_where_minutes_are_asked_for(measure: Run) -> None:
+    words = ("eval", "--methods", "sds,stylehead,nada", "--prompts", "pixar", "--minutes", "2.4")
+    outcome = measure(*words, "--dry-run", *FEW)
+    assert outcome.code == 0, outcome
+    for row in ("SDS, 450 steps", "stylehead (ours), 175 steps", "StyleGAN-NADA, 300 steps"):
+        assert row in outcome.out
 
 
 def test_editors_that_are_not_here_keep_their_rows(run: Run) -> None:

@@ -14,6 +14,7 @@ from stylehead.methods.qualities import (
     Timing,
     at_quality,
     expected_minutes,
+    iterations_within,
     presets_of,
     quality_settings,
     start_settings,
@@ -88,8 +89,28 @@ def test_time_grows_with_people_sides_pictures_and_steps_and_a_budget_ends_it():
     assert expected_minutes(config.replace(time_budget_minutes=1), pace) == 1
 
 
+@pytest.mark.parametrize("method", BUILT_IN)
+@pytest.mark.parametrize("minutes", [0.2, 1.3, 2.4, 20])
+def test_as_many_iterations_as_fit_into_a_time(method: str, minutes: float):
+    config = settings_class(method)(prompt="x")
+    steps = iterations_within(config, minutes)
+    assert steps is not None
+    within, beyond = (expected_minutes(config.replace(iterations=n)) for n in (steps, steps + 1))
+    assert within is not None
+    assert within <= minutes * (1 + 1e-6) or steps == 1
+    assert beyond is not None
+    assert beyond > minutes
+
+
+def test_the_usual_quality_fits_into_the_time_that_a_table_gives():
+    assert iterations_within(settings_class("edit")(prompt="x"), 2.4) == 140
+    assert iterations_within(settings_class("sds")(prompt="x"), 2.4) == 450
+    assert iterations_within(settings_class("sds")(prompt="x"), 2.4, step=0.64) == 225
+
+
 def test_time_is_not_made_up_where_no_one_measured_it(monkeypatch):
     monkeypatch.setattr(method_class("nada"), "pace", None)
+    assert iterations_within(settings_class("nada")(prompt="x"), 3) is None
     assert expected_minutes(settings_class("nada")(prompt="x")) is None
 
 
