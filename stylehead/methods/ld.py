@@ -187,26 +187,26 @@ latents, at about a fifth of the weight, so that its balance with them stays wha
 """
 
 PAPER_TERMS: dict[str, object] = {
-    "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
+    "score": "paper", "step_range": (35, 49), "grid_step_range": (35, 49), "step_window": 0,
     "tweedie_weight": 0.1, "relative_distance_weight": 1.0, "alpha_weight": 0.0, "latent_weight": 0.0,
 }  # fmt: skip
-"""The paper's noise levels and regularisers, but for LPIPS, for which there is no network. The drawn noise
-stays subtracted, which changes no expectation; budget, guidance and backgrounds are those of all rows."""
+"""The paper's terms, but for LPIPS, which has no network; budget, guidance, backgrounds as in all rows."""
 
 EDITED: dict[str, object] = {"teacher": "edit", "cfg_scale": 3.0, "grid": False}
 """With an editor's score: its own guidance, and no grids, of which it has seen none."""
 
 _PLAIN: dict[str, object] = {"mirror": False, "grid": False, "rank": "none"}
+_SDS: dict[str, object] = {"score": "sds", "gradient_scale": 6.1e-3}  # 6.1: as large as (LD)'s over 60 steps
 ABLATION: Mapping[str, Mapping[str, object]] = {
-    "SDS": {**_PLAIN, "score": "sds", "canny": False},
-    "SDS + ControlNet": {**_PLAIN, "score": "sds"},
+    "SDS": {**_PLAIN, **_SDS, "canny": False},
+    "SDS + ControlNet": {**_PLAIN, **_SDS},
     "LD + ControlNet": _PLAIN,
     "+ rank weighing": {"mirror": False, "grid": False},
     "+ grid after SR": {"mirror": False, "grid_mode": "after_sr"},
     "+ grid before SR": {"mirror": False},
     "+ mirror (ours)": {},
 }
-"""The ladder of the paper's ablation, as changes to the default settings; all else is equal in every row."""
+"""The ladder of the paper's ablation: changes to the default settings, all else and gradients' size equal."""
 
 
 class LikelihoodDistillation(Distillation[LdSettings]):

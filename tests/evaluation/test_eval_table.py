@@ -303,7 +303,7 @@ def test_the_paper_s_ld_has_none_of_our_anchors_and_everybody_s_budget() -> None
     paper, ours, sds = (method_config(name, "Pixar character", {}) for name in ("ld", "stylehead", "sds"))
     assert ours == StylizeConfig.from_dict({"prompt": "Pixar character"})
     assert (paper.alpha_weight, paper.latent_weight, paper.step_range) == (0, 0, (35, 49))
-    assert (paper.method, paper.score, paper.rank, paper.mirror) == ("ld", "likelihood", "both", True)
+    assert (paper.method, paper.score, paper.rank, paper.mirror) == ("ld", "paper", "both", True)
     assert len({(config.iterations, config.learning_rate, config.cfg_scale) for config in (paper, ours)}) == 1
     assert [row_of(config) for config in (paper, ours, sds)] == ["ld", "stylehead", "sds"]
     with pytest.raises(UsageError, match="no method ip2p to train"):
@@ -331,7 +331,8 @@ def test_the_ablation_changes_one_thing_at_a_time() -> None:
         {name for name in before if before[name] != after[name]}
         for before, after in itertools.pairwise(configs)
     ]
-    assert steps == [{"canny"}, {"score"}, {"rank"}, {"grid", "grid_mode"}, {"grid_mode"}, {"mirror"}]
+    score = {"score", "gradient_scale"}  # together: the size of the gradient stays
+    assert steps == [{"canny"}, score, {"rank"}, {"grid", "grid_mode"}, {"grid_mode"}, {"mirror"}]
     assert {config["iterations"] for config in configs} == {9}
     default = ablation_config("+ mirror (ours)", "Pixar character", {})
 
