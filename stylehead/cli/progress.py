@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from stylehead.cli.output import Output
 from stylehead.jobs.report import NONE, ProgressView, Values
 from stylehead.units import format_duration
+
+if TYPE_CHECKING:
+    from stylehead.cli.output import Output
 
 PLAIN_SECONDS = 10.0
 """Time between two plain lines: a log that stays silent longer looks hung."""
@@ -64,7 +67,7 @@ class PlainReporter(ProgressView):
 
     def __init__(
         self,
-        output: Output,
+        output: "Output",
         meter: Pace,
         *,
         seconds: float = PLAIN_SECONDS,
@@ -88,7 +91,7 @@ class PlainReporter(ProgressView):
 class TerminalReporter(ProgressView):
     """A progress bar with the loss, the time left and the newest preview."""
 
-    def __init__(self, output: Output, meter: Pace, *, label: str) -> None:
+    def __init__(self, output: "Output", meter: Pace, *, label: str) -> None:
         self._meter = meter
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -113,7 +116,7 @@ class TerminalReporter(ProgressView):
 
 
 def reporter(
-    output: Output, *, total: int, done: int = 0, label: str = "", unit: str = "step"
+    output: "Output", *, total: int, done: int = 0, label: str = "", unit: str = "step"
 ) -> ProgressView:
     """Choose how to show progress: nothing when quiet, a bar on a terminal, else plain lines."""
     meter = Pace(total, done=done, unit=unit)

@@ -7,7 +7,8 @@ save_latent(Path("latent.npz"), found.ws, found.camera_label)
 """
 
 from stylehead.inversion.align import AlignedFace, Square, align_face, crop, whole_square
-from stylehead.inversion.faces import Face, FaceChoice, FaceFinder, choose_face, load_face_finder
+from stylehead.inversion.faces import Face, FaceChoice, FaceFinder, choose_face
+from stylehead.inversion.finders import load_face_finder
 from stylehead.inversion.guess import Guess
 from stylehead.inversion.inversion_config import InversionConfig
 from stylehead.inversion.inverter import Camera, Inverter, Prepared

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from stylehead.errors import JobError, MissingError, UsageError
 from stylehead.inversion.photographs import Bytes
-from stylehead.weights import catalogue
 
 MODELS = "insightface-buffalo_l"
 """Entry of the catalogue that holds detector, landmarks and identity."""
@@ -145,31 +144,6 @@ class FaceFinder:
             mean_points=self._mean if usable else None,
             embedding=None if embedding is None else np.asarray(embedding, dtype=np.float64),
         )
-
-
-class Chosen(NamedTuple):
-    """A detector, its catalogue entry (None: it comes with the package), and a line that says which."""
-
-    detector: Detector
-    entry: str | None
-    note: str
-
-
-def load_face_finder() -> Chosen:
-    """Load insightface's models where they may be used, else CenterFace.
-
-    Raises:
-        MissingError: The package that brings CenterFace is not installed.
-    """
-    from stylehead.inversion.centerface import CenterFace
-
-    folder = catalogue.local_path(MODELS)
-    if folder is not None and catalogue.accepted(MODELS):
-        return Chosen(FaceFinder.load(folder), MODELS, f"Faces are found by {MODELS}.")
-    why = "is not here" if folder is None else "is here, but its licence is not accepted"
-    return Chosen(
-        CenterFace.load(), None, f"Faces are found by CenterFace (MIT); {MODELS}, which is finer, {why}."
-    )
 
 
 class FaceChoice(NamedTuple):

@@ -19,8 +19,9 @@ from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.perception.face_network import FaceNetwork
 from stylehead.perception.image_text import Clip, EmbeddedImageText
 from stylehead.precision import choose_dtype
+from stylehead.teacher.on_paper import teacher_on_paper
 from stylehead.teacher.paths import part_of
-from stylehead.teacher.shapes import depth_skeleton, teacher_on_paper
+from stylehead.teacher.shapes import depth_skeleton
 
 if TYPE_CHECKING:
     from stylehead.teacher import Teacher

@@ -13,7 +13,8 @@ from stylehead.export.recipe import read_recipe
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion.align import Square, align_face, crop, whole_square
 from stylehead.inversion.camera_files import SUFFIXES, read_camera_file
-from stylehead.inversion.faces import Detector, Points, choose_face, load_face_finder
+from stylehead.inversion.faces import Detector, Points, choose_face
+from stylehead.inversion.finders import load_face_finder
 from stylehead.inversion.inverter import Camera
 from stylehead.inversion.numbered import number_faces
 from stylehead.inversion.photographs import Bytes, Photo

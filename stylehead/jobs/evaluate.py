@@ -45,8 +45,6 @@ from stylehead.jobs.row_source import RowSource
 from stylehead.jobs.stylize import stylizer_of
 from stylehead.jobs.training import Job
 from stylehead.mini.captions import place_prompt
-from stylehead.perception.loading import EncoderFiles, open_perception
-from stylehead.teacher.sources import local_folder
 from stylehead.units import format_bytes, format_duration
 from stylehead.weights.presets import resolve_preset
 
@@ -176,9 +174,7 @@ class Evaluation:
             UsageError: `--reference` asks for something that is not there.
             StyleheadError: An encoder cannot be used.
         """
-        files = encoder_files(self._arguments)
-        encoders = open_perception(self._weights, files=files, device=self._device)
-        return Setting.open(self._generator, self._weights, encoders, self._arguments)
+        return Setting.open(self._generator, self._weights, self._arguments)
 
     def _spread(
         self, wanted: list[Wanted] | None, discovery: Discovery, folders: Sequence[PictureFolder]
@@ -327,20 +323,6 @@ class Evaluation:
         except OSError as error:
             return written, error
         return written, None
-
-
-def encoder_files(asked: EvaluateArguments) -> EncoderFiles:
-    """Return the files of the encoders that were named."""
-
-    def folder(source: str | None, flag: str) -> Path | None:
-        return None if source is None else local_folder(source, flag)
-
-    return EncoderFiles(
-        folder(asked.clip, "--clip"),
-        folder(asked.faces, "--faces"),
-        folder(asked.depth_model, "--depth-model"),
-        asked.inception,
-    )
 
 
 def _write_file(path: Path, text: str) -> None:

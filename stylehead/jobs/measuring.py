@@ -22,6 +22,7 @@ from stylehead.evaluation.table import Row, Table
 from stylehead.evaluation.truth import TruthSet
 from stylehead.export.views import latent_from_seed
 from stylehead.generator import PanoHead, load_style, remove_styles
+from stylehead.jobs import environment
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.experiments import STYLE_FILE
 from stylehead.jobs.references import PHOTO_PROMPT, check_reference, paint_prompt
@@ -29,9 +30,11 @@ from stylehead.jobs.report import ProgressView, Report
 from stylehead.jobs.row_source import RowSource
 from stylehead.methods.config import StylizeConfig
 from stylehead.mini.captions import PHOTO, STYLES, place_prompt
+from stylehead.perception.loading import EncoderFiles, open_perception
 from stylehead.perception.roles import Encoders
 from stylehead.runs import slugify
-from stylehead.weights.presets import Preset
+from stylehead.teacher.sources import local_folder
+from stylehead.weights.presets import Preset, resolve_preset
 
 _THE_TRUTH = MissingError("This row is what the others are compared with.")
 
@@ -56,15 +59,15 @@ class Setting:
     why_no_truth: MissingError | None
 
     @classmethod
-    def open(
-        cls, generator: PanoHead, weights: Preset, encoders: Encoders, arguments: EvaluateArguments
-    ) -> "Setting":
-        """Find out whether the truth is known.
+    def open(cls, generator: PanoHead, weights: Preset, arguments: EvaluateArguments) -> "Setting":
+        """Load the encoders, where the generator is, and find out whether the truth is known.
 
         Raises:
             UsageError: `--reference` asks for something that is not there.
-            StyleheadError: It asks for the teacher's pictures, and a network of the teacher is missing.
+            StyleheadError: An encoder or a network of the teacher that is asked for cannot be used.
         """
+        device = str(next(generator.parameters()).device)
+        encoders = open_perception(weights, files=_encoder_files(arguments), device=device)
         truth, why = check_reference(weights, arguments)
         usual = StylizeConfig.psi if truth is None else truth.psi
         psi = usual if arguments.psi is None else arguments.psi
@@ -104,6 +107,27 @@ class Setting:
             "encoders": self.encoders.names(),
             "reference": self.arguments.reference,
         }
+
+
+def load_setting(arguments: EvaluateArguments) -> Setting:
+    """Load what all rows share, the generator too."""
+    weights, _ = resolve_preset(arguments.preset)
+    generator = PanoHead.load(weights.require_generator(), environment.choose_device(arguments.device))
+    return Setting.open(generator, weights, arguments)
+
+
+def _encoder_files(asked: EvaluateArguments) -> EncoderFiles:
+    """Return the files of the encoders that were named."""
+
+    def folder(source: str | None, flag: str) -> Path | None:
+        return None if source is None else local_folder(source, flag)
+
+    return EncoderFiles(
+        folder(asked.clip, "--clip"),
+        folder(asked.faces, "--faces"),
+        folder(asked.depth_model, "--depth-model"),
+        asked.inception,
+    )
 
 
 def style_of(prompt: str, weights: Preset) -> str:

@@ -24,8 +24,15 @@ from stylehead.evaluation.table import Row, Table
 from stylehead.jobs.arguments import EvaluateArguments
 from stylehead.jobs.engines import open_engine, usual_gpu_share, worker_device
 from stylehead.jobs.failures import StoppedError
-from stylehead.jobs.measuring import MeasuredTable, StyleScene, TableBuilder, by_style, style_of
-from stylehead.jobs.report import ProgressView, Report, Silent
+from stylehead.jobs.measuring import (
+    MeasuredTable,
+    StyleScene,
+    TableBuilder,
+    by_style,
+    load_setting,
+    style_of,
+)
+from stylehead.jobs.report import ProgressView, Report
 from stylehead.jobs.row_source import RowSource
 from stylehead.jobs.signals import StopRequest
 from stylehead.methods.config import StylizeConfig
@@ -190,10 +197,8 @@ def measure_one_row(
 @functools.lru_cache(maxsize=1)
 def _builder(arguments: str) -> TableBuilder:
     """Load everything once in the life of a worker."""
-    from stylehead.jobs.evaluate import Evaluation
-
-    evaluation = Evaluation(arguments_from_plain(json.loads(arguments)), Silent(), "")
-    return TableBuilder(evaluation.setting(), ProgressView(), keep=True)
+    setting = load_setting(arguments_from_plain(json.loads(arguments)))
+    return TableBuilder(setting, ProgressView(), keep=True)
 
 
 @functools.lru_cache(maxsize=2)

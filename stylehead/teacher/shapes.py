@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
-from torch import nn
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -21,11 +20,10 @@ from transformers import (
 
 from stylehead.errors import JobError
 from stylehead.teacher.paths import CONTROL_KINDS, EDITING_CHANNELS
-from stylehead.teacher.schedule import Schedule
 from stylehead.weights.pretrained import quiet_libraries
 
 if TYPE_CHECKING:
-    from stylehead.teacher.teacher import Teacher
+    pass
 
 STABLE_DIFFUSION_15: dict[str, dict[str, Any]] = {
     "unet": {"sample_size": 64, "cross_attention_dim": 768},
@@ -89,43 +87,6 @@ def teacher_skeleton(folders: Mapping[str, Path | None], *, edits: bool = False)
         known = [role for role in folders if role not in unknown]
         networks = {role: skeleton(role, _config(role, folders[role], edits)) for role in known}
         return networks | {role: _fitting_controlnet(role, networks) for role in unknown}
-
-
-def teacher_on_paper(
-    folders: Mapping[str, Path | None],
-    dtype: torch.dtype,
-    *,
-    vae_dtype: torch.dtype = torch.float32,
-    steps: int = 50,
-    edits: bool = False,
-) -> "Teacher":
-    """Build a teacher without numbers, for estimates: it encodes, decodes and predicts shapes.
-
-    Args:
-        folders: See `teacher_skeleton`; `unet`, `vae`, `text_encoder`, and a role per ControlNet.
-        dtype: Of UNet, ControlNets and text encoder.
-        vae_dtype: Of the autoencoder.
-        steps: Number of DDIM steps that step indices count.
-        edits: It is one that edits pictures.
-    """
-    from stylehead.teacher.editing.teaching import EditingTeacher
-    from stylehead.teacher.parts import TeacherParts
-    from stylehead.teacher.teacher import Teacher
-
-    networks = teacher_skeleton(folders, edits=edits)
-    for role, network in networks.items():
-        nn.Module.to(network, vae_dtype if role == "vae" else dtype)  # without diffusers' own advice
-    kinds = [kind for kind in CONTROL_KINDS if f"controlnet_{kind}" in networks]
-    return (EditingTeacher if edits else Teacher)(
-        TeacherParts(
-            vae=networks["vae"],
-            unet=networks["unet"],
-            text_encoder=networks["text_encoder"],
-            tokenizer=None,
-            controlnets={kind: networks[f"controlnet_{kind}"] for kind in kinds},
-            schedule=Schedule(steps=steps),
-        )
-    )
 
 
 def _fitting_controlnet(role: str, networks: Mapping[str, Any]) -> Any:

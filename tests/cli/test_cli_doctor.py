@@ -22,7 +22,7 @@ from stylehead.jobs.inventory import Inventory
 from stylehead.memory import MemoryTier
 from stylehead.methods.config import StylizeConfig
 from stylehead.teacher import TeacherPaths
-from stylehead.teacher.shapes import teacher_on_paper
+from stylehead.teacher.on_paper import teacher_on_paper
 from stylehead.weights import presets
 
 

@@ -23,7 +23,7 @@ from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion import FaceFinder, assess
 from stylehead.inversion import inverter as invert_module
-from stylehead.inversion.faces import Chosen
+from stylehead.inversion.finders import Chosen
 from stylehead.inversion.guess import POOLED, Guess
 from stylehead.inversion.pose import rotation_between_deg
 from stylehead.inversion.search import GridConfig
@@ -549,7 +549,7 @@ def test_invert_refuses(
     snapshot: SnapshotAssertion,
     name: str,
 ) -> None:
-    monkeypatch.setattr("stylehead.inversion.faces.catalogue.local_path", lambda _id: None)
+    monkeypatch.setattr("stylehead.inversion.finders.catalogue.local_path", lambda _id: None)
     monkeypatch.setattr("stylehead.inversion.centerface.installed_file", lambda: None)
     for folder in ("folder", "style"):
         (tmp_path / folder).mkdir()

@@ -24,7 +24,8 @@ from stylehead.methods.scene import Scene
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.perception.image_text import EmbeddedImageText
 from stylehead.teacher import TeacherPaths
-from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper, teacher_skeleton
+from stylehead.teacher.on_paper import teacher_on_paper
+from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_skeleton
 
 PLAIN = StylizeConfig.from_dict({"prompt": "a"})
 FACTOR = 1.5

@@ -25,7 +25,8 @@ from stylehead.methods.config import StylizeConfig, profile
 from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.lpips import Lpips
 from stylehead.teacher import Teacher
-from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper
+from stylehead.teacher.on_paper import teacher_on_paper
+from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton
 
 TERA = 1e12
 

@@ -17,7 +17,8 @@ from stylehead.perception.depth import DepthEstimator
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder
 from stylehead.perception.image_text import Clip
 from stylehead.teacher import conditions
-from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton, teacher_on_paper
+from stylehead.teacher.on_paper import teacher_on_paper
+from stylehead.teacher.shapes import STABLE_DIFFUSION_15, depth_skeleton
 
 MOST = 5
 READS = ("_local_scalar_dense", "nonzero", "unique_consecutive", "_unique2", "masked_select", "bincount")

@@ -18,10 +18,10 @@ from stylehead.inversion import (
     align_face,
     choose_face,
     crop,
+    finders,
     load_face_finder,
     whole_square,
 )
-from stylehead.inversion import faces as faces_module
 from stylehead.inversion.align import Square, eyes_and_mouth_square, fit_similarity, with_margins
 from stylehead.inversion.centerface import CenterFace
 from stylehead.inversion.pose import label_of_pose, pose_of_label, rotation_between_deg
@@ -83,7 +83,7 @@ def test_a_face_that_is_not_there(number: int) -> None:
 
 
 def test_without_models_centerface_finds_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faces_module.catalogue, "local_path", lambda _id: None)
+    monkeypatch.setattr(finders.catalogue, "local_path", lambda _id: None)
     detector, entry, note = load_face_finder()
     assert isinstance(detector, CenterFace)
     assert entry is None
@@ -93,8 +93,8 @@ def test_without_models_centerface_finds_faces(monkeypatch: pytest.MonkeyPatch) 
 def test_models_whose_licence_is_not_accepted_are_left_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(faces_module.catalogue, "local_path", lambda _id: tmp_path)
-    monkeypatch.setattr(faces_module.catalogue, "accepted", lambda _id: False)
+    monkeypatch.setattr(finders.catalogue, "local_path", lambda _id: tmp_path)
+    monkeypatch.setattr(finders.catalogue, "accepted", lambda _id: False)
     detector, entry, note = load_face_finder()
     assert isinstance(detector, CenterFace)
     assert entry is None
@@ -103,10 +103,10 @@ def test_models_whose_licence_is_not_accepted_are_left_alone(
 
 def test_accepted_models_are_preferred(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     finder = FaceFinder(FakeAnalyser())
-    monkeypatch.setattr(faces_module.catalogue, "local_path", lambda _id: tmp_path)
-    monkeypatch.setattr(faces_module.catalogue, "accepted", lambda _id: True)
+    monkeypatch.setattr(finders.catalogue, "local_path", lambda _id: tmp_path)
+    monkeypatch.setattr(finders.catalogue, "accepted", lambda _id: True)
     monkeypatch.setattr(FaceFinder, "load", lambda _folder: finder)
-    assert load_face_finder()[:2] == (finder, faces_module.MODELS)
+    assert load_face_finder()[:2] == (finder, finders.MODELS)
 
 
 def test_a_folder_without_models_is_one_sentence(tmp_path: Path) -> None:

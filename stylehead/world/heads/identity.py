@@ -352,3 +352,8 @@ def _frozen(value: Any) -> Any:
         value.setflags(write=False)
         return value
     return value if isinstance(value, str) else float(value)
+
+
+def numbers_from_z(z: np.ndarray) -> np.ndarray:
+    """Identity numbers [N, 128] of latents [N, 64]."""
+    return np.stack([identity_vector(identity_from_z(row)) for row in z])

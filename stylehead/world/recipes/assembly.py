@@ -60,8 +60,9 @@ def _generator(at: Place) -> Recipe:
 
 
 def _mapping(at: Place) -> Recipe:
+    from stylehead.world.heads.identity import numbers_from_z
     from stylehead.world.recipes.train_generator import config_in
-    from stylehead.world.recipes.train_mapping import MappingRecipe, load_generator_model, numbers_from_z
+    from stylehead.world.recipes.train_mapping import MappingRecipe, load_generator_model
 
     sizes = {"bank": 4096} if at.rehearsal else {}
     return MappingRecipe(load_generator_model(at.work, config_in(at.export)), numbers_from_z, **sizes)

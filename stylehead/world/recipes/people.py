@@ -92,7 +92,7 @@ class PeopleStream:
     @property
     def numbers(self) -> Tensor:
         """Of a thousand random people."""
-        from stylehead.world.recipes.train_mapping import numbers_from_z
+        from stylehead.world.heads.identity import numbers_from_z
 
         z = np.random.RandomState(9).randn(1024, 64)
         return torch.from_numpy(numbers_from_z(z)).float()

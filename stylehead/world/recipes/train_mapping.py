@@ -112,10 +112,3 @@ def load_generator_model(work: Path, config: GeneratorConfig) -> GeneratorModel:
     model.load_state_dict(state)
     assert isinstance(model.generator, PanoHead)
     return model
-
-
-def numbers_from_z(z: np.ndarray) -> np.ndarray:
-    """Identity numbers [N, 128] of latents [N, 64]."""
-    from stylehead.world.heads import identity_from_z, identity_vector
-
-    return np.stack([identity_vector(identity_from_z(row)) for row in z])

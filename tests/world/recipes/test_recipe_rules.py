@@ -8,9 +8,9 @@ from torch import nn
 from stylehead.generator.backbone import MappingNetwork
 from stylehead.generator.layers import FullyConnected
 from stylehead.world.heads import VECTOR_FIELDS
+from stylehead.world.heads.identity import numbers_from_z
 from stylehead.world.recipes.rules import Affine, Writer, least_squares, stacked, write_mapping
 from stylehead.world.recipes.train_generator import IdentityToW
-from stylehead.world.recipes.train_mapping import numbers_from_z
 
 WIDTH = 40
 
