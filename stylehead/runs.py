@@ -24,6 +24,7 @@ from stylehead.files import (
     write_json,
 )
 from stylehead.folders import hold, is_held, is_vacant, replaced
+from stylehead.units import format_duration, seconds_between
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -225,6 +226,15 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         f"{path} already holds an unfinished run.",
         f"stylehead {manifest.get('job', 'stylize')} --resume {quoted(path)}",
     )
+
+
+def time_taken(manifest: Mapping[str, Any]) -> str:
+    """Return how long the steps of a run took, and how long all of it with loading, editing and drawing."""
+    steps = f"{format_duration(manifest['seconds'])} in steps" if "seconds" in manifest else ""
+    if manifest.get("outcome") != "finished" or not {"started", "finished"} <= manifest.keys():
+        return steps
+    whole = format_duration(seconds_between(manifest["started"], manifest["finished"]))
+    return ", ".join(filter(None, (steps, f"{whole} from start to end")))
 
 
 def new_run_path(root: Path, name: str) -> Path:

@@ -1,11 +1,21 @@
 """Times, spans of time and sizes, written for people and manifests."""
 
 import time
+from datetime import datetime
 
 
 def now() -> str:
     """Return the time, UTC, ISO 8601, in seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Return the seconds from one time to another, both as `now` writes them.
+
+    Raises:
+        ValueError: One of them is no such time.
+    """
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def format_duration(seconds: float) -> str:

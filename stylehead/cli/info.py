@@ -13,6 +13,7 @@ from stylehead.cli.options import JsonOption, QuietOption
 from stylehead.cli.output import Output, reporting
 from stylehead.errors import JobError, StyleheadError, UsageError, quoted, tensor_damage
 from stylehead.files import read_json
+from stylehead.jobs.failures import explain
 from stylehead.jobs.report import Result
 from stylehead.units import format_bytes, format_duration
 
@@ -146,9 +147,10 @@ def _runs(paths: list[Path]) -> Facts:
             what = facts.rows.get("prompt") or facts.rows.get("photo")
             rows[path.name] = ", ".join(str(part) for part in (outcome, what, steps) if part)
             data.append({"path": path, "kind": facts.kind, "outcome": outcome, "of": what})
-        except StyleheadError as error:
-            rows[path.name] = error.message
-            data.append({"path": path, "error": error.message})
+        except (StyleheadError, OSError) as error:  # one that may not be read must not cost the others
+            why = explain(error).message
+            rows[path.name] = why
+            data.append({"path": path, "error": why})
     return Facts(f"{len(paths)} runs", rows, {"runs": data}, f"stylehead info {quoted(paths[-1])}")
 
 
@@ -170,7 +172,7 @@ def _checkpoint(path: Path) -> Facts:
 
 
 def _run(path: Path) -> Facts:
-    from stylehead.runs import RunDirectory
+    from stylehead.runs import RunDirectory, time_taken
 
     run = RunDirectory.open(path)
     manifest = run.manifest()
@@ -189,41 +191,34 @@ def _run(path: Path) -> Facts:
         "method": config.get("method"),
         "seed": config.get("seed"),
         "steps": f"{steps} of {config.get('iterations')}",
-        "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
-        "preset": manifest.get("preset"),
-        "teacher": ", ".join(manifest.get("teacher", {}).values()),
-        "device": manifest.get("device"),
-        "precision": manifest.get("precision"),
-        "peak memory": _memory(manifest.get("peak_memory_bytes", {})),
-        "started": manifest.get("started"),
+        "time": time_taken(manifest),
+        **_circumstances(manifest),
         "checkpoints": ", ".join(str(item.step) for item in run.checkpoints()),
         "files": ", ".join(manifest.get("files", {}).values()),
         "licence": manifest.get("licence"),
     }
     data = {**manifest, "outcome": outcome, "steps": steps}
     if outcome in ("interrupted", "failed", "killed"):
-        lacks = _lacks(manifest)
+        from stylehead.jobs.needs import lacks_of_run
+
+        lacks = lacks_of_run(manifest)
         rows["lacks"], data["lacks"] = "; ".join(lacks), lacks
     return Facts("run", rows, data, _after_run(path, outcome))
 
 
-def _lacks(manifest: Mapping[str, Any]) -> list[str]:
-    """Why a run cannot go on here: the weights that it needs and that are missing or refused."""
-    from stylehead.jobs.needs import list_needs
-    from stylehead.methods.config import StylizeConfig
-    from stylehead.weights.presets import find_preset
-
-    try:
-        config = StylizeConfig.from_dict(manifest.get("config", {}))
-        preset = find_preset(manifest.get("preset", config.preset)).preset
-        return [problem.message for problem in list_needs(config, preset).problems]
-    except StyleheadError as error:
-        return [error.message]
+def _circumstances(manifest: Mapping[str, Any]) -> dict[str, object]:
+    peaks: Mapping[str, int] = manifest.get("peak_memory_bytes", {})
+    return {
+        "preset": manifest.get("preset"),
+        "teacher": ", ".join(manifest.get("teacher", {}).values()),
+        "device": manifest.get("device"),
+        "precision": manifest.get("precision"),
+        "peak memory": ", ".join(f"{name} {format_bytes(size)}" for name, size in peaks.items()),
+        "started": manifest.get("started"),
+    }
 
 
 def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
-    from stylehead.units import format_duration
-
     quality = manifest.get("quality") or {}
     rows = {
         "outcome": manifest["outcome"],
@@ -237,12 +232,7 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
         "outline": _rounded(quality.get("outline")),
         "doubts": "; ".join(quality.get("warnings", ())),
         "time": format_duration(manifest["seconds"]) if "seconds" in manifest else None,
-        "preset": manifest.get("preset"),
-        "teacher": ", ".join(manifest.get("teacher", {}).values()),
-        "device": manifest.get("device"),
-        "precision": manifest.get("precision"),
-        "peak memory": _memory(manifest.get("peak_memory_bytes", {})),
-        "started": manifest.get("started"),
+        **_circumstances(manifest),
         "files": ", ".join(manifest.get("files", {}).values()),
         "licence": manifest.get("licence"),
     }
@@ -254,10 +244,6 @@ def _inversion(path: Path, manifest: Mapping[str, Any]) -> Facts:
 
 def _rounded(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
-
-
-def _memory(peaks: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {format_bytes(size)}" for name, size in peaks.items())
 
 
 def _after_run(path: Path, outcome: str | None) -> str | None:
@@ -365,7 +351,7 @@ def _latent(path: Path) -> Facts:
         "camera": "yes" if "camera" in names else "no",
     }
     data = {"shape": list(array.shape), "finite": bool(np.isfinite(array).all()), "arrays": names}
-    return Facts("latent", rows, data, f"stylehead render --latent {shlex.quote(str(path))}")
+    return Facts("latent", rows, data, f"stylehead render --latent {quoted(path)}")
 
 
 def _camera(path: Path) -> Facts:

@@ -5,10 +5,10 @@ the same `Need`s, so they never disagree, and say it in the same words.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stylehead.errors import LicenseError, MissingError, StyleheadError, UsageError
 from stylehead.jobs.inventory import Inventory, Need, parse_loras, teacher_paths
@@ -17,6 +17,7 @@ from stylehead.methods.registry import method_class
 from stylehead.mini.captions import place_prompt
 from stylehead.teacher.sources import catalogue_entry, local_folder, local_model
 from stylehead.weights import Preset, catalogue
+from stylehead.weights.presets import find_preset
 
 if TYPE_CHECKING:
     from stylehead.jobs.report import Report
@@ -64,6 +65,20 @@ def list_needs(config: StylizeConfig, preset: Preset) -> Inventory:
     if asked.editor:
         needs.append(_editor(config, preset))
     return Inventory(config, preset, tuple(needs))
+
+
+def lacks_of_run(manifest: Mapping[str, Any]) -> list[str]:
+    """Return why a run cannot go on here: sentences about the weights that are missing or refused.
+
+    Args:
+        manifest: Its `run.json`.
+    """
+    try:
+        config = StylizeConfig.from_dict(manifest.get("config", {}))
+        preset = find_preset(manifest.get("preset", config.preset)).preset
+        return [problem.message for problem in list_needs(config, preset).problems]
+    except StyleheadError as error:
+        return [error.message]
 
 
 def few_words(config: StylizeConfig, preset: Preset) -> tuple[str, ...] | None:

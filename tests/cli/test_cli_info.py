@@ -33,6 +33,17 @@ def test_a_run(run: Run, finished: Path) -> None:
     assert run("info", finished, "-q").out == "run\n"
 
 
+def test_the_time_of_a_run_is_that_of_its_steps_and_of_all_of_it(run: Run, finished: Path) -> None:
+    times = {"started": "2026-01-01T23:59:00Z", "finished": "2026-01-02T00:02:05Z", "seconds": 17.4}
+    directory = RunDirectory.open(finished)
+    directory.update(times)
+    assert stripped(run("info", finished).out)["time"] == "17s in steps, 3m from start to end"
+    directory.update({"outcome": "interrupted"})  # gone on with: its last end is no end any more
+    assert stripped(run("info", finished).out)["time"] == "17s in steps"
+    directory.update({"outcome": "finished", "finished": "yesterday"})
+    assert run("info", finished).code == 1
+
+
 def test_a_run_in_progress_is_told_from_a_killed_one(run: Run, finished: Path) -> None:
     directory = RunDirectory.open(finished)
     directory.update({"outcome": "running"})
