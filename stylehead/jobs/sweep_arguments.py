@@ -167,7 +167,11 @@ def _setting(text: str) -> Axis:
     if not equals or not name:
         raise UsageError(f"`--set` (={text}) must be a setting and its values, like learning_rate=1e-3,4e-3.")
     _check_setting(name, "`--set`")
-    return _axis(name, values_of(name, values))
+    place = f"`--set {text}`"
+    found = values_of(name, values, place)
+    if not found:
+        raise UsageError(f"{place} has no values.", EXAMPLE)
+    return Axis(name, tuple(found), (place,) * len(found))
 
 
 def _check_setting(name: str, where: str) -> None:

@@ -182,8 +182,8 @@ def place_prompt(prompt: str) -> str:
     keys = "|".join(STYLE_WORDS[named[0]].keys)
     if re.search(rf"\b{_NEGATIONS}\b(?: \w+){{0,2}} (?:{keys})\b", " ".join(words)):
         raise UsageError(
-            f'"{prompt}" says what heads shall not become; a style is what they become.',
-            f"name one of: {known}",
+            f'"{prompt}" only says what heads should not look like.',
+            f"say what they should look like: {known}",
         )
     return named[0]
 

@@ -15,7 +15,7 @@ from stylehead.errors import StyleheadError, UsageError
 from stylehead.methods.config import StylizeConfig
 from stylehead.methods.registry import choose_method, settings_class
 from stylehead.runs import slugify
-from stylehead.settings import allowed_values
+from stylehead.settings import allowed_values, flag
 
 MOST_RUNS = 100_000
 _FIRST = ("prompt", "method")
@@ -117,14 +117,17 @@ def _planned(
 
 
 def _placed(message: str, combination: Sequence[tuple[str, Any, str]]) -> str:
-    """Put the place of the value that a message is about in front of it, where it has none yet."""
+    """Put the place of the value that a message is about in front of it, where it has none yet.
+
+    There a setting goes by its own name: in a file, or after `--set`, nobody wrote it as an option.
+    """
     if any(place and message.startswith(f"{place}: ") for _, _, place in combination):
         return message
     for name, value, place in combination:
-        about = name == "prompt" and str(value) in message
-        about = about or f"--{name.replace('_', '-')}`" in message or f"`{name}`" in message
+        said = message.replace(f"`{flag(name)}`", f"`{name}`")
+        about = f"`{name}`" in said or (name == "prompt" and str(value) in message)
         if place and about:
-            return f"{place}: {message[0].lower()}{message[1:]}"
+            return f"{place}: {said[0].lower()}{said[1:]}"
     return message
 
 
@@ -158,8 +161,12 @@ def typed(kind: type[StylizeConfig], name: str, written: Any, place: str) -> Any
     try:
         return _read(hint, written)
     except (ValueError, TypeError) as error:
-        where = f"{place}: " if place else ""
-        raise UsageError(f"{where}`{name}` (={written}) must be {allowed_values(hint)}.") from error
+        raise UsageError(f"{_named(name, place)} (={written}) must be {allowed_values(hint)}.") from error
+
+
+def _named(name: str, place: str) -> str:
+    """Name a setting as it was written: at a place by its name, else as an option of its own."""
+    return f"{place}: `{name}`" if place else f"`{flag(name)}`"
 
 
 def _read(hint: Any, written: Any) -> Any:
@@ -192,8 +199,13 @@ class _Switches(dict[str, bool]):
 _SWITCHES = _Switches({"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False})
 
 
-def values_of(name: str, text: str) -> list[str]:
+def values_of(name: str, text: str, place: str = "") -> list[str]:
     """Read "1e-3,4e-3", or "0-2" of a setting that counts.
+
+    Args:
+        name: Of the setting.
+        text: Its values.
+        place: Where they were written, if not as an option of that name.
 
     Raises:
         UsageError: A range is the wrong way round.
@@ -206,7 +218,8 @@ def values_of(name: str, text: str) -> list[str]:
             continue
         first, last = int(match[1]), int(match[2])
         if not 0 <= last - first < MOST_RUNS:
-            raise UsageError(f"`{name}` (={text}) must be values joined by commas, or a range like 0-2.")
+            rule = "values joined by commas, or a range like 0-2"
+            raise UsageError(f"{_named(name, place)} (={text}) must be {rule}.")
         found += map(str, range(first, last + 1))
     return [part for part in found if part]
 
@@ -254,7 +267,8 @@ def _axis(file: ConfigFile, key: str, given: Any, folder: Path) -> Axis:
 
 def _entries(file: ConfigFile, key: str, name: str, given: Any) -> Iterator[tuple[Any, str]]:
     if isinstance(given, str) and name != "prompt":
-        yield from ((value, file.place("vary", key)) for value in values_of(name, given))
+        place = file.place("vary", key)
+        yield from ((value, place) for value in values_of(name, given, place))
     else:
         entries = given if isinstance(given, list) else [given]
         yield from ((value, file.place("vary", key, index)) for index, value in enumerate(entries))
@@ -268,7 +282,7 @@ def prompts_axis(path: Path, *, place: str = "") -> Axis:
     """
     start = f"{place}: " if place else ""
     if not path.is_file():
-        raise UsageError(f"{start}`prompts` (={path}) is not a file.")
+        raise UsageError(f"{_named('prompts', place)} (={path}) is not a file.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except ValueError as error:

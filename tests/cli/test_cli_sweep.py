@@ -182,7 +182,7 @@ def test_a_folder_of_others_is_refused(run: Run) -> None:
         (("--prompt", "Joker", "--set", "sead=1"), "there is no setting `sead`"),
         (("--prompt", "Joker", "--method", ","), "`--method` has no values."),
         (("--prompt", "Joker", "--identities", "1"), "`--identities` (=1) must be 0 or at least 2."),
-        (("--prompts", "none.txt"), "`prompts` (=none.txt) is not a file."),
+        (("--prompts", "none.txt"), "`--prompts` (=none.txt) is not a file."),
     ],
 )
 def test_wrong_words(run: Run, words: tuple[str, ...], said: str) -> None:

@@ -122,9 +122,11 @@ def test_a_slip_of_the_pen_gets_a_suggestion(prompt, meant):
 @pytest.mark.parametrize(
     "prompt", ["not a zombie", "a person, not the joker", "without any sketch", "no statue"]
 )
-def test_what_heads_shall_not_become_is_no_style(prompt):
-    with pytest.raises(UsageError, match="shall not become"):
+def test_what_heads_should_not_look_like_is_no_style(prompt):
+    with pytest.raises(UsageError) as failure:
         place_prompt(prompt)
+    assert failure.value.message == f'"{prompt}" only says what heads should not look like.'
+    assert failure.value.hint == f"say what they should look like: {', '.join(PROMPTED_STYLES)}"
 
 
 @given(st.text())

@@ -161,14 +161,14 @@ WRONG = [
     ),
     (
         "vary:\n  prompt: joker\n  learning_rate:\n    - 1e-3\n    - 7\n",
-        r"line 5: `--learning-rate` \(=7",
+        r"line 5: `learning_rate` \(=7",
         None,
     ),
-    ("vary:\n  prompt: joker\nbase:\n  iterations: 0\n", r"line 4: `--iterations` \(=0\)", None),
-    ("vary:\n  prompt: joker\n  method: [ld, lb]\n", r"line 3: .*`--method` \(=lb\)", None),
+    ("vary:\n  prompt: joker\nbase:\n  iterations: 0\n", r"line 4: `iterations` \(=0\)", None),
+    ("vary:\n  prompt: joker\n  method: [ld, lb]\n", r"line 3: .*`method` \(=lb\)", None),
     (
         "vary:\n  prompt: joker\n  method: ld, sds\n  people: 3\n",
-        r"line 4: `--people` says nothing to",
+        r"line 4: `people` says nothing to",
         None,
     ),
     ("vary:\n  prompt: []\n", r"line 2: `prompt` has no values", None),
@@ -188,6 +188,30 @@ def test_a_mistake_names_its_line(tmp_path: Path, text: str, said: str, hint: st
         read(tmp_path, text)
     assert caught.value.hint == hint or hint is None
     assert "\n" not in caught.value.message
+
+
+WRONG_WORDS = [
+    (
+        {"settings": ("learning_rate=1e-3,fast",)},
+        "`--set learning_rate=1e-3,fast`: `learning_rate` (=fast) must be a finite number.",
+    ),
+    (
+        {"settings": ("learning-rate=-1",)},
+        "`--set learning-rate=-1`: `learning_rate` (=-1) must be above 0.",
+    ),
+    ({"settings": ("people=5-2",)}, "`--set people=5-2`: `people` (=5-2) must be"),
+    ({"settings": ("iterations=",)}, "`--set iterations=` has no values."),
+    ({"seed": "one"}, "`--seed` (=one) must be a whole number."),
+    ({"seed": "3-1"}, "`--seed` (=3-1) must be values joined by commas, or a range like 0-2."),
+    ({"method": "ld,lb"}, "`--method` (=lb) must be one of"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG_WORDS)
+def test_a_mistake_names_the_option_and_what_was_given(words: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_sweep(SweepArguments(prompt=("joker",), **words))
+    assert caught.value.message.startswith(said)
 
 
 def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
