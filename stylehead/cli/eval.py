@@ -240,5 +240,5 @@ def evaluate(  # noqa: PLR0913
             raise found.unwritten
         for sentence in found.missed:
             output.warn(sentence)
-        if found.missed:
+        if found.missed or found.in_vain:
             raise typer.Exit(1)

@@ -155,7 +155,7 @@ class Target:
             MissingError: There are none.
         """
         if self.oracle is None:
-            how = "stylehead eval RUN ORACLE_RUN, trained on `python -m stylehead.world bank`"
+            how = "stylehead eval --runs RUN --runs ORACLE_RUN, trained on `python -m stylehead.world bank`"
             raise self.why.get("oracle", MissingError("No run on true pictures is among these.", how))
         return self.oracle
 

@@ -46,6 +46,7 @@ def report_page(table: Table, pictures: Pictures, *, command: str = "") -> str:
     ]
     body = [
         _head(table, sections),
+        _glance(table),
         *(_section(table, section, pictures) for section in sections),
         _explained(table),
         f"<footer><p>Made by stylehead {__version__}.</p>{_command(command)}</footer>",
@@ -77,6 +78,19 @@ def _head(table: Table, sections: Sequence[_Section]) -> str:
     )
 
 
+def _glance(table: Table) -> str:
+    """One table of all styles, where there are several."""
+    columns, rows = table.glance(), [row for row in table.rows if row.kind == "method"]
+    if not columns or not rows:
+        return ""
+    lines = []
+    for row in rows:
+        link = f'<a href="#{_anchor(row.style)}">{escape(row.style)}</a>, {escape(row.label)}'
+        cells = "".join(_cell(row.cells.get(column.name), column, best=False) for column in columns)
+        lines.append(f'<tr><th scope="row">{link}</th>{cells}</tr>')
+    return _framed("All styles", "All styles at a glance", columns, lines)
+
+
 def _section(table: Table, section: _Section, pictures: Pictures) -> str:
     prompt = section.rows[0][1].prompt
     parts = [
@@ -84,27 +98,32 @@ def _section(table: Table, section: _Section, pictures: Pictures) -> str:
         f'<h2 id="{_anchor(section.style)}">{escape(section.style)}</h2>',
         f'<p class="prompt">“{escape(prompt)}”</p>',
     ]
+    parts.append(_people(section, pictures))
     for group, title in GROUPS.items():
         columns = [column for column in table.measured() if column.group == group]
         if columns:
             parts.append(_numbers(section, columns, title))
-    parts += [_people(section, pictures), _cases(section, pictures), _problems(section), "</section>"]
+    parts += [_cases(section, pictures), _problems(section), "</section>"]
     return "\n".join(part for part in parts if part)
 
 
 def _numbers(section: _Section, columns: Sequence[Column], title: str) -> str:
-    heads = "".join(
-        f'<th scope="col"><abbr title="{escape(c.about)}">{c.name}</abbr> '
-        f'<span aria-hidden="true">{c.arrow}</span>{_spoken(f", {c.better} is better")}</th>'
-        for c in columns
-    )
     best = {column.name: _best(section, column) for column in columns}
     lines = []
     for number, row in section.rows:
         cells = "".join(_cell(row.cells.get(c.name), c, best=best[c.name] == number) for c in columns)
         mark = ' class="compare"' if row.kind != "method" else ""
         lines.append(f'<tr{mark}><th scope="row">{escape(row.label)}</th>{cells}</tr>')
-    label = f"{section.style}: {title}"
+    return _framed(f"{section.style}: {title}", title, columns, lines)
+
+
+def _framed(label: str, title: str, columns: Sequence[Column], lines: Sequence[str]) -> str:
+    """A table of rows, which scrolls where there is no room for it."""
+    heads = "".join(
+        f'<th scope="col"><abbr title="{escape(c.about)}">{c.name}</abbr> '
+        f'<span aria-hidden="true">{c.arrow}</span>{_spoken(f", {c.better} is better")}</th>'
+        for c in columns
+    )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
         f"<caption>{escape(title)}</caption><thead><tr><td></td>{heads}</tr></thead>"
@@ -164,7 +183,7 @@ def _person(seed: int, shown: Sequence[tuple[Row, Portraits]]) -> str:
         alt = f"{row.label}: person {seed} from {sides}"
         strips.append(
             f'<div class="strip"><span>{escape(row.label)}</span>'
-            f'<img src="{strip(portraits, seed, order)}" alt="{escape(alt)}" loading="lazy"></div>'
+            f"{_picture(strip(portraits, seed, order), alt)}</div>"
         )
     yaws = ", ".join(f"{yaw:g}°" for yaw in order)
     return f"<figure><figcaption>person {seed}, from {escape(yaws)}</figcaption>{''.join(strips)}</figure>"
@@ -194,12 +213,17 @@ def _cases(section: _Section, pictures: Pictures) -> str:
 
 def _case(before: Portraits, after: Portraits, row: Row, case: tuple[float, int]) -> str:
     value, seed = case
-    source = case_pair(before, after, seed)
     alt = f"person {seed} untouched and by {row.label}"
     return (
         f"<figure><figcaption>person {seed}: {JUDGED_BY} {value:.3f}</figcaption>"
-        f'<img src="{source}" alt="{escape(alt)}" loading="lazy"></figure>'
+        f"{_picture(case_pair(before, after, seed), alt)}</figure>"
     )
+
+
+def _picture(source: str, alt: str) -> str:
+    """A picture that fills the window after a click, and goes back after another; by keyboard, too."""
+    switch = f'<input type="checkbox" aria-label="enlarge: {escape(alt)}">'
+    return f'<label class="zoom">{switch}<img src="{source}" alt="{escape(alt)}" loading="lazy"></label>'
 
 
 def _problems(section: _Section) -> str:

@@ -14,6 +14,9 @@ NONE = "\N{EN DASH}"
 LEANS = "*"
 """Marks a number that its interval does not hold."""
 
+GLANCE = ("style", "id", "id_rank1", "gt_psnr")
+"""The columns of the overview over several styles: the look, who it is, among others, and the truth."""
+
 RowKind = Literal["untouched", "method", "true"]
 
 
@@ -61,6 +64,10 @@ class Table:
             if any(isinstance(row.cells.get(column.name), Number) for row in self.rows)
         ]
 
+    def glance(self) -> list[Column]:
+        """Columns of the overview over several styles; none for a single style."""
+        return [column for column in self.measured() if column.name in GLANCE and len(self.styles()) > 1]
+
     def reasons(self) -> dict[str, NotMeasured]:
         """Why columns without any number have none, by column: the reason of the first row that has one."""
         empty = [column for column in self.columns if column not in self.measured()]
@@ -98,8 +105,8 @@ def format_cell(cell: Cell | None, digits: int) -> str:
 
 
 def run_lines(table: Table) -> list[Line]:
-    """A block for each style: rows below each other, columns in groups that fit a terminal."""
-    lines: list[Line] = []
+    """An overview of several styles, then a block for each: rows below each other, columns in groups."""
+    lines = _glance_lines(table)
     measured = table.measured()
     for style in table.styles():
         rows = [row for row in table.rows if row.style == style]
@@ -113,6 +120,17 @@ def run_lines(table: Table) -> list[Line]:
                 lines += [Line(f"  {row.label}", text) for row, text in zip(rows, body[1:], strict=True)]
                 lines.append(Line("", ""))
     return lines[:-1]
+
+
+def _glance_lines(table: Table) -> list[Line]:
+    columns, rows = table.glance(), [row for row in table.rows if row.kind == "method"]
+    if not columns or not rows:
+        return []
+    heads = [f"{column.name} {column.arrow}" for column in columns]
+    cells = [[format_cell(row.cells.get(c.name), c.digits) for c in columns] for row in rows]
+    first, *others = _aligned([heads, *cells])
+    labels = [f"  {row.style}, {row.label}" for row in rows]
+    return [Line("all styles", first), *map(Line, labels, others), Line("", "")]
 
 
 def paper_lines(table: Table) -> list[Line]:

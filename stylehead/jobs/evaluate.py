@@ -54,6 +54,7 @@ NOTHING_YOURS = (
     f"There is no finished run of yours in {RUNS}: the figures are those of the untouched generator, "
     "before any style."
 )
+ONLY_UNTOUCHED = Line("untouched", "all figures are of the generator's own heads, before any style")
 FIRST_RUN = 'stylehead stylize --prompt "Pixar character"'
 
 
@@ -70,6 +71,12 @@ class Evaluated(NamedTuple):
     """What the command line prints."""
     unwritten: OSError | None = None
     """Why a file that was asked for could not be written; the numbers are here all the same."""
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether there are rows beside those to compare with, and none of them could be measured."""
+        rows = [row for row in self.table.rows if row.kind == "method"]
+        return bool(rows) and all("problem" in row.facts for row in rows)
 
 
 def evaluate(arguments: EvaluateArguments, report: Report, *, command: str) -> Evaluated:
@@ -163,8 +170,9 @@ class Evaluation:
         files, unwritten = self._write(measured.table, measured.pictures)
         paper = bool(arguments.methods or arguments.prompts)
         result = _result(measured.table, files, missed, paper=paper)
-        nothing = all(row.kind != "method" for row in measured.table.rows)
-        result = dataclasses.replace(result, next=(FIRST_RUN,) if nothing else ())
+        if all(row.kind != "method" for row in measured.table.rows):
+            rows = (ONLY_UNTOUCHED, Line("", ""), *result.rows)
+            result = dataclasses.replace(result, rows=rows, next=(FIRST_RUN,))
         return Evaluated(measured.table, missed, files, result, unwritten)
 
     def setting(self) -> Setting:

@@ -200,13 +200,20 @@ def experiment(config: StylizeConfig) -> dict[str, Any]:
 
 
 def _run_folders(root: Path, depth: int) -> Iterator[Path]:
-    """Folders with a manifest, not deeper than `depth`; inside a run there is no other."""
-    if (root / MANIFEST).is_file():
+    """Folders with a manifest, not deeper than `depth`; inside a run there is no other.
+
+    A folder that may not be looked into may be a run.
+    """
+    try:
+        is_run = (root / MANIFEST).is_file()
+        inside = sorted(root.iterdir()) if depth > 0 and not is_run and root.is_dir() else []
+    except PermissionError:
+        is_run, inside = True, []
+    if is_run:
         yield root
-    elif depth > 0 and root.is_dir():
-        for entry in sorted(root.iterdir()):
-            if entry.is_dir() and not entry.name.startswith("."):
-                yield from _run_folders(entry, depth - 1)
+    for entry in inside:
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _run_folders(entry, depth - 1)
 
 
 def _look_at(path: Path, generator: str) -> FoundRun | Skipped:

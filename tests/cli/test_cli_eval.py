@@ -287,6 +287,7 @@ def test_pictures_take_the_place_of_a_run(measure: Run, tmp_path: Path) -> None:
 def test_too_few_pictures_are_a_row_with_dashes_and_a_hint(measure: Run, tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "theirs", people=1)
     outcome = measure("eval", *FEW, "--images", folder, "--json")
+    assert outcome.code == 1, "nothing that was asked for could be measured"
     assert "shows 1 of the 2 people" in outcome.err
     assert "lower --identities" in document(outcome)["rows"][1]["cells"]["id"]["hint"]
 
@@ -357,6 +358,9 @@ def test_without_a_run_it_is_said_whose_figures_these_are(measure: Run) -> None:
         outcome = measure("eval", *FEW, *words)
         assert outcome.code == 0, outcome
         assert outcome.err.count(told) == 1
+    first, second, *_ = (" ".join(line.split()) for line in outcome.out.splitlines())
+    assert first == "untouched all figures are of the generator's own heads, before any style"
+    assert second == ""
     assert "says little" in outcome.out
     assert outcome.out.count("says little") == 1
     assert "columns" in outcome.out.splitlines()[-1]

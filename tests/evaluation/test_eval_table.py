@@ -86,12 +86,27 @@ def test_the_paper_s_layout_has_methods_below_and_styles_side_by_side(table: Tab
 
 def test_the_other_layout_has_a_block_for_each_style(table: Table) -> None:
     lines = [f"{label}|{text}".rstrip() for label, text in run_lines(table)]
-    assert lines[:3] == [
+    assert lines[:6] == [
+        "all styles|        id ↑",
+        "  pixar, SDS|0.900 ±0.100",
+        "  pixar, LD|0.500 ±0.100",
+        "  pixar, StyleCLIP|           –",  # noqa: RUF001
+        "  joker, SDS|0.800 ±0.100",
+        "  joker, LD|0.600 ±0.100",
+    ]
+    assert lines[7:11] == [
+        "|",
         "pixar: the paper's columns|        id ↑      dd_geo ↓",
         "  untouched|1.000 ±0.100  0.100 ±0.100",
         "  SDS|0.900 ±0.100  0.090 ±0.100",
     ]
     assert sum(line.startswith("joker") for line in lines) == 1
+
+
+def test_one_style_needs_no_overview(table: Table) -> None:
+    alone = Table(table.rows[:4], FACTS)
+    assert run_lines(alone)[0].label == "pixar: the paper's columns"
+    assert "at a glance" not in report_page(alone, {})
 
 
 def test_no_mean_where_a_style_is_missing(table: Table) -> None:
@@ -191,6 +206,7 @@ def check(page: str) -> Checker:
 
 def test_the_page_is_whole_and_asks_nobody_for_anything(table: Table) -> None:
     page = report_page(table, {}, command="stylehead eval --report <x>.html")
+    assert page.index("All styles at a glance") < page.index('<section aria-labelledby="style-pixar"')
     checker = check(page)
     assert page.startswith("<!DOCTYPE html>")
     assert "prefers-color-scheme: dark" in page
@@ -202,7 +218,7 @@ def test_every_number_has_its_interval_on_the_page(table: Table) -> None:
     page = report_page(table, {})
     cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
     numbers = [cell for cell in cells if re.match(r"(<b>)?-?\d", cell)]
-    assert len(numbers) == 12
+    assert len(numbers) == 12 + 4, "the overview says four again"
     assert all(re.search(r"<small>-?[\d.]+ to -?[\d.]+</small>", cell) for cell in numbers)
 
 
@@ -270,6 +286,8 @@ def test_pictures_best_and_worst_cases() -> None:
     pictures = {0: case.untouched.portraits, 1: case.stylised.portraits}
     page = report_page(Table(rows, FACTS), pictures)
     checker = check(page)
+    assert page.index("<h3>People</h3>") < page.index("<table>"), "pictures first"
+    assert page.count('<input type="checkbox" aria-label="enlarge: ') == len(checker.images)
     texts = [image["alt"] for image in checker.images]
     assert texts[0] == "untouched: person 0 from -30°, 0°, 30°, 180°"
     assert sum(text.startswith("LD & co: person") for text in texts) == 6

@@ -1,9 +1,11 @@
 """What runs are called in a table."""
 
+import errno
+import os
 from pathlib import Path
 
 from stylehead.bank.manifest import TRUE_EDITOR
-from stylehead.jobs.experiments import FoundRun, label_runs, row_of_run
+from stylehead.jobs.experiments import FoundRun, find_runs, label_runs, row_of_run
 from stylehead.methods.config import StylizeConfig
 
 
@@ -28,3 +30,20 @@ def test_a_run_that_learned_from_true_pictures_is_called_the_oracle():
         "edit, then regress",
         "oracle: true pictures of others",
     ]
+
+
+def test_a_run_that_may_not_be_read_does_not_cost_the_others(tmp_path, monkeypatch):
+    for name in ("locked", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text('{"format": 1, "outcome": "interrupted"}')
+    look = Path.is_file
+
+    def refused(path):
+        if path.parent.name == "locked":  # root may read anything, so the refusal is simulated
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    skipped = {path.name: why for path, why in find_runs([tmp_path], "0" * 64).skipped}
+    assert skipped.keys() == {"locked", "open"}
+    assert skipped["locked"] == "it cannot be read (Permission denied)"
