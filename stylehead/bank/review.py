@@ -12,7 +12,7 @@ from stylehead.bank.dataset import Bank
 from stylehead.bank.gate import Verdict, judge, moved_outline, moved_picture
 from stylehead.bank.pictures import Outline, Pixels, find_outline, read_pixels
 from stylehead.bank.strangers import FaceVectors, strangeness
-from stylehead.errors import JobError, UsageError
+from stylehead.errors import JobError, UsageError, quoted
 
 OWN = "own pictures"
 """Who made edits that no filling wrote."""
@@ -90,12 +90,13 @@ class CheckedBank:
         folder = self.bank.folder
         if not self.edits:
             raise UsageError(
-                f"{folder} has no edits yet.", f"stylehead bank fill {folder}, or put pictures into edited/"
+                f"{folder} has no edits yet.",
+                f"stylehead bank fill {quoted(folder)}, or put pictures into edited/",
             )
         if not self.kept:
             raise JobError(
                 f"None of the {len(self.edits)} edits in {folder} can be used.",
-                f"stylehead bank check {folder} shows why",
+                f"stylehead bank check {quoted(folder)} shows why",
             )
 
     def pictures(self) -> list[tuple[int, Tensor]]:

@@ -33,6 +33,7 @@ EPILOG = """
 
   [cyan]stylehead render --seed 42 --style joker[/cyan]
 """
+HEADER = ("NAME", "PROMPT, METHOD, PRESET, WHERE IT IS FROM, SIZE")
 ADD_EPILOG = """
 [bold]Examples[/bold]
 
@@ -64,7 +65,8 @@ def list_styles(
         styles = known_styles()
         facts = [read_facts(style) for style in styles]
         picture = None if sheet is None else _draw(user_path(sheet), styles, preset, output)
-        rows = [(fact.style.name, _line(fact)) for fact in facts]
+        rows = [HEADER] if facts else []
+        rows += [(fact.style.name, _line(fact)) for fact in facts]
         rows += [] if picture is None else [("sheet", str(picture))]
         data = {"folder": added_folder(), "styles": [_data(fact) for fact in facts], "sheet": picture}
         names = tuple(style.name for style in styles) if picture is None else (picture,)

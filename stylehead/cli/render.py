@@ -1,7 +1,7 @@
 """`stylehead render`: heads from all sides, as films, frames, contact sheets and meshes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,13 +35,14 @@ from stylehead.cli.render_options import (
     TrianglesOption,
     YawStepsOption,
 )
+from stylehead.files import check_parents
 from stylehead.jobs.arguments import RenderArguments
 from stylehead.jobs.checks import check_render
 from stylehead.jobs.report import Result
 from stylehead.methods.config import StylizeConfig
 
 if TYPE_CHECKING:
-    from stylehead.jobs.render import RenderFolder
+    from stylehead.jobs.render import Rendered, RenderFolder
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -119,16 +120,20 @@ def render(  # noqa: PLR0913
         check_render(arguments)
         from stylehead.jobs import render as job
 
+        if out is None:
+            check_parents(job.RENDERS / "any")  # first: all views are drawn before anything is written
         rendered = job.render(arguments, output)
-        output.result(_result(rendered.recipe(), rendered.write()))
+        output.result(_result(rendered, rendered.write()))
 
 
-def _result(recipe: dict[str, Any], written: "RenderFolder") -> Result:
+def _result(rendered: "Rendered", written: "RenderFolder") -> Result:
+    from stylehead.jobs.after_render import next_commands
+
     folder, files, mesh = written
     meshes = () if mesh is None else (mesh,)
     rows = [("folder", folder), *((_label(path), path) for path in files), *(("mesh", m) for m in meshes)]
-    data = {**recipe, "folder": folder, "files": list(files), "mesh": mesh}
-    return Result(primary=(folder, *meshes), rows=tuple(rows), data=data)
+    data = {**rendered.recipe(), "folder": folder, "files": list(files), "mesh": mesh}
+    return Result(primary=(folder, *meshes), rows=tuple(rows), data=data, next=next_commands(rendered))
 
 
 def _label(path: Path) -> str:

@@ -78,7 +78,7 @@ OverwriteOption = Annotated[
 ]
 MeshOption = Annotated[
     Path | None,
-    typer.Option(help="Also write a mesh: out.glb, out.obj, out.ply or out.stl.", rich_help_panel=MESH),
+    typer.Option(help="Also write a mesh: out.glb, .obj, .ply or .stl; y is up.", rich_help_panel=MESH),
 ]
 MeshResolutionOption = Annotated[
     int, typer.Option(help="Grid points along an edge of the box.", hidden=True, rich_help_panel=MESH)

@@ -21,7 +21,7 @@ from stylehead.bank import (
 from stylehead.bank.create import check_vacant, sitters_from_seeds
 from stylehead.bank.fill import missing_views
 from stylehead.bank.review import CheckedEdit
-from stylehead.errors import JobError
+from stylehead.errors import JobError, quoted
 from stylehead.export.recipe import save_image
 from stylehead.export.sheet import SheetRow, contact_sheet
 from stylehead.generator import PanoHead
@@ -99,7 +99,7 @@ def new_bank(
         ("edit these", out / "renders"),
         ("put edits into", out / "edited"),
     )
-    hints = (f'stylehead bank fill {out} --prompt "the joker"',)
+    hints = (f'stylehead bank fill {quoted(out)} --prompt "the joker"',)
     return Result((out,), rows, {"bank": out, "people": len(sitters), "views": len(bank.views)}, hints)
 
 
@@ -144,8 +144,8 @@ def fill(
     missing = len(missing_views(bank))
     rows = (("bank", folder), ("edits", sum(1 for _ in bank.all_edits())), ("views without", missing))
     hints = (
-        f"stylehead bank check {folder}",
-        f'stylehead stylize --bank {folder} --prompt "{settings.prompt}"',
+        f"stylehead bank check {quoted(folder)}",
+        f"stylehead stylize --bank {quoted(folder)} --prompt {quoted(settings.prompt)}",
     )
     return Result((folder,), tuple((k, v if isinstance(v, Path) else str(v)) for k, v in rows),
                   {"bank": folder, "missing": missing}, hints)  # fmt: skip

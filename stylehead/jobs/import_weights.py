@@ -266,7 +266,7 @@ def _beside(file: Path) -> Path:
 
 def _check_free(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
-        raise UsageError(f"`--out` (={path}) is a folder.", f"--out {path / 'generator.safetensors'}")
+        raise UsageError(f"`--out` (={path}) is a folder.", f"--out {quoted(path / 'generator.safetensors')}")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} is there already.", "add --overwrite, or choose another --out")
     check_parents(path)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from stylehead.inversion.masks import MaskSource
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_invert
@@ -14,6 +15,13 @@ from stylehead.jobs.projecting import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET
 from stylehead.jobs.report import Report, Result
 from stylehead.runs import EVENTS, MANIFEST
 from stylehead.units import format_duration
+
+HEAD_TOLD: dict[MaskSource, str] = {
+    "alpha": "the head is what is opaque",
+    "plain background": "the head is what is not background, which is plain",
+    "cut out": "the head is cut out by its colours, roughly",
+}
+"""How the head is told from the background, in words."""
 
 
 def foretell_inversion(arguments: InvertArguments, report: Report) -> Result:
@@ -47,7 +55,7 @@ def foretell_inversion(arguments: InvertArguments, report: Report) -> Result:
     rows = (
         ("would write", f"{path}/"),
         ("files", " ".join(files)),
-        ("picture", f"{face}, head by {source}"),
+        ("picture", f"{face}, {HEAD_TOLD[source]}"),
         ("preset", f"{job.preset.name}  {job.preset.licence}"),
         ("device", environment.device_name(job.device)),
         ("time", f"about {format_duration(seconds)}"),
@@ -55,7 +63,7 @@ def foretell_inversion(arguments: InvertArguments, report: Report) -> Result:
     return Result(primary=(path,), rows=rows, data=document)
 
 
-def _measure(job: InvertJob, head: HeadCrop) -> tuple[str, float]:
+def _measure(job: InvertJob, head: HeadCrop) -> tuple[MaskSource, float]:
     """How the head is separated from the background, and the seconds of the whole job."""
     few = dataclasses.replace(job.config, coarse_steps=1, steps=2, raw_share=0.5)
     inverter = dataclasses.replace(job, config=few).load()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stylehead.errors import JobError
+from stylehead.errors import JobError, quoted
 from stylehead.units import format_bytes
 
 _ROLES = {
@@ -47,7 +47,7 @@ def describe_model(folder: Path) -> tuple[str, dict[str, object], dict[str, Any]
         "weights": f"{len(files)} safetensors files, {format_bytes(size)}"
         if files
         else "no safetensors file",
-        "use": f"stylehead stylize {_OPTIONS[role]} {folder}" if role in _OPTIONS else None,
+        "use": f"stylehead stylize {_OPTIONS[role]} {quoted(folder)}" if role in _OPTIONS else None,
     }
     data = {
         "class": name,
@@ -79,7 +79,7 @@ def _pipeline(folder: Path) -> tuple[str, dict[str, object], dict[str, Any], str
     lacking = [part for part in _PARTS[:3] if part not in parts]
     rows["lacks"] = ", ".join(lacking)
     data = {"pipeline": index.get("_class_name"), "predicts": prediction, "parts": parts, "lacks": lacking}
-    command = f'stylehead stylize --prompt "Portrait of a werewolf" --diffusion {folder}'
+    command = f'stylehead stylize --prompt "Portrait of a werewolf" --diffusion {quoted(folder)}'
     return "diffusion model", rows, data, None if lacking else command
 
 

@@ -115,7 +115,7 @@ def _instead_of(path: Path) -> str | None:
 def _instead(word: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, names, n=1)
     if Path(word).exists():
-        return f"--style ./{word} is the file or folder"
+        return f"--style {quoted(f'./{word}')} is the file or folder"
     return f"did you mean `{near[0]}`?" if near else "stylehead styles lists them"
 
 
@@ -186,6 +186,15 @@ def read_facts(style: KnownStyle) -> StyleFacts:
         return StyleFacts(style, {}, None, f"the file {tensor_damage(error)}")
     about = {key.removeprefix("stylehead."): value for key, value in header.items()}
     return StyleFacts(style, about, about.pop("base", None), None)
+
+
+def fitting_style(base: str) -> str | None:
+    """Return the name of the first style that a generator can wear; None where there is none.
+
+    Args:
+        base: The generator's fingerprint.
+    """
+    return next((style.name for style in known_styles() if read_facts(style).base == base), None)
 
 
 def remake_command(metadata: dict[str, str]) -> str | None:

@@ -111,10 +111,10 @@ def check_sheet(arguments: SheetArguments) -> None:
     tiles = len(_seeds(arguments)) * (1 + len(arguments.style)) * len(shots)
     if not 1 <= tiles <= MOST_TILES:
         raise UsageError(f"The sheet would have {tiles} tiles; between 1 and {MOST_TILES} can be drawn.")
+    check_parents(arguments.out or USUAL)
     if arguments.out is not None:
         if arguments.out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
             raise UsageError(f"`--out` (={arguments.out}) must end in .png, .jpg or .webp.")
-        check_parents(arguments.out)
         if arguments.out.exists() and not arguments.overwrite:
             raise UsageError(f"{arguments.out} exists already.", "add --overwrite, or choose another name")
 

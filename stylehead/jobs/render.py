@@ -93,7 +93,8 @@ class _Studio:
     def render(self, facts: dict[str, Any]) -> "Rendered":
         films = self._films()
         mesh = self._surface() if self._arguments.mesh is not None else None
-        return Rendered(tuple(films), tuple(self._styles), mesh, self._arguments, facts)
+        base = self._generator.fingerprint()
+        return Rendered(tuple(films), tuple(self._styles), mesh, self._arguments, facts, base)
 
     def _films(self) -> list[Film]:
         """Render all heads: the sources first, then everything with the style on."""
@@ -166,6 +167,8 @@ class Rendered:
     """What was asked for."""
     facts: dict[str, Any]
     """Further entries of the recipe."""
+    base: str
+    """Fingerprint of the generator."""
 
     @property
     def images(self) -> Pixels:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stylehead.errors import JobError, MissingError
+from stylehead.errors import JobError, MissingError, quoted
 from stylehead.teacher.lora import check_lora
 from stylehead.teacher.paths import CONTROL_KINDS, EDITING_CHANNELS, TeacherPaths
 from stylehead.teacher.schedule import Schedule
@@ -66,7 +66,8 @@ def _check_checkpoint(paths: TeacherPaths) -> None:
     kind = recognise(file.shapes)
     if kind is None or not kind.usable or kind.name != "checkpoint":
         what = "no diffusion model" if kind is None else kind.title
-        hint = f"--lora {paths.base} --diffusion MODEL" if kind is not None and kind.name == "lora" else None
+        is_lora = kind is not None and kind.name == "lora"
+        hint = f"--lora {quoted(paths.base)} --diffusion MODEL" if is_lora else None
         raise JobError(f"`{paths.base}` is {what}; {ONLY_SD1}.", hint)
     if VELOCITY_MARK in file.shapes:
         raise JobError(f"`{paths.base}` predicts velocities; only models that predict the noise can teach.")

@@ -314,6 +314,18 @@ def test_folders_that_cannot_be_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["render", "sheet"])
+def test_a_current_folder_that_cannot_be_written_is_refused_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("stylehead.generator.PanoHead.load", lambda *_: pytest.fail("nothing is to be drawn"))
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may write anywhere
+    outcome = run(command)
+    assert outcome.code == 1, outcome
+    assert "error: No permission to use ." in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_render_that_is_not_finite_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -312,7 +312,9 @@ def test_a_dry_run_writes_nothing(run: Run, head: Path, tmp_path: Path) -> None:
     assert document["seconds"] > 0
     assert "personal.safetensors" in document["files"]
     assert [path.name for path in tmp_path.iterdir()] == ["me.png"]
-    assert "about" in run("invert", head, "--aligned", "--dry-run").out
+    said = run("invert", head, "--aligned", "--dry-run").out
+    assert "about" in said
+    assert "aligned picture, the head is " in said
 
 
 # ------------------------------------------------------------------------------------------- going on

@@ -54,7 +54,27 @@ def test_the_plain_command_makes_film_frames_and_sheet(run: Run, generator: Pano
     film = frames_of(Path("renders/seed-42/turntable.mp4"))
     assert film.shape == stills.shape
     assert np.abs(film.astype(int) - stills).mean() < 4
-    assert outcome.err.splitlines()[-1].startswith("view 36/36  100.0%")
+    assert outcome.err.splitlines()[-1].startswith("view 36/36  100.0%")  # no style here fits: nothing next
+
+
+@pytest.mark.parametrize(
+    ("words", "following"),
+    [
+        (("--seed", "3"), "--seed 3 --style mine"),
+        (("--seeds", "3,4", "--psi", "0.5"), "--seeds 3,4 --psi 0.5 --style mine"),
+        (("--style", "mine", "--strength", "0.5"), "--seed 0 --style mine --strength 0.5 --mesh head.glb"),
+        (("--style", "runs/mine", "--seeds", "3,4"), None),
+        (("--seeds", "3,4", "--morph"), None),
+    ],
+)
+def test_a_head_may_wear_a_style_next_and_one_in_a_style_become_a_mesh(
+    run: Run, finished: Path, words: tuple[str, ...], following: str | None
+) -> None:
+    finished.rename("runs/mine")
+    outcome = run("render", "--yaw-steps", "2", "--format", "gif", *words)
+    assert outcome.code == 0, outcome
+    said = [line for line in outcome.err.splitlines() if line.startswith("next: ")]
+    assert said == ([] if following is None else [f"next: stylehead render {following}"])
 
 
 def test_no_option_is_needed(run: Run) -> None:

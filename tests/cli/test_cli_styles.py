@@ -85,7 +85,8 @@ def test_the_list_says_what_is_there(run: Run, package: Path) -> None:
     outcome = run("styles")
     assert outcome.code == 0, outcome
     lines = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
-    assert lines.keys() == {"joker", "pixar"}
+    assert next(iter(lines.items())) == ("NAME", "PROMPT, METHOD, PRESET, WHERE IT IS FROM, SIZE")
+    assert lines.keys() == {"NAME", "joker", "pixar"}
     assert lines["joker"].startswith('"Pixar character", ld, mini, package, ')
     assert "--style joker" in outcome.err
     document = json.loads(run("styles", "--json").out)

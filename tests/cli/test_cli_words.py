@@ -1,7 +1,10 @@
 """Words to people: what is typed in many ways is understood, and what is said names what it is about."""
 
+import ast
+import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,14 @@ from stylehead.cli.options import build_command, choose_settings
 from stylehead.cli.stylize import stylize
 from stylehead.generator import PanoHead
 
+PACKAGE = Path(__file__).parents[2] / "stylehead"
 SHORT = (*LIGHT, "--out", "r")
+
+
+_COMMAND = re.compile(r"(^|\W)(stylehead [a-z]|--[a-z-]+ (\.?/)?$)")
+"""What a command begins with, or an option before its value."""
+_PATH = re.compile(r"(?:[\w.]*[._])?(?:path|folder|file|out|base|photo|style|run|word)(?: / .*)?")
+"""What names of paths end with."""
 
 
 def options(*words: str) -> list[str]:
@@ -103,6 +113,18 @@ def test_one_strength_is_for_all_styles(run: Run, finished: Path) -> None:
     assert recipe["folder"].endswith("pixar-character-at-0-4-pixar-character-at-0-4")
 
 
+def test_a_run_that_may_not_be_read_is_listed_as_such(
+    run: Run, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_text", refused)  # root may read anything
+    outcome = run("info", finished.parent)
+    assert outcome.code == 0, outcome
+    assert "pixar  No permission to use runs/pixar/run.json." in outcome.out
+
+
 def test_a_folder_of_runs_is_listed(run: Run, finished: Path) -> None:
     stopped = finished.with_name("a b")
     stopped.mkdir()
@@ -153,3 +175,28 @@ def test_no_warning_of_a_library_reaches_the_terminal() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     assert done.stderr == ""
     assert done.stdout.splitlines()[1] == "ACTIVE None"
+
+
+def unquoted(code: ast.AST) -> list[str]:
+    """Paths that commands in f-strings name as they are; a shell would take them apart at a space."""
+    found = []
+    for text in (node for node in ast.walk(code) if isinstance(node, ast.JoinedStr)):
+        before = ""
+        for part in text.values:
+            if isinstance(part, ast.Constant):
+                before += str(part.value)
+            elif isinstance(part, ast.FormattedValue):
+                if _COMMAND.search(before) and _PATH.fullmatch(ast.unparse(part.value)):
+                    found.append(ast.unparse(text))
+                before += "x"
+    return found
+
+
+def test_every_path_in_a_command_is_quoted() -> None:
+    bare = "f'stylehead info {run.path}'; f'--out {out / name}'; f'stylehead sheet --style {style}'"
+    assert len(unquoted(ast.parse(bare))) == 3
+    fine = "f'stylehead info {quoted(path)}'; f'--psi {psi}'; f'{path} is a file'"
+    assert unquoted(ast.parse(fine)) == []
+    files = [path for path in sorted(PACKAGE.rglob("*.py")) if PACKAGE / "world" not in path.parents]
+    found = {str(path): bad for path in files if (bad := unquoted(ast.parse(path.read_text())))}
+    assert found == {}
