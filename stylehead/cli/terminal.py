@@ -9,29 +9,16 @@ import warnings
 from typing import TextIO
 
 PLAIN = {
-    "\u2026": "...",
-    "\u2013": "-",
-    "\u2014": "-",
-    "\u2212": "-",
-    "\u00b0": " deg",
-    "\u00d7": "x",
-    "\u00b1": "+-",
-    "\u2265": ">=",
-    "\u2264": "<=",
-    "\u2192": "->",
-    "\u00b7": "-",
-    "\u2044": "/",
-    "\u2018": "'",
-    "\u2019": "'",
-    "\u201c": '"',
-    "\u201d": '"',
-}
+    "\u2026": "...", "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u00b0": " deg", "\u00d7": "x",
+    "\u00b1": "+-", "\u2265": ">=", "\u2264": "<=", "\u2191": "^", "\u2193": "v", "\u2192": "->",
+    "\u00b7": "-", "\u2044": "/", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
+}  # fmt: skip
 """What is written for characters that ascii lacks."""
 HANDLER = "stylehead-ascii"
 
 
 def to_ascii(text: str) -> str:
-    """Write text in ascii: accents go, signs are spelled, letters of other scripts become escapes."""
+    """Write text in ascii: signs are spelled, letters become escapes, so that names stay those of files."""
     return "".join(character if character.isascii() else _plain(character) for character in text)
 
 
@@ -39,8 +26,8 @@ def _plain(character: str) -> str:
     if character in PLAIN:
         return PLAIN[character]
     parts = unicodedata.normalize("NFKD", character)
-    base = "".join(PLAIN.get(part, part) for part in parts).encode("ascii", "ignore").decode()
-    return base or character.encode("ascii", "backslashreplace").decode()
+    spelled = "".join(PLAIN.get(part, part) for part in parts).encode("ascii", "ignore").decode()
+    return ("" if character.isalpha() else spelled) or character.encode("ascii", "backslashreplace").decode()
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:

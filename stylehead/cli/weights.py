@@ -85,6 +85,13 @@ PATH_EPILOG = """
   [cyan]stylehead weights path panohead[/cyan]     the generator file of the panohead preset
 """
 
+
+def complete_id(incomplete: str) -> list[str]:
+    """Return the weights whose ids begin with what was typed, for the shell."""
+    return [entry_id for entry_id in CATALOGUE if entry_id.startswith(incomplete)]
+
+
+_id = functools.partial(typer.Argument, metavar="ID", autocompletion=complete_id)
 AcceptOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -92,6 +99,7 @@ AcceptOption = Annotated[
         help="Accept the licence of these weights; repeatable, insightface means all of theirs. "
         "STYLEHEAD_ACCEPT_LICENSES=a,b does the same.",
         metavar="ID",
+        autocompletion=complete_id,
     ),
 ]
 
@@ -115,7 +123,7 @@ def list_weights(as_json: JsonOption = False, quiet: QuietOption = False) -> Non
 def fetch(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Weights; default: all that the panohead preset needs.", metavar="ID"),
+        _id(help="Weights; default: all that the panohead preset needs."),
     ] = None,
     accept: AcceptOption = None,
     offline: Annotated[
@@ -189,9 +197,7 @@ def import_weights(
 def verify(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Weights; default: all that are here, the embedded models included.", metavar="ID"
-        ),
+        _id(help="Weights; default: all that are here, the embedded models included."),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -227,9 +233,7 @@ def verify(
 
 
 def path(
-    entry_id: Annotated[
-        str | None, typer.Argument(help="Weights; without it the folder of all is printed.", metavar="ID")
-    ] = None,
+    entry_id: Annotated[str | None, _id(help="Weights; without it the folder of all is printed.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

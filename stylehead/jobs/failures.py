@@ -77,6 +77,9 @@ def _system(error: BaseException) -> Failure:
     if error.errno == errno.ENOMEM:
         return Failure("Out of memory.", MEMORY_HINT, 5)
     path = str(error.filename2 or error.filename or "the output")
+    path = (
+        "the current folder" if path == "." else path
+    )  # before a full stop it would look like the one above
     # names of what is not whole yet mean nothing to users
     path = re.sub(r"/\.([^/]+?)(\.[0-9a-f]{8})?\.part", r"/\1", path).replace("/.part/", "/")
     sentence, hint = _SYSTEM.get(error.errno or 0, ("{path}: " + (error.strerror or _one_line(error)), None))

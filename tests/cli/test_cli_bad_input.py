@@ -322,7 +322,7 @@ def test_a_current_folder_that_cannot_be_written_is_refused_before_the_work(
     monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may write anywhere
     outcome = run(command)
     assert outcome.code == 1, outcome
-    assert "error: No permission to use ." in outcome.err
+    assert "error: No permission to use the current folder." in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -153,7 +153,7 @@ def test_an_ascii_terminal_gets_ascii(tmp_path: Path) -> None:
 @given(st.text())
 def test_any_text_has_an_ascii_form(text: str) -> None:
     assert to_ascii(text).isascii()
-    assert to_ascii("a\u2026 \u00e9 \u00b11 \u00bd") == "a... e +-1 1/2"
+    assert to_ascii("a\u2026 \u00e9 \u00b11 \u00bd id \u2191") == "a... \\xe9 +-1 1/2 id ^"
 
 
 def test_wrong_usage_is_one_sentence_with_a_hint(run: Run) -> None:
@@ -198,3 +198,14 @@ def test_settings_come_from_a_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("[1]")
     assert run("stylize", "--config", "bad.json").code == 1
     assert run("stylize", "--config", "none.json").code == 2
+
+
+def test_the_shell_completes_ids_of_weights(script_env: dict[str, str]) -> None:
+    words = {"COMP_WORDS": "stylehead weights fetch insightface-b", "COMP_CWORD": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", "stylehead"],
+        env={**script_env, **words, "_STYLEHEAD_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["insightface-buffalo_l"], done
