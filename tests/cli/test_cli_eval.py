@@ -109,7 +109,7 @@ def test_a_damaged_run_is_a_row_with_dashes(measure: Run, finished: Path) -> Non
     (finished / "style.safetensors").write_bytes(b"nothing")
     outcome = measure("eval", *FEW, "--json")
     (row,) = [row for row in document(outcome)["rows"] if row["kind"] == "method"]
-    assert outcome.code == 0
+    assert outcome.code == 1
     assert all(cell["value"] is None for cell in row["cells"].values())
     assert "style.safetensors" in row["problem"]
     assert "warning: pixar, stylehead (ours)" in outcome.err
