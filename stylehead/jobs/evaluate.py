@@ -284,11 +284,11 @@ class Evaluation:
         seconds, kept, growth = 0.0, 0, 0
         for row in rows:
             assert row.config is not None
-            if row.method not in known:
+            if row.config.method not in known:
                 stylizer = stylizer_of(self._job(row))
                 stylizer.method.rehearse(stylizer.reference)
-                known[row.method] = step_seconds(stylizer), trained_bytes(stylizer)
-            per_step, size = known[row.method]
+                known[row.config.method] = step_seconds(stylizer), trained_bytes(stylizer)
+            per_step, size = known[row.config.method]
             seconds += per_step * row.config.iterations
             left = finished_bytes(size, KEEP_CHECKPOINTS)
             kept, growth = kept + left, max(growth, running_bytes(size, KEEP_CHECKPOINTS) - left)

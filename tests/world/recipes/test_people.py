@@ -17,9 +17,9 @@ from stylehead.world.heads import (
     truncated,
     z_from_seed,
 )
+from stylehead.world.heads.identity import numbers_from_z
 from stylehead.world.recipes import people
 from stylehead.world.recipes.people import LEAST_PSI, KeptPeople, PeopleStream, draw_person, training_psi
-from stylehead.world.recipes.train_mapping import numbers_from_z
 
 
 def rng(seed=0):
