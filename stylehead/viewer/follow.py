@@ -102,7 +102,8 @@ class Follower:
             return np.asarray(picture.convert("RGB"))
 
     def _newest(self) -> Path | None:
-        found = sorted((self._run.path / PREVIEWS).glob("*.jpg"), key=lambda path: path.stat().st_mtime)
+        whole = (self._run.path / PREVIEWS).glob("[!.]*.jpg")  # one that is being written has a dot
+        found = sorted(whole, key=lambda path: path.stat().st_mtime)
         return found[-1] if found else None
 
     def _state(self) -> tuple[int, str]:

@@ -19,6 +19,9 @@ from PIL import Image
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
+BLINKING = 200
+"""Values of a picture that a text cursor changes as it comes and goes, at most."""
+
 
 def program() -> str | None:
     """Where a Chromium is, if there is one."""
@@ -65,7 +68,7 @@ class Page:
             assert time.monotonic() < end, "the picture does not change, or never stands still"
             now = self.picture()
             differs = other is None or np.abs(now - other).mean() > 0.3
-            same = differs and last is not None and np.abs(now - last).max() <= 8
+            same = differs and last is not None and (np.abs(now - last) > 8).sum() <= BLINKING
             last, still = now, still + 1 if same else 0
             time.sleep(0.6)
         return now

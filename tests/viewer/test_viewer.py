@@ -258,6 +258,7 @@ def test_a_training_is_followed(run: RunDirectory, generator: PanoHead, style: S
     assert follower.style(generator) is None
     (run.path / "previews").mkdir()
     Image.new("RGB", (8, 4), "red").save(run.path / "previews" / "step_000003.jpg")
+    (run.path / "previews" / ".3d6ec721.jpg").write_bytes(b"half of a picture")  # is being written
     assert follower.preview().shape == (4, 8, 3)
     run.save_checkpoint(3, style.tensors, {}, keep=1)
     newest = follower.style(generator)
