@@ -20,6 +20,7 @@ from stylehead.inversion.inversion_config import InversionConfig, noise_scale, r
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import label_of_pose
 from stylehead.inversion.search import Start
+from stylehead.images import resize
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage, pixel_distance
 
 Stage = Literal["starts", "raw", "whole"]
@@ -172,7 +173,7 @@ class Projection:
         if stage == "whole":
             out = generator.render(grid, ws, labels, background="white", options=options)
             image, mask = out.image, out.mask
-            target = self._target
+            target = self._target.completed(image, resize(mask, image.shape[-1]))
             if config.perceptual_weight and self._similarity.trunk is not None:
                 distance = self._similarity.perceptual_loss(image, target.image)
                 terms["perceptual"] = config.perceptual_weight * distance
@@ -182,10 +183,10 @@ class Projection:
         else:
             raw = generator.render_raw(grid, ws, labels, background="white", options=options)
             image, mask = raw.image_raw, raw.weight_sum
-            target = self._target.at(resolution)
-        outline = (mask - self._target.at(resolution).mask).square().mean(dim=(1, 2, 3))
+            target = self._target.at(resolution).completed(image, mask)
+        outline = (mask - target.at(resolution).mask).square().mean(dim=(1, 2, 3))
         return {
-            "pixel": pixel_distance(image, target.image),
+            "pixel": pixel_distance(image, target.image, target.weight),
             "mask": config.mask_weight * outline,
             **terms,
         }, image

@@ -75,6 +75,10 @@ class TargetImage:
     """[1, 3, R, R] in -1..1."""
     mask: Tensor
     """Share of each pixel that the head covers, [1, 1, R, R]."""
+    known: Tensor | None = None
+    """Share of each pixel that the photograph shows, [1, 1, R, R]; None: all of it."""
+    weight: Tensor | None = None
+    """How much each pixel counts in the pixel distance, [1, 1, R, R], 1 in the mean; None: all alike."""
 
     @classmethod
     def make(cls, image_pm1: Tensor, mask: Tensor) -> "TargetImage":
@@ -83,10 +87,22 @@ class TargetImage:
 
     def at(self, resolution: int) -> "TargetImage":
         """Resize to another edge."""
-        return TargetImage(resize(self.image, resolution), resize(self.mask, resolution))
+        parts = (self.image, self.mask, self.known, self.weight)
+        return TargetImage(*(None if part is None else resize(part, resolution) for part in parts))
+
+    def completed(self, image_pm1: Tensor, mask: Tensor) -> "TargetImage":
+        """Take what the photograph does not show from renders [K, 3, R, R] and their masks [K, 1, R, R]."""
+        if self.known is None:
+            return self
+        image, outline = (
+            self.known * own + (1 - self.known) * other.detach()
+            for own, other in ((self.image, image_pm1), (self.mask, mask))
+        )
+        return TargetImage(image, outline, None, self.weight)
 
 
-def pixel_distance(image: Tensor, target: Tensor) -> Tensor:
-    """Mean over an image of squared plus a tenth of absolute differences, [B]."""
+def pixel_distance(image: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over an image of squared plus a tenth of absolute differences, [B]; weighted where weights are."""
     error = image - target
-    return error.square().mean(dim=(1, 2, 3)) + 0.1 * error.abs().mean(dim=(1, 2, 3))
+    each = error.square() + 0.1 * error.abs()
+    return (each if weight is None else each * weight).mean(dim=(1, 2, 3))
