@@ -62,8 +62,8 @@ def page(demo: Demo) -> Any:
         gradio.Dropdown(BACKGROUNDS, value="white", label="background"),
     ]
     return gradio.Interface(
-        demo.picture, controls, gradio.Image(label="head", buttons=["download", "fullscreen"]), title="stylehead", live=True,
-        analytics_enabled=False, flagging_mode="never",
+        demo.picture, controls, gradio.Image(label="head", buttons=["download", "fullscreen"]),  # share: none
+        title="stylehead", live=True, analytics_enabled=False, flagging_mode="never",
     )  # fmt: skip
 
 

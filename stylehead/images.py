@@ -13,9 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylehead.errors import JobError
+from stylehead.precision import like
 
 Pixels = NDArray[np.uint8]
 """Pictures as files hold them: [H, W, 3] or [N, H, W, 3], 0..255."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in a brightness (Rec. 601)."""
 
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
 """Maps images [B, 3, H, W] in -1..1 to feature maps [B, C_l, h_l, w_l], one per layer, differentiably."""
@@ -51,6 +55,11 @@ def to_01(image_pm1: Tensor) -> Tensor:
 def to_pm1(image_01: Tensor) -> Tensor:
     """Scale images [...] from 0..1 to -1..1."""
     return image_01 * 2 - 1
+
+
+def luma(image: Tensor) -> Tensor:
+    """Brightness [B, H, W] of images [B, 3, H, W] in the same range, as Rec. 601 weighs colours."""
+    return torch.einsum("bchw,c->bhw", image, like(LUMA, image))
 
 
 def to_pixels(image_pm1: Tensor) -> Pixels:

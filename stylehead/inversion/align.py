@@ -33,9 +33,6 @@ _MEAN_EDGE = 2.2
 _HEAD_CENTRE = np.array([0.0, -0.18, -0.2])
 
 
-Share = NDArray[np.float32]
-
-
 class Square(NamedTuple):
     """A square in a photograph: its centre, and the vectors from there to its right and lower sides."""
 
@@ -160,7 +157,10 @@ def crop(pixels: Bytes, square: Square, size: int) -> Bytes:
     height, width = pixels.shape[:2]
     small = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     source = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA) if shrink > 1 else pixels
-    matrix = _onto(square, np.array([small[0] / width, small[1] / height]), double)
+    scale = np.array([small[0] / width, small[1] / height])
+    corner = (square.centre - square.right - square.down) * scale - 0.5
+    step_x, step_y = square.right * scale * (2 / double), square.down * scale * (2 / double)
+    matrix = np.stack([step_x, step_y, corner + 0.5 * step_x + 0.5 * step_y], axis=1)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     size2 = (double, double)
     drawn = np.asarray(
@@ -173,7 +173,7 @@ def crop(pixels: Bytes, square: Square, size: int) -> Bytes:
     return np.asarray(cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def shown(shape: tuple[int, ...], square: Square, size: int) -> Share | None:
+def inside_share(shape: tuple[int, ...], square: Square, size: int) -> NDArray[np.float32] | None:
     """Share of each pixel of a crop that lies inside a picture, [size, size]; None where all do.
 
     Args:
@@ -181,18 +181,14 @@ def shown(shape: tuple[int, ...], square: Square, size: int) -> Share | None:
         square: What is cropped.
         size: Edge of the crop.
     """
-    everywhere = np.ones(shape[:2], np.float32)
-    inside = cv2.warpAffine(everywhere, _onto(square, np.ones(2), 2 * size), (2 * size, 2 * size),
-                            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=0)
-    share = np.asarray(cv2.resize(inside, (size, size), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    at = (np.arange(2 * size) + 0.5) / size - 1
+    x, y = (
+        square.centre[axis] + at[None, :] * square.right[axis] + at[:, None] * square.down[axis]
+        for axis in (0, 1)
+    )
+    inside = ((x >= 0) & (x <= shape[1]) & (y >= 0) & (y <= shape[0])).astype(np.float32)
+    share = inside.reshape(size, 2, size, 2).mean(axis=(1, 3))
     return share if share.min() < 1 else None
-
-
-def _onto(square: Square, scale: NDArray[np.float64], edge: int) -> NDArray[np.float64]:
-    """The affine map [2, 3] from a crop of an edge to a picture that was resized by a scale [2]."""
-    corner = (square.centre - square.right - square.down) * scale - 0.5
-    step_x, step_y = square.right * scale * (2 / edge), square.down * scale * (2 / edge)
-    return np.stack([step_x, step_y, corner + 0.5 * step_x + 0.5 * step_y], axis=1)
 
 
 def _blur_outside(drawn: Bytes, inside: Bytes, sigma: float) -> Bytes:

@@ -52,13 +52,13 @@ class InversionConfig:
         """The same for the real world on embedded models: the nearest head, not a fit of pixels.
 
         Heads are held nearer to the mean one and their layers together, since no latent reproduces a
-        photograph and what comes closest by pixels is no head; the embedded identity encoder, which knows the
-        embedded world only, is left out, and can judge.
+        photograph and what comes closest by pixels is no head. Feature maps of the embedded world count
+        little: to them hair beside a jaw is a beard. Its identity encoder is left out, and can judge.
         """
         return replace(
             self,
             identity_weight=0.0,
-            perceptual_weight=self.perceptual_weight / 2,
+            perceptual_weight=self.perceptual_weight / 6,
             latent_weight=8 * self.latent_weight,
             layer_weight=200 * self.layer_weight,
         )

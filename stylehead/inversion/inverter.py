@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from stylehead.generator import PanoHead
+from stylehead.geometry import camera_from_angles
 from stylehead.images import bytes_to_pm1, resize
 from stylehead.inversion.guess import Guess, features_fingerprint
 from stylehead.inversion.inversion_config import InversionConfig
 from stylehead.inversion.latents import LatentSpace
-from stylehead.inversion.masks import MaskSource, head_mask
+from stylehead.inversion.masks import MaskSource, Share, head_mask
 from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import pose, pose_of_label
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
+from stylehead.inversion.unknown import importance, with_unknown
 
 GRID_TRUST_DEG = 8.0
 GUESS_TRUST_DEG = 4.0
@@ -100,6 +102,22 @@ class Inverter:
         mask = torch.from_numpy(found.share)[None, None].to(device)
         return Prepared(TargetImage.make(image, mask), found.source)
 
+    @torch.no_grad()
+    def aim(self, target: TargetImage, camera: Camera | None, known: Share | None) -> TargetImage:
+        """What a photograph asks for of a generator that has no such picture in its world.
+
+        Args:
+            target: The photograph on white, of `prepare`.
+            camera: What is known of its camera; None: seen from the front.
+            known: Share of each pixel that lies inside the photograph, [R, R]; None: all of it.
+        """
+        label = camera_from_angles(0.0).to(target.image) if camera is None else camera.label
+        ws = self.space.ws(self.space.mean.new_zeros(1, len(self.space.scales)))
+        mean = self.generator.synthesis(ws, label, background="white")
+        asked = with_unknown(target, mean.image.clamp(-1, 1), mean.mask, known)
+        weight = importance(asked.mask, float(pose_of_label(label)[0, 0]))
+        return replace(asked, weight=weight)
+
     def initialise(self, target: TargetImage, camera: Camera | None = None) -> Initialisation:
         """Where to start from: the learned guess, poses of the grid, or the camera that is known."""
         guessed = self._guessed(target)
@@ -108,6 +126,8 @@ class Inverter:
         angles = pose_of_label(camera.label)
         heads = [coords for _, coords in guessed]
         heads.append(self.grid().head_at(target, angles[0, :2]))
+        if not camera.fixed:  # a photograph: guesses may take a shadow for a beard, the mean head has none
+            heads.append(torch.zeros_like(heads[0]))
         start = Start(angles.expand(len(heads), -1), torch.cat(heads))
         trust = torch.full((len(heads),), math.radians(LANDMARKS_TRUST_DEG))
         return Initialisation(start, trust, camera.label if camera.fixed else None)

@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from stylehead.errors import JobError
 from stylehead.generator import PanoHead, RenderOptions
+from stylehead.images import resize
 from stylehead.inversion.inversion_config import InversionConfig, noise_scale, ramp
 from stylehead.inversion.latents import LatentSpace
 from stylehead.inversion.pose import label_of_pose
 from stylehead.inversion.search import Start
-from stylehead.images import resize
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage, pixel_distance
 
 Stage = Literal["starts", "raw", "whole"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stylehead.images import perceptual_distance, resize
+from stylehead.images import luma, perceptual_distance, resize
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier, Trunk
 from stylehead.perception.roles import Features
 
@@ -79,6 +79,8 @@ class TargetImage:
     """Share of each pixel that the photograph shows, [1, 1, R, R]; None: all of it."""
     weight: Tensor | None = None
     """How much each pixel counts in the pixel distance, [1, 1, R, R], 1 in the mean; None: all alike."""
+    grey: bool = False
+    """Whether the photograph is black and white: every render is then compared in its own colours."""
 
     @classmethod
     def make(cls, image_pm1: Tensor, mask: Tensor) -> "TargetImage":
@@ -87,17 +89,28 @@ class TargetImage:
 
     def at(self, resolution: int) -> "TargetImage":
         """Resize to another edge."""
-        parts = (self.image, self.mask, self.known, self.weight)
-        return TargetImage(*(None if part is None else resize(part, resolution) for part in parts))
+        known, weight = (
+            None if part is None else resize(part, resolution) for part in (self.known, self.weight)
+        )
+        return TargetImage(
+            resize(self.image, resolution), resize(self.mask, resolution), known, weight, self.grey
+        )
 
     def completed(self, image_pm1: Tensor, mask: Tensor) -> "TargetImage":
-        """Take what the photograph does not show from renders [K, 3, R, R] and their masks [K, 1, R, R]."""
-        if self.known is None:
+        """Take what the photograph does not show from renders [K, 3, R, R] and their masks [K, 1, R, R].
+
+        No gradient comes from there: nothing is held against a render where, or how, nobody knows better.
+        """
+        if self.known is None and not self.grey:
             return self
-        image, outline = (
-            self.known * own + (1 - self.known) * other.detach()
-            for own, other in ((self.image, image_pm1), (self.mask, mask))
-        )
+        image, outline, drawn, known = self.image, self.mask, image_pm1.detach(), self.known
+        if self.grey:
+            image = image + drawn - luma(drawn)[:, None]
+        if known is not None:
+            image, outline = (
+                known * image + (1 - known) * drawn,
+                known * outline + (1 - known) * mask.detach(),
+            )
         return TargetImage(image, outline, None, self.weight)
 
 

@@ -2,20 +2,22 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from stylehead.errors import StyleheadError, UsageError
 from stylehead.export.recipe import read_recipe
 from stylehead.geometry import camera_from_angles
-from stylehead.inversion.align import Square, align_face, crop, whole_square
+from stylehead.inversion.align import Square, align_face, crop, inside_share, whole_square
 from stylehead.inversion.camera_files import SUFFIXES, read_camera_file
 from stylehead.inversion.faces import Detector, Points, choose_face
 from stylehead.inversion.finders import load_face_finder
 from stylehead.inversion.inverter import Camera
+from stylehead.inversion.masks import Share
 from stylehead.inversion.numbered import number_faces
 from stylehead.inversion.photographs import Bytes, Photo
 from stylehead.inversion.quality import Quality, with_face
@@ -30,6 +32,31 @@ _EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
 Kind = Literal["aligned", "photograph", "render"]
 
 
+class Frame(NamedTuple):
+    """A square in a photograph of a height and width."""
+
+    square: Square
+    height: int
+    width: int
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any] | None) -> "Frame | None":
+        """Take it from what `facts` wrote; None from a run of an earlier version."""
+        if facts is None:
+            return None
+        centre, right, down = (np.array(facts[name], np.float64) for name in ("centre", "right", "down"))
+        return cls(Square(centre, right, down), int(facts["height"]), int(facts["width"]))
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for a manifest."""
+        sides = {name: value.tolist() for name, value in self.square._asdict().items()}
+        return {**sides, "height": self.height, "width": self.width}
+
+    def inside(self, size: int) -> Share | None:
+        """Share of each pixel of the crop that the photograph shows, [size, size]; None: all of it."""
+        return inside_share((self.height, self.width), self.square, size)
+
+
 class HeadCrop(NamedTuple):
     """The aligned picture of a head.
 
@@ -42,6 +69,7 @@ class HeadCrop(NamedTuple):
         kind: Whether a face was found in a photograph, the user cropped it, or it is a render of ours.
         entry: Catalogue entry of the detector, if it is of the catalogue.
         faces: The whole picture with its faces numbered, [H, W, 3]; None unless there are several.
+        frame: Which part of the photograph it is; None where it is not known.
     """
 
     pixels: Bytes
@@ -52,6 +80,7 @@ class HeadCrop(NamedTuple):
     kind: Kind = "aligned"
     entry: str | None = None
     faces: Bytes | None = None
+    frame: Frame | None = None
 
 
 def find_head(arguments: InvertArguments, picture: Photo, resolution: int, report: Report) -> HeadCrop:
@@ -115,6 +144,7 @@ def _found(arguments: InvertArguments, picture: Photo, resolution: int, report: 
         kind="photograph",
         entry=entry,
         faces=number_faces(picture.pixels, faces) if len(faces) > 1 else None,
+        frame=Frame(square, *picture.pixels.shape[:2]),
     )
 
 

@@ -18,7 +18,7 @@ from stylehead.inversion.photographs import read_photo
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_invert
-from stylehead.jobs.cropping import HeadCrop, Kind, find_head
+from stylehead.jobs.cropping import Frame, HeadCrop, Kind, find_head
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.projecting import (
     ALIGNED,
@@ -110,6 +110,7 @@ def inversion_manifest(job: InvertJob, head: HeadCrop, photo: Path, command: str
         "photo_sha256": hash_file(photo).sha256,
         "face": head.face,
         "picture": head.kind,
+        "frame": None if head.frame is None else head.frame.facts(),
         "start_camera": None if camera is None else camera.label[0].tolist(),
         "camera_fixed": camera is not None and camera.fixed,
         "seed": job.config.seed,
@@ -153,10 +154,11 @@ def reopen(run: RunDirectory, arguments: InvertArguments) -> tuple[InvertJob, He
             planes = np.array(picture)
         label = manifest["start_camera"]
         camera = None if label is None else Camera(torch.tensor([label]), bool(manifest["camera_fixed"]))
+        frame = Frame.read(manifest.get("frame"))
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise JobError(f"The settings in {run.path / MANIFEST} cannot be used ({error}).") from error
     alpha = planes[..., 3] if planes.shape[2] == 4 else None
     face = manifest.get("face")
     kind: Kind = manifest.get("picture") or ("aligned" if face is None else "photograph")  # 0.2.0 named none
-    head = HeadCrop(planes[..., :3], alpha, camera, face, kind=kind)
+    head = HeadCrop(planes[..., :3], alpha, camera, face, kind=kind, frame=frame)
     return InvertJob(config, pivotal, weights, environment.choose_device(arguments.device)), head

@@ -211,6 +211,7 @@ class Inversion:
         self._job, self._head, self._run, self._report = job, head, run, report
         self._photo = run.manifest()["photo"]
         self._inverter = job.load()
+        self._nearest = False  # a photograph on embedded models: the nearest head, not a fit of pixels
 
     def execute(self) -> InvertRun:
         """Invert and write the results.
@@ -269,10 +270,20 @@ class Inversion:
         if photograph and self._job.preset.vocabulary is not None:
             self._report.warn(_MINI_NOTE)
             self._inverter.config = self._job.config.for_photograph()
+            self._nearest = True
         return prepared.target
+
+    def _aimed(self, target: TargetImage) -> TargetImage:
+        """What the projection is to come near to."""
+        if not self._nearest:
+            return target
+        frame = self._head.frame
+        known = None if frame is None else frame.inside(target.image.shape[-1])
+        return self._inverter.aim(target, self._head.camera, known)
 
     def _project(self, target: TargetImage, stop: StopRequest) -> ProjectedHead:
         self._report.note("Searching poses.")
+        target = self._aimed(target)
         initial = self._inverter.initialise(target, self._head.camera)
         total = self._job.config.coarse_steps + self._job.config.steps
         with self._report.progress(total=total, label="Inverting") as shown:

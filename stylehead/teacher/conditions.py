@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylehead.precision import like
+from stylehead.images import luma
 
 CANNY_LOW = 50
 CANNY_HIGH = 250
-LUMA = (0.299, 0.587, 0.114)
 
 
 def canny_condition(
@@ -33,8 +32,7 @@ def canny_condition(
         Edge maps [B, 3, H, W] with values 0 and 1 in three equal channels, on the images' device and dtype.
     """
     image_01 = image_pm1.detach().float().clamp(-1, 1) * 0.5 + 0.5
-    luma = like(LUMA, image_01)
-    grey = image_01[:, 0] if channel == "red" else torch.einsum("bchw,c->bhw", image_01, luma)
+    grey = image_01[:, 0] if channel == "red" else luma(image_01)
     bytes_ = grey * 255 if truncate else (grey * 255).round()
     edges_01 = _edges(bytes_.to(torch.uint8)).to(image_pm1, non_blocking=True) / 255
     return edges_01[:, None].expand(-1, 3, -1, -1).contiguous()

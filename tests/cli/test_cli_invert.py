@@ -320,15 +320,35 @@ def test_a_dry_run_writes_nothing(run: Run, head: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- going on
 
 
+class Asked(projecting.StopRequest):
+    """Ctrl-C was pressed already."""
+
+    def __enter__(self) -> "Asked":
+        self.asked = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_face_at_the_edge_goes_on_with_what_the_photograph_shows(
+    run: Run, photo: Path, faces: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces((camera_from_angles(0.3), 60.0, (30.0, 40.0)))
+    assert run("invert", photo, *FAST, "--out", "whole").code == 0
+    frame = json.loads(Path("whole/run.json").read_text())["frame"]
+    with Image.open(photo) as picture:
+        assert (frame["width"], frame["height"]) == picture.size
+    assert frame["centre"][0] - abs(frame["right"][0]) < 0  # it reaches beyond the picture
+    with monkeypatch.context() as patch:
+        patch.setattr(projecting, "StopRequest", Asked)
+        assert run("invert", photo, *FAST, "--out", "stopped").code == 130
+    assert run("invert", "--resume", "stopped").code == 0
+    with np.load("whole/latent.npz") as whole, np.load("stopped/latent.npz") as stopped:
+        np.testing.assert_array_equal(whole["w"], stopped["w"])
+
+
 def test_a_stopped_run_goes_on(run: Run, head: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Asked(projecting.StopRequest):
-        def __enter__(self) -> "Asked":
-            self.asked = True
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
     with monkeypatch.context() as patch:
         patch.setattr(projecting, "StopRequest", Asked)
         stopped = run("invert", head, "--aligned", *FAST)

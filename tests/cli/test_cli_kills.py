@@ -209,7 +209,7 @@ def place(
 
 
 def strikes(command: Command, events: int, kind: str) -> range:
-    """Which file events fail: every one; of a long command every third, other ones for each kind of failure."""
+    """Which file events fail: every one; of a long command every third, others for each kind of failure."""
     if command in FAST.values():
         return range(1, events + 1)
     return range(1 + KINDS.index(kind), events + 1, len(KINDS))
