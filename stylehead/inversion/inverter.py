@@ -21,7 +21,7 @@ from stylehead.inversion.pose import pose, pose_of_label
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
-from stylehead.inversion.unknown import importance, with_unknown
+from stylehead.inversion.unknown import pixel_weights, with_unknown
 
 GRID_TRUST_DEG = 8.0
 GUESS_TRUST_DEG = 4.0
@@ -115,7 +115,7 @@ class Inverter:
         ws = self.space.ws(self.space.mean.new_zeros(1, len(self.space.scales)))
         mean = self.generator.synthesis(ws, label, background="white")
         asked = with_unknown(target, mean.image.clamp(-1, 1), mean.mask, known)
-        weight = importance(asked.mask, float(pose_of_label(label)[0, 0]))
+        weight = pixel_weights(asked.mask, float(pose_of_label(label)[0, 0]))
         return replace(asked, weight=weight)
 
     def initialise(self, target: TargetImage, camera: Camera | None = None) -> Initialisation:

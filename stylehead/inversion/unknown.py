@@ -45,7 +45,7 @@ def with_unknown(
     return TargetImage(on_white.clamp(-1, 1), filled.mask, shown, None, marked.grey)
 
 
-def importance(mask: Tensor, yaw_rad: float) -> Tensor:
+def pixel_weights(mask: Tensor, yaw_rad: float) -> Tensor:
     """How much each pixel counts, [1, 1, R, R], 1 in the mean: the face most, then the head, then the rest.
 
     Args:

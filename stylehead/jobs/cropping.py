@@ -32,7 +32,7 @@ _EXAMPLE = "--camera 20,-5, --camera latent.npz, or leave it out"
 Kind = Literal["aligned", "photograph", "render"]
 
 
-class Frame(NamedTuple):
+class CropFrame(NamedTuple):
     """A square in a photograph of a height and width."""
 
     square: Square
@@ -40,7 +40,7 @@ class Frame(NamedTuple):
     width: int
 
     @classmethod
-    def read(cls, facts: Mapping[str, Any] | None) -> "Frame | None":
+    def read(cls, facts: Mapping[str, Any] | None) -> "CropFrame | None":
         """Take it from what `facts` wrote; None from a run of an earlier version."""
         if facts is None:
             return None
@@ -80,7 +80,7 @@ class HeadCrop(NamedTuple):
     kind: Kind = "aligned"
     entry: str | None = None
     faces: Bytes | None = None
-    frame: Frame | None = None
+    frame: CropFrame | None = None
 
 
 def find_head(arguments: InvertArguments, picture: Photo, resolution: int, report: Report) -> HeadCrop:
@@ -144,7 +144,7 @@ def _found(arguments: InvertArguments, picture: Photo, resolution: int, report: 
         kind="photograph",
         entry=entry,
         faces=number_faces(picture.pixels, faces) if len(faces) > 1 else None,
-        frame=Frame(square, *picture.pixels.shape[:2]),
+        frame=CropFrame(square, *picture.pixels.shape[:2]),
     )
 
 

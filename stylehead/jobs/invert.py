@@ -18,7 +18,7 @@ from stylehead.inversion.photographs import read_photo
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_invert
-from stylehead.jobs.cropping import Frame, HeadCrop, Kind, find_head
+from stylehead.jobs.cropping import CropFrame, HeadCrop, Kind, find_head
 from stylehead.jobs.job import RUNS, first_facts, generator_file
 from stylehead.jobs.projecting import (
     ALIGNED,
@@ -154,7 +154,7 @@ def reopen(run: RunDirectory, arguments: InvertArguments) -> tuple[InvertJob, He
             planes = np.array(picture)
         label = manifest["start_camera"]
         camera = None if label is None else Camera(torch.tensor([label]), bool(manifest["camera_fixed"]))
-        frame = Frame.read(manifest.get("frame"))
+        frame = CropFrame.read(manifest.get("frame"))
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise JobError(f"The settings in {run.path / MANIFEST} cannot be used ({error}).") from error
     alpha = planes[..., 3] if planes.shape[2] == 4 else None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stylehead.inversion.align import Square, crop, inside_share
 from stylehead.inversion.similarity import TargetImage, pixel_distance
-from stylehead.inversion.unknown import importance, is_grey, with_unknown
+from stylehead.inversion.unknown import is_grey, pixel_weights, with_unknown
 
 R = 16
 WHITE, BLACK = torch.ones(1, 3, R, R), -torch.ones(1, 3, R, R)
@@ -72,7 +72,7 @@ def test_a_target_keeps_what_is_unknown_at_every_size() -> None:
 @given(yaw=st.floats(-1.5, 1.5), covered=st.floats(0, 1))
 def test_the_face_counts_most_and_all_together_one(yaw: float, covered: float) -> None:
     mask = torch.full((1, 1, 32, 32), covered)
-    weight = importance(mask, yaw)
+    weight = pixel_weights(mask, yaw)
     assert float(weight.mean()) == pytest.approx(1, rel=1e-5)
     row, column = divmod(int(weight.argmax()), 32)
     assert 14 <= row <= 22
