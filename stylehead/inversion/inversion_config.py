@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 
 from stylehead.errors import UsageError
 
+PEOPLE = 400
+"""Of the embedded world, among whom the nearest to a photograph is looked for."""
+
 
 @dataclass(frozen=True)
 class InversionConfig:
@@ -33,6 +36,9 @@ class InversionConfig:
     """Weight of one minus the identity similarity."""
     latent_weight: float = 0.03
     """Weight of the mean squared distance to the mean head."""
+    people: int = 0
+    """Random people, of whom the nearest are where to start from if the camera is known, and what latents are
+    held near to instead; 0: none."""
     layer_weight: float = 0.1
     """Weight of the mean squared distance between the layers' style vectors and their common one."""
     pose_weight: float = 0.004
@@ -48,19 +54,23 @@ class InversionConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"`{name}` (={getattr(self, name)}) must be between 0 and 1.")
 
-    def for_photograph(self) -> "InversionConfig":
+    def for_photograph(self, *, camera_known: bool) -> "InversionConfig":
         """The same for the real world on embedded models: the nearest head, not a fit of pixels.
 
-        Heads are held nearer to the mean one and their layers together, since no latent reproduces a
-        photograph and what comes closest by pixels is no head. Feature maps of the embedded world count
-        little: to them hair beside a jaw is a beard. Its identity encoder is left out, and can judge.
+        Heads are held near to somebody, or the mean head, and their layers together, since no latent
+        reproduces a photograph and what comes closest by pixels is no head: half a beard for a shadow.
+        Feature maps of the embedded world count little, its identity encoder not at all: it can judge.
+
+        Args:
+            camera_known: Whether people can be compared with the photograph as they are.
         """
         return replace(
             self,
             identity_weight=0.0,
             perceptual_weight=self.perceptual_weight / 6,
-            latent_weight=8 * self.latent_weight,
+            latent_weight=(32 if camera_known else 8) * self.latent_weight,
             layer_weight=200 * self.layer_weight,
+            people=PEOPLE if camera_known else 0,
         )
 
 

@@ -19,7 +19,7 @@ from stylehead.inversion.masks import MaskSource, Share, head_mask
 from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import pose, pose_of_label
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
-from stylehead.inversion.search import GridConfig, PoseGrid, Start
+from stylehead.inversion.search import GridConfig, PoseGrid, Start, nearest_people
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
 from stylehead.inversion.unknown import pixel_weights, with_unknown
 
@@ -124,13 +124,11 @@ class Inverter:
         if camera is None:
             return self._search(target, guessed)
         angles = pose_of_label(camera.label)
+        if self.config.people:
+            return self._nearest(target, camera, angles)
         heads = [coords for _, coords in guessed]
         heads.append(self.grid().head_at(target, angles[0, :2]))
-        if not camera.fixed:  # a photograph: guesses may take a shadow for a beard, the mean head has none
-            heads.append(torch.zeros_like(heads[0]))
-        start = Start(angles.expand(len(heads), -1), torch.cat(heads))
-        trust = torch.full((len(heads),), math.radians(LANDMARKS_TRUST_DEG))
-        return Initialisation(start, trust, camera.label if camera.fixed else None)
+        return _from_camera(torch.cat(heads), angles, camera)
 
     def project(
         self,
@@ -152,6 +150,13 @@ class Inverter:
         coords = self.space.coords(w) if fits else self.space.mean.new_zeros(1, len(self.space.scales))
         return [(pose(angles[:, 0], angles[:, 1]), coords)]
 
+    def _nearest(self, target: TargetImage, camera: Camera, angles: Tensor) -> Initialisation:
+        config = self.config
+        heads = nearest_people(
+            self.generator, self.space, target, camera.label, people=config.people, count=config.starts
+        )
+        return _from_camera(heads, angles, camera)
+
     def _search(self, target: TargetImage, guessed: list[tuple[Tensor, Tensor]]) -> Initialisation:
         found = self.grid().starts(target, max(1, self.config.starts - len(guessed)))
         start = Start(
@@ -160,3 +165,10 @@ class Inverter:
         )
         trust = [GUESS_TRUST_DEG] * len(guessed) + [GRID_TRUST_DEG] * len(found.poses)
         return Initialisation(start, torch.deg2rad(torch.tensor(trust)))
+
+
+def _from_camera(coords: Tensor, angles: Tensor, camera: Camera) -> Initialisation:
+    """Starts of heads [K, A], all from the camera that is known, [1, 6]."""
+    start = Start(angles.expand(len(coords), -1), coords)
+    trust = torch.full((len(coords),), math.radians(LANDMARKS_TRUST_DEG))
+    return Initialisation(start, trust, camera.label if camera.fixed else None)

@@ -157,7 +157,7 @@ class Projection:
             coords = coords + noise * torch.randn(coords.shape, generator=self._rng, device=coords.device)
         ws = self._space.ws(coords, state.offsets)
         terms, image = self._compare(ws, state.labels(), stage)
-        terms["latent"] = config.latent_weight * state.coords.square().mean(dim=1)
+        terms["latent"] = config.latent_weight * (state.coords - state.anchor).square().mean(dim=1)
         if state.offsets is not None:
             terms["layers"] = config.layer_weight * state.offsets.square().mean(dim=(1, 2))
         terms["pose"] = config.pose_weight * state.moved.square().sum(dim=1)
@@ -236,6 +236,7 @@ class _State:
         kept = slice(0, config.starts)
         self._num_ws = space.num_ws
         self.coords = initial.start.coords[kept].detach().clamp(-3, 3).clone().requires_grad_(True)
+        self.anchor = self.coords.detach().clone() if config.people else torch.zeros_like(self.coords)
         self.offsets: Tensor | None = None
         self.first_poses = initial.start.poses[kept].detach().clone()
         others = self.first_poses.new_tensor(_OTHER_UNITS).expand(len(self.first_poses), -1)
@@ -266,7 +267,7 @@ class _State:
     def keep(self, row: int) -> None:
         """Go on with one start."""
         rows = slice(row, row + 1)
-        self.coords = self.coords.detach()[rows].clone().requires_grad_(True)
+        self.coords, self.anchor = self.coords.detach()[rows].clone().requires_grad_(True), self.anchor[rows]
         self.first_poses, self._units = self.first_poses[rows], self._units[rows]
         self.moved = self.moved.detach()[rows].clone().requires_grad_(self._fixed is None)
 

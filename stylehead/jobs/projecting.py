@@ -34,6 +34,7 @@ from stylehead.inversion import (
 )
 from stylehead.inversion.centerface import CenterFace, installed_file
 from stylehead.inversion.likeness import LikenessJudge
+from stylehead.inversion.masks import MaskSource
 from stylehead.inversion.quality import without_face
 from stylehead.jobs import environment
 from stylehead.jobs.arguments import InvertArguments
@@ -179,6 +180,12 @@ class InvertJob:
         return LikenessJudge.load(self.preset.generator.parent, generator.fingerprint(), self.device)
 
 
+def is_foreign(job: InvertJob, head: HeadCrop, source: MaskSource) -> bool:
+    """Whether a photograph meets embedded models: they know no such picture; the nearest head is found."""
+    photograph = head.kind == "photograph" or (source == "cut out" and head.kind != "render")
+    return photograph and job.preset.vocabulary is not None
+
+
 def write_crop(folder: Path, head: HeadCrop, recipe: dict[str, Any]) -> None:
     """Write what an inversion goes on from: the crop as a PNG, with its alpha when the picture had any.
 
@@ -211,7 +218,7 @@ class Inversion:
         self._job, self._head, self._run, self._report = job, head, run, report
         self._photo = run.manifest()["photo"]
         self._inverter = job.load()
-        self._nearest = False  # a photograph on embedded models: the nearest head, not a fit of pixels
+        self._nearest = False
 
     def execute(self) -> InvertRun:
         """Invert and write the results.
@@ -265,16 +272,15 @@ class Inversion:
         self._run.update({"mask": prepared.mask_source})
         if prepared.mask_source == "cut out":
             self._report.note("The background is not plain: the head is cut out by its colours, roughly.")
-        cut_out = prepared.mask_source == "cut out" and self._head.kind != "render"
-        photograph = self._head.kind == "photograph" or cut_out
-        if photograph and self._job.preset.vocabulary is not None:
+        self._nearest = is_foreign(self._job, self._head, prepared.mask_source)
+        if self._nearest:
             self._report.warn(_MINI_NOTE)
-            self._inverter.config = self._job.config.for_photograph()
-            self._nearest = True
+            known = self._head.camera is not None
+            self._inverter.config = self._job.config.for_photograph(camera_known=known)
         return prepared.target
 
     def _aimed(self, target: TargetImage) -> TargetImage:
-        """What the projection is to come near to."""
+        """What the projection is to come near to, which leaves open what a photograph does not show."""
         if not self._nearest:
             return target
         frame = self._head.frame
@@ -282,8 +288,8 @@ class Inversion:
         return self._inverter.aim(target, self._head.camera, known)
 
     def _project(self, target: TargetImage, stop: StopRequest) -> ProjectedHead:
-        self._report.note("Searching poses.")
-        target = self._aimed(target)
+        target, people = self._aimed(target), self._inverter.config.people
+        self._report.note(f"Looking at {people} people." if people else "Searching poses.")
         initial = self._inverter.initialise(target, self._head.camera)
         total = self._job.config.coarse_steps + self._job.config.steps
         with self._report.progress(total=total, label="Inverting") as shown:

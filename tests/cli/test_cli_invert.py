@@ -21,7 +21,7 @@ from stylehead.errors import JobError
 from stylehead.export.recipe import read_recipe
 from stylehead.generator import PanoHead
 from stylehead.geometry import camera_from_angles
-from stylehead.inversion import FaceFinder, assess
+from stylehead.inversion import FaceFinder, assess, inversion_config
 from stylehead.inversion import inverter as invert_module
 from stylehead.inversion.finders import Chosen
 from stylehead.inversion.guess import POOLED, Guess
@@ -45,6 +45,7 @@ def _small_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         invert_module, "GridConfig", lambda: GridConfig(heads=2, resolution=6, yaw_step_deg=60)
     )
+    monkeypatch.setattr(inversion_config, "PEOPLE", 6)
 
 
 @pytest.fixture

@@ -35,10 +35,11 @@ from stylehead.inversion import (
 )
 from stylehead.inversion.guess import features_fingerprint, mirror_features
 from stylehead.inversion.inversion_config import noise_scale, ramp
+from stylehead.inversion.latents import mapped_samples
 from stylehead.inversion.likeness import LikenessJudge
 from stylehead.inversion.pose import label_of_pose, pose, rotation_between_deg
 from stylehead.inversion.project import Initialisation
-from stylehead.inversion.search import PoseGrid
+from stylehead.inversion.search import PoseGrid, nearest_people
 from stylehead.inversion.similarity import pixel_distance
 
 FEW = InversionConfig(steps=10, starts=2, coarse_steps=3)
@@ -409,3 +410,30 @@ def test_a_render_of_the_embedded_world_is_recovered() -> None:
     theirs = picture_of(generator, inverter.space.ws(coords), side).image
     ours = picture_of(generator, found.ws, side).image
     assert -10 * math.log10(float((ours - theirs).square().mean()) / 4) > 21
+
+
+def test_the_nearest_of_many_people_is_the_one_in_the_picture(
+    mini: PanoHead, mini_space: LatentSpace
+) -> None:
+    label = camera_from_angles(0.2)
+    coords = mini_space.coords(mapped_samples(mini, 12, seed=7))
+    for person in (0, 7):
+        target = picture_of(mini, mini_space.ws(coords[person : person + 1]), label)
+        found = nearest_people(mini, mini_space, target, label, people=12, count=3)
+        torch.testing.assert_close(found[0], coords[person])
+        assert len(found) == 3
+
+
+def test_a_photograph_starts_from_people_and_is_held_near_them(
+    tiny: PanoHead, similarity: ImageSimilarity, target: TargetImage
+) -> None:
+    camera = Camera(camera_from_angles(0.0), fixed=True)
+    first = {}
+    for people in (0, 6):
+        inverter = Inverter(tiny, similarity, config=dataclasses.replace(FEW, people=people), grid=SMALL_GRID)
+        initial, steps = inverter.initialise(target, camera), list[ProjectionStep]()
+        inverter.project(target, initial, steps.append)
+        first[people] = steps[0].terms["latent"], steps[-1].terms["latent"]
+    assert len(initial.start.coords) == FEW.starts
+    assert first[6][0] == 0 < first[6][1]
+    assert first[0][0] > 0

@@ -78,9 +78,11 @@ def test_a_head_is_judged_from_both_sides(tiny: PanoHead) -> None:
         assert torch.allclose(view, own[0], atol=2e-3)
 
 
-def test_photographs_are_held_nearer_to_the_mean_head() -> None:
+@pytest.mark.parametrize("camera_known", [True, False])
+def test_photographs_are_held_near_to_somebody_or_the_mean_head(camera_known: bool) -> None:
     usual = InversionConfig()
-    photograph = usual.for_photograph()
+    photograph = usual.for_photograph(camera_known=camera_known)
+    assert (photograph.people > 0) == camera_known
     assert photograph.identity_weight == 0  # the encoder is the judge then
     assert photograph.latent_weight > usual.latent_weight
     assert photograph.layer_weight > usual.layer_weight
