@@ -9,7 +9,7 @@ from PIL import Image
 
 from stylehead.errors import JobError
 from stylehead.export.run_page import measured_numbers
-from stylehead.generator import PanoHead, Style, load_style
+from stylehead.generator import Style, load_style
 from stylehead.runs import RunDirectory
 from stylehead.viewer.shared_generator import SharedGenerator
 
@@ -31,8 +31,11 @@ class Follower:
         self._words: Any = None
         self.name = str(run.manifest().get("prompt") or run.path.name)
 
-    def style(self, generator: PanoHead) -> Style | None:
+    def style(self, base: str) -> Style | None:
         """The newest style there is: the finished one, else of the last checkpoint; None before the first.
+
+        Args:
+            base: Fingerprint of the generator that is looked at, without a style.
 
         Raises:
             JobError: It belongs to another generator.
@@ -40,14 +43,14 @@ class Follower:
         path = self._run.path / STYLE
         if path.is_file():
             style = load_style(path)
-            if style.base != generator.fingerprint():
+            if style.base != base:
                 raise JobError(f"{path} was trained on another generator than this one.")
             return style
         found = self._run.saved.newest(lambda _why: None)
         if found is None:
             return None
         weights = {name: tensor.float() for name, tensor in found[1].items()}
-        return Style(weights, generator.fingerprint(), {"stylehead.prompt": self.name})
+        return Style(weights, base, {"stylehead.prompt": self.name})
 
     def show(self, gui: Any) -> None:
         """Add a folder to the controls: words, curve and preview."""
@@ -68,7 +71,7 @@ class Follower:
             return False
         self._seen = state
         self._preview.image = self.preview()
-        style = self.style(stage.generator)
+        style = self.style(stage.base)
         if style is None:
             return False
         stage.replace_style(self.name, style)

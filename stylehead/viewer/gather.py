@@ -74,7 +74,7 @@ def gather(arguments: ViewArguments, report: Report) -> Gathered:
     follower = None
     if run is not None and not inverted:
         follower = Follower(run)
-        newest = follower.style(generator)
+        newest = follower.style(generator.fingerprint())
         if newest is not None:
             styles = {follower.name: newest, **styles}
     files = [*arguments.latent, *([run.path / LATENT] if run is not None and inverted else [])]

@@ -67,6 +67,7 @@ class SharedGenerator:
     """Heads from files, [1, num_ws, w_dim]."""
 
     def __post_init__(self) -> None:
+        self.base = self.generator.fingerprint()  # asked now: later it wears a style
         self._lock = threading.Lock()
         self._ready: OrderedDict[Any, tuple[TriGrid, Tensor]] = OrderedDict()
         self._worn: tuple[tuple[str, float], ...] = ()

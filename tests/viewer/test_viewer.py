@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -255,18 +256,31 @@ def test_a_training_is_followed(run: RunDirectory, generator: PanoHead, style: S
     assert steps.tolist() == [1, 2, 3]
     assert losses.tolist() == pytest.approx([2, 1.5, 1 + 1 / 3])
     assert follower.preview().shape == (1, 1, 3)
-    assert follower.style(generator) is None
+    assert follower.style(generator.fingerprint()) is None
     (run.path / "previews").mkdir()
     Image.new("RGB", (8, 4), "red").save(run.path / "previews" / "step_000003.jpg")
     (run.path / "previews" / ".3d6ec721.jpg").write_bytes(b"half of a picture")  # is being written
     assert follower.preview().shape == (4, 8, 3)
     run.save_checkpoint(3, style.tensors, {}, keep=1)
-    newest = follower.style(generator)
+    newest = follower.style(generator.fingerprint())
     assert newest is not None
     assert all(torch.equal(newest.tensors[name], style.tensors[name]) for name in style.tensors)
     stage = SharedGenerator(generator, {"loud": newest})
     stage.see(ShownHead(strengths=(("loud", 1.0),)), front(), Look())
     stage.see(ShownHead(), front(), Look())
+
+
+def test_a_second_checkpoint_is_followed_while_the_first_is_worn(
+    run: RunDirectory, generator: PanoHead, style: Style
+) -> None:
+    follower, stage = Follower(run), SharedGenerator(generator)
+    follower.show(MagicMock())
+    worn, pictures = ShownHead(strengths=(("loud", 1.0),)), []
+    for step in (4, 5):
+        run.save_checkpoint(step, {name: step * t for name, t in style.tensors.items()}, {}, keep=1)
+        assert follower.look(stage)
+        pictures.append(stage.see(worn, front(), Look()))
+    assert (pictures[0] != pictures[1]).any()
 
 
 @pytest.mark.parametrize(
