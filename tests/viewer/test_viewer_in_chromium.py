@@ -214,8 +214,8 @@ def test_at_a_desk_nothing_overlaps_or_is_cut_and_the_head_is_beside_the_control
 def test_a_training_is_followed_from_before_its_first_checkpoint_to_its_end(tmp_path: Path) -> None:
     """Words, curve, preview and head change while another process trains."""
     run = tmp_path / "run"
-    words = ["stylize", "--prompt", "Pixar character", "--method", "ld", "--iterations", "8", "-q",
-             "--checkpoint-every", "4", "--preview-every", "4", "--no-grid", "--out", str(run)]  # fmt: skip
+    words = ["stylize", "--prompt", "Pixar character", "--method", "ld", "--iterations", "60", "-q",
+             "--checkpoint-every", "30", "--preview-every", "30", "--no-grid", "--out", str(run)]  # fmt: skip
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([sys.executable, "-m", "stylehead", *words], env=env) as training:
         end = time.monotonic() + 300
@@ -226,11 +226,11 @@ def test_a_training_is_followed_from_before_its_first_checkpoint_to_its_end(tmp_
         stage, follower = gather(ViewArguments(run=run), Silent())
         with serving(stage, follower) as at, chromium.opened(at, tmp_path / "browser", (1280, 800)) as page:
             untouched = arrived(page)
-            assert "of 8, running" in page.evaluate("document.body.innerText")
+            assert "of 60, running" in page.evaluate("document.body.innerText")
             page.wait("document.body.innerText.includes('Styles')", 600)  # with the first checkpoint
             styled = page.settled(untouched, 600)
             assert np.abs(canvas(styled) - canvas(untouched)).mean() > 0.3
-            page.wait("document.body.innerText.includes('step 8 of 8, finished')", 900)
+            page.wait("document.body.innerText.includes('step 60 of 60, finished')", 900)
             widths = page.evaluate("[...document.querySelectorAll('img')].map(e => e.naturalWidth)")
             assert max(widths) > 128  # the preview: the white pixel before it has one
             assert page.evaluate("!!document.querySelector('.uplot canvas')")
