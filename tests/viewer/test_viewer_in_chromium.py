@@ -163,7 +163,7 @@ def test_picture_turntable_and_mesh_are_saved_as_they_are_seen(address: str, tmp
         page.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
         for label, name in (("picture", "head.png"), ("turntable", "turntable.mp4"), ("mesh", "head.glb")):
             save(page, label, tmp_path / name)
-        assert "comes here" not in page.evaluate("document.body.innerText")  # nothing is said to be drawn
+        page.wait("!document.body.innerText.includes('comes here')")  # nothing is said to be drawn
     with Image.open(tmp_path / "head.png") as picture:
         front = np.asarray(picture.convert("RGB")).astype(int)
     assert read_recipe(tmp_path / "head.png")["styles"] == [{"prompt": "joker", "strength": 1.0}]
