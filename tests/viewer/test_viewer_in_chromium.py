@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import chromium
-import imageio.v3 as imageio
 import numpy as np
 import pytest
 from PIL import Image
@@ -167,7 +167,8 @@ def test_picture_turntable_and_mesh_are_saved_as_they_are_seen(address: str, tmp
     with Image.open(tmp_path / "head.png") as picture:
         front = np.asarray(picture.convert("RGB")).astype(int)
     assert read_recipe(tmp_path / "head.png")["styles"] == [{"prompt": "joker", "strength": 1.0}]
-    film = imageio.imread(tmp_path / "turntable.mp4").astype(int)
+    with av.open(str(tmp_path / "turntable.mp4")) as opened:
+        film = np.stack([frame.to_ndarray(format="rgb24") for frame in opened.decode(video=0)]).astype(int)
     assert film.shape == (36, *front.shape)
     assert np.abs(film[0] - front).mean() < 4 < np.abs(film[18] - front).mean()  # from the front, and behind
     mesh = trimesh.load(tmp_path / "head.glb", force="mesh")
