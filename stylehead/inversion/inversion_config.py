@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from stylehead.errors import UsageError
 
-PEOPLE = 400
-"""Of the embedded world, among whom the nearest to a photograph is looked for."""
+PEOPLE = 8
+"""Of the embedded world, who differ by their hair, among whom the nearest to a photograph is looked for."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class InversionConfig:
     latent_weight: float = 0.03
     """Weight of the mean squared distance to the mean head."""
     people: int = 0
-    """Random people, of whom the nearest are where to start from if the camera is known, and what latents are
+    """Likely people of whom the nearest is where to start from if the camera is known, and what latents are
     held near to instead; 0: none."""
     layer_weight: float = 0.1
     """Weight of the mean squared distance between the layers' style vectors and their common one."""
@@ -68,7 +68,7 @@ class InversionConfig:
             self,
             identity_weight=0.0,
             perceptual_weight=self.perceptual_weight / 6,
-            latent_weight=(32 if camera_known else 8) * self.latent_weight,
+            latent_weight=(1000 if camera_known else 8) * self.latent_weight,
             layer_weight=200 * self.layer_weight,
             people=PEOPLE if camera_known else 0,
         )

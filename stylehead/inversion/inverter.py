@@ -15,13 +15,14 @@ from stylehead.images import bytes_to_pm1, resize
 from stylehead.inversion.guess import Guess, features_fingerprint
 from stylehead.inversion.inversion_config import InversionConfig
 from stylehead.inversion.latents import LatentSpace
+from stylehead.inversion.likely import LikelyPeople
 from stylehead.inversion.masks import MaskSource, Share, head_mask
 from stylehead.inversion.photographs import Bytes
 from stylehead.inversion.pose import pose, pose_of_label
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
-from stylehead.inversion.search import GridConfig, PoseGrid, Start, nearest_people
+from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
-from stylehead.inversion.unknown import pixel_weights, with_unknown
+from stylehead.inversion.unknown import as_bright, pixel_weights, with_unknown
 
 GRID_TRUST_DEG = 8.0
 GUESS_TRUST_DEG = 4.0
@@ -50,6 +51,7 @@ class Inverter:
         generator: In evaluation mode; its parameters stop requiring gradients.
         similarity: Compares pictures.
         guess: A learned first guess, if there is one; left aside when it was fitted to other features.
+        likely: Reads from photographs of the real world whom they may show, if there is such a reader.
         config: Settings of the projection.
         grid: Settings of the pose search.
     """
@@ -60,13 +62,14 @@ class Inverter:
         similarity: ImageSimilarity,
         guess: Guess | None = None,
         *,
+        likely: LikelyPeople | None = None,
         config: InversionConfig | None = None,
         grid: GridConfig | None = None,
     ) -> None:
         self.generator, self.similarity = generator.requires_grad_(False).eval(), similarity
         self.config = config or InversionConfig()
         self.space = LatentSpace.measure(generator)
-        self._guess, self._grid_config = guess, grid or GridConfig()
+        self._guess, self._likely, self._grid_config = guess, likely, grid or GridConfig()
         trunks = similarity.trunks
         self.guess_fits = (
             guess is not None and bool(trunks) and guess.features == features_fingerprint(trunks)
@@ -87,45 +90,82 @@ class Inverter:
             alpha: [R, R] of the picture, if it has any.
             camera: Tells where the head is expected.
         """
-        size = pixels.shape[0]
+        device, size = self.space.mean.device, pixels.shape[0]
+        image = bytes_to_pm1(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
 
         def expected() -> np.ndarray:
-            angles = None if camera is None else pose_of_label(camera.label)[0, :2]
-            share = self.grid().expected_mask(angles)
+            share = self._expected_mask(image, camera)
             return np.asarray(
                 resize(share[None, None], size, antialias=False)[0, 0].cpu().numpy(), dtype=np.float32
             )
 
         found = head_mask(pixels, alpha, expected)
-        device = self.space.mean.device
-        image = bytes_to_pm1(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
         mask = torch.from_numpy(found.share)[None, None].to(device)
         return Prepared(TargetImage.make(image, mask), found.source)
 
+    def nearest(self, pixels: Bytes, camera: Camera | None, known: Share | None) -> Tensor | None:
+        """Coordinates [1, A] of the likeliest person in a photograph of the real world.
+
+        Args:
+            pixels: Of the aligned photograph with its background, [R, R, 3].
+            camera: What is known of its camera.
+            known: Share of each pixel that lies inside the photograph, [R, R]; None: all of it.
+
+        Returns:
+            None where nothing is known of the camera, or the generator has no reader of photographs.
+        """
+        if camera is None or self._likely is None or not self.config.people:
+            return None
+        device = self.space.mean.device
+        picture = bytes_to_pm1(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
+        seen = None if known is None else torch.from_numpy(known).to(device)
+        label = camera.label.to(device)
+        return self.space.coords(
+            self._likely.w(self.generator, picture, seen, label, people=self.config.people)
+        )
+
     @torch.no_grad()
-    def aim(self, target: TargetImage, camera: Camera | None, known: Share | None) -> TargetImage:
+    def aim(
+        self,
+        target: TargetImage,
+        camera: Camera | None,
+        known: Share | None,
+        nearest: Tensor | None = None,
+    ) -> TargetImage:
         """What a photograph asks for of a generator that has no such picture in its world.
 
         Args:
             target: The photograph on white, of `prepare`.
             camera: What is known of its camera; None: seen from the front.
             known: Share of each pixel that lies inside the photograph, [R, R]; None: all of it.
+            nearest: The head of whom is where it shows nothing, [1, A]; the mean head's when None.
         """
         label = camera_from_angles(0.0).to(target.image) if camera is None else camera.label
-        ws = self.space.ws(self.space.mean.new_zeros(1, len(self.space.scales)))
-        mean = self.generator.synthesis(ws, label, background="white")
-        asked = with_unknown(target, mean.image.clamp(-1, 1), mean.mask, known)
+        coords = self.space.mean.new_zeros(1, len(self.space.scales)) if nearest is None else nearest
+        head = self.generator.synthesis(self.space.ws(coords), label, background="white")
+        image = head.image.clamp(-1, 1)
+        if nearest is not None:
+            target = as_bright(target, image)
+        asked = with_unknown(target, image, head.mask, known)
         weight = pixel_weights(asked.mask, float(pose_of_label(label)[0, 0]))
         return replace(asked, weight=weight)
 
-    def initialise(self, target: TargetImage, camera: Camera | None = None) -> Initialisation:
-        """Where to start from: the learned guess, poses of the grid, or the camera that is known."""
+    def initialise(
+        self, target: TargetImage, camera: Camera | None = None, nearest: Tensor | None = None
+    ) -> Initialisation:
+        """Where to start from: the learned guess, poses of the grid, or what is known.
+
+        Args:
+            target: The picture.
+            camera: What is known of its camera.
+            nearest: Who it is likely to be, [1, A].
+        """
+        if camera is not None and nearest is not None:
+            return _from_camera(nearest, pose_of_label(camera.label), camera)
         guessed = self._guessed(target)
         if camera is None:
             return self._search(target, guessed)
         angles = pose_of_label(camera.label)
-        if self.config.people:
-            return self._nearest(target, camera, angles)
         heads = [coords for _, coords in guessed]
         heads.append(self.grid().head_at(target, angles[0, :2]))
         return _from_camera(torch.cat(heads), angles, camera)
@@ -150,12 +190,12 @@ class Inverter:
         coords = self.space.coords(w) if fits else self.space.mean.new_zeros(1, len(self.space.scales))
         return [(pose(angles[:, 0], angles[:, 1]), coords)]
 
-    def _nearest(self, target: TargetImage, camera: Camera, angles: Tensor) -> Initialisation:
-        config = self.config
-        heads = nearest_people(
-            self.generator, self.space, target, camera.label, people=config.people, count=config.starts
-        )
-        return _from_camera(heads, angles, camera)
+    def _expected_mask(self, image: Tensor, camera: Camera | None) -> Tensor:
+        """How likely the head covers each pixel of a picture [1, 3, R, R], at some resolution [r, r]."""
+        if self._likely is not None:
+            return self._likely.expected_mask(image)
+        angles = None if camera is None else pose_of_label(camera.label)[0, :2]
+        return self.grid().expected_mask(angles)
 
     def _search(self, target: TargetImage, guessed: list[tuple[Tensor, Tensor]]) -> Initialisation:
         found = self.grid().starts(target, max(1, self.config.starts - len(guessed)))

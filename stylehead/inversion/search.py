@@ -17,9 +17,7 @@ from stylehead.generator import PanoHead, RenderOptions
 from stylehead.geometry import camera_from_angles
 from stylehead.inversion.latents import LatentSpace, mapped_samples
 from stylehead.inversion.pose import pose
-from stylehead.inversion.similarity import TargetImage, pixel_distance
-
-_PEOPLE_EDGE, _PEOPLE_SEED, _PEOPLE_AT_ONCE = 32, 7, 10
+from stylehead.inversion.similarity import TargetImage
 
 
 @dataclass(frozen=True)
@@ -134,36 +132,6 @@ class PoseGrid:
             if len(chosen) == count:
                 break
         return chosen
-
-
-@torch.no_grad()
-def nearest_people(
-    generator: PanoHead, space: LatentSpace, target: TargetImage, label: Tensor, *, people: int, count: int
-) -> Tensor:
-    """Coordinates [count, A] of the random people who look most like a picture from its camera, best first.
-
-    Unlike a combination of heads, each of them is somebody: has a beard or has none.
-
-    Args:
-        generator: In evaluation mode.
-        space: Its latents.
-        target: The picture.
-        label: Its camera, [1, 25].
-        people: How many are looked at.
-        count: How many are wanted.
-    """
-    small, coords = (
-        target.at(_PEOPLE_EDGE),
-        space.coords(mapped_samples(generator, people, seed=_PEOPLE_SEED)),
-    )
-    distances = []
-    for part in coords.split(_PEOPLE_AT_ONCE):
-        found = _small(generator, space.ws(part), label.expand(len(part), -1), _PEOPLE_EDGE)
-        image, mask = found[:, :3], found[:, 3:]
-        wanted = small.completed(image, mask)
-        outline = (mask - wanted.mask).square().mean(dim=(1, 2, 3))
-        distances.append(pixel_distance(image, wanted.image, wanted.weight) + outline / 2)
-    return coords[torch.cat(distances).argsort()[:count]]
 
 
 @torch.no_grad()

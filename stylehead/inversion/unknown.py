@@ -10,13 +10,13 @@ import math
 import torch
 from torch import Tensor
 
-from stylehead.images import resize
+from stylehead.images import luma, resize
 from stylehead.inversion.masks import Share
 from stylehead.inversion.similarity import TargetImage
 
 FACE_WEIGHT, HEAD_WEIGHT = 4.0, 2.0
 """What the middle of the face, and the head, count beside a pixel of the background."""
-_GREY = 0.05
+_GREY, _MOST_GAIN = 0.05, 2.5
 _FACE_CENTRE, _FACE_RADII = (0.5, 0.58), (0.14, 0.2)  # x, y of a front view in parts of the crop
 _FACE_SHIFT = 0.12  # to the side at a yaw of 90 degrees
 
@@ -24,6 +24,20 @@ _FACE_SHIFT = 0.12  # to the side at a yaw of 90 degrees
 def is_grey(image_pm1: Tensor) -> bool:
     """Whether a picture [1, 3, R, R] is black and white: its channels hardly differ anywhere."""
     return float((image_pm1.amax(dim=1) - image_pm1.amin(dim=1)).mean()) < _GREY
+
+
+def as_bright(target: TargetImage, head_pm1: Tensor) -> TargetImage:
+    """Expose a black-and-white photograph on white as a likely head [1, 3, R, R] is, over the face.
+
+    Without colours a dark print of a fair person is a bright one of a dark person.
+    """
+    if not is_grey(target.image):
+        return target
+    face = _face(target.image.shape[-1], 0.0).to(target.image) * target.mask
+    seen, drawn = (((luma(image)[:, None] + 1) / 2 * face).sum() for image in (target.image, head_pm1))
+    gain = (drawn / seen.clamp(min=1e-3)).clamp(1 / _MOST_GAIN, _MOST_GAIN)
+    exposed = ((target.image + 1) * gain - 1).clamp(-1, 1)
+    return TargetImage(exposed * target.mask + 1 - target.mask, target.mask)
 
 
 def with_unknown(
@@ -52,9 +66,13 @@ def pixel_weights(mask: Tensor, yaw_rad: float) -> Tensor:
         mask: Of the head, [1, 1, R, R].
         yaw_rad: Of the camera; the face is further to the side the more it is turned.
     """
-    at = (torch.arange(mask.shape[-1], device=mask.device) + 0.5) / mask.shape[-1]
+    weight = 1 + FACE_WEIGHT * _face(mask.shape[-1], yaw_rad).to(mask) + HEAD_WEIGHT * mask
+    return weight / weight.mean()
+
+
+def _face(size: int, yaw_rad: float) -> Tensor:
+    """Where the middle of a face is in a crop, [size, size] in 0..1."""
+    at = (torch.arange(size) + 0.5) / size
     across = (at - _FACE_CENTRE[0] - _FACE_SHIFT * math.sin(yaw_rad)) / _FACE_RADII[0]
     along = (at - _FACE_CENTRE[1]) / _FACE_RADII[1]
-    face = torch.exp(-(along[:, None].square() + across[None].square()))
-    weight = 1 + FACE_WEIGHT * face + HEAD_WEIGHT * mask
-    return weight / weight.mean()
+    return torch.exp(-(along[:, None].square() + across[None].square()))

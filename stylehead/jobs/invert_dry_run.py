@@ -11,7 +11,16 @@ from stylehead.jobs.arguments import InvertArguments
 from stylehead.jobs.checks import check_invert
 from stylehead.jobs.cropping import HeadCrop
 from stylehead.jobs.invert import prepare
-from stylehead.jobs.projecting import ALIGNED, LATENT, PERSONAL, PREVIEWS, SHEET, InvertJob, is_foreign
+from stylehead.jobs.projecting import (
+    ALIGNED,
+    LATENT,
+    PERSONAL,
+    PREVIEWS,
+    SHEET,
+    InvertJob,
+    aimed,
+    is_foreign,
+)
 from stylehead.jobs.report import Report, Result
 from stylehead.runs import EVENTS, MANIFEST
 from stylehead.units import format_duration
@@ -69,11 +78,13 @@ def _measure(job: InvertJob, head: HeadCrop) -> tuple[MaskSource, float]:
     inverter = dataclasses.replace(job, config=few).load()
     started = time.perf_counter()
     prepared = inverter.prepare(head.pixels, head.alpha, head.camera)
+    target, nearest = prepared.target, None
     if is_foreign(job, head, prepared.mask_source):
         inverter.config = few.for_photograph(camera_known=head.camera is not None)
-    initial = inverter.initialise(prepared.target, head.camera)
+        target, nearest = aimed(inverter, head, target)
+    initial = inverter.initialise(target, head.camera, nearest)
     marks = [time.perf_counter()]
-    inverter.project(prepared.target, initial, lambda _step: marks.append(time.perf_counter()))
+    inverter.project(target, initial, lambda _step: marks.append(time.perf_counter()))
     first, raw, whole = np.diff(marks)[:3].tolist()
     raw_steps = round(job.config.steps * job.config.raw_share)
     seconds = marks[0] - started + job.config.coarse_steps * first

@@ -33,6 +33,7 @@ from stylehead.inversion import (
     tune,
 )
 from stylehead.inversion.centerface import CenterFace, installed_file
+from stylehead.inversion.likely import LikelyPeople
 from stylehead.inversion.likeness import LikenessJudge
 from stylehead.inversion.masks import MaskSource
 from stylehead.inversion.quality import without_face
@@ -160,7 +161,9 @@ class InvertJob:
             similarity = dataclasses.replace(similarity, identity=None)
         path = self.preset.companion("guess")
         guess = None if path is None else Guess.load(path, self.device)
-        return Inverter(generator, similarity, guess, config=self.config)
+        reads = self.preset.companion("attributes") is not None
+        likely = LikelyPeople.load(folder, self.device) if reads else None
+        return Inverter(generator, similarity, guess, likely=likely, config=self.config)
 
     def recipe(self, photo: Path | str) -> dict[str, Any]:
         """Return how its pictures are made, for their metadata."""
@@ -184,6 +187,13 @@ def is_foreign(job: InvertJob, head: HeadCrop, source: MaskSource) -> bool:
     """Whether a photograph meets embedded models: they know no such picture; the nearest head is found."""
     photograph = head.kind == "photograph" or (source == "cut out" and head.kind != "render")
     return photograph and job.preset.vocabulary is not None
+
+
+def aimed(inverter: Inverter, head: HeadCrop, target: TargetImage) -> tuple[TargetImage, torch.Tensor | None]:
+    """What the projection of a foreign picture is to come near to, and from whom (coordinates [1, A])."""
+    known = None if head.frame is None else head.frame.inside(target.image.shape[-1])
+    nearest = inverter.nearest(head.pixels, head.camera, known)
+    return inverter.aim(target, head.camera, known, nearest), nearest
 
 
 def write_crop(folder: Path, head: HeadCrop, recipe: dict[str, Any]) -> None:
@@ -279,18 +289,13 @@ class Inversion:
             self._inverter.config = self._job.config.for_photograph(camera_known=known)
         return prepared.target
 
-    def _aimed(self, target: TargetImage) -> TargetImage:
-        """What the projection is to come near to, which leaves open what a photograph does not show."""
-        if not self._nearest:
-            return target
-        frame = self._head.frame
-        known = None if frame is None else frame.inside(target.image.shape[-1])
-        return self._inverter.aim(target, self._head.camera, known)
-
     def _project(self, target: TargetImage, stop: StopRequest) -> ProjectedHead:
-        target, people = self._aimed(target), self._inverter.config.people
+        people = self._inverter.config.people
         self._report.note(f"Looking at {people} people." if people else "Searching poses.")
-        initial = self._inverter.initialise(target, self._head.camera)
+        nearest = None
+        if self._nearest:
+            target, nearest = aimed(self._inverter, self._head, target)
+        initial = self._inverter.initialise(target, self._head.camera, nearest)
         total = self._job.config.coarse_steps + self._job.config.steps
         with self._report.progress(total=total, label="Inverting") as shown:
 

@@ -22,6 +22,7 @@ _COMPANIONS = {
     "style_judge": "style_judge.safetensors",
     "identity_judge": "identity_judge.safetensors",
     "guess": "guess.safetensors",
+    "attributes": "attributes.safetensors",
     "ip2p": "ip2p",
     "instantid": "instantid",
 }

@@ -39,7 +39,7 @@ from stylehead.inversion.latents import mapped_samples
 from stylehead.inversion.likeness import LikenessJudge
 from stylehead.inversion.pose import label_of_pose, pose, rotation_between_deg
 from stylehead.inversion.project import Initialisation
-from stylehead.inversion.search import PoseGrid, nearest_people
+from stylehead.inversion.search import PoseGrid
 from stylehead.inversion.similarity import pixel_distance
 
 FEW = InversionConfig(steps=10, starts=2, coarse_steps=3)
@@ -61,7 +61,6 @@ def target(tiny: PanoHead, space: LatentSpace) -> TargetImage:
 
 
 def test_coordinates_are_whitened_and_invertible(tiny: PanoHead, space: LatentSpace) -> None:
-    from stylehead.inversion.latents import mapped_samples
 
     w = mapped_samples(tiny, 400, seed=0)
     coords = space.coords(w)
@@ -412,28 +411,26 @@ def test_a_render_of_the_embedded_world_is_recovered() -> None:
     assert -10 * math.log10(float((ours - theirs).square().mean()) / 4) > 21
 
 
-def test_the_nearest_of_many_people_is_the_one_in_the_picture(
-    mini: PanoHead, mini_space: LatentSpace
-) -> None:
-    label = camera_from_angles(0.2)
-    coords = mini_space.coords(mapped_samples(mini, 12, seed=7))
-    for person in (0, 7):
-        target = picture_of(mini, mini_space.ws(coords[person : person + 1]), label)
-        found = nearest_people(mini, mini_space, target, label, people=12, count=3)
-        torch.testing.assert_close(found[0], coords[person])
-        assert len(found) == 3
-
-
-def test_a_photograph_starts_from_people_and_is_held_near_them(
+def test_a_photograph_starts_from_a_person_and_is_held_near_them(
     tiny: PanoHead, similarity: ImageSimilarity, target: TargetImage
 ) -> None:
     camera = Camera(camera_from_angles(0.0), fixed=True)
     first = {}
     for people in (0, 6):
         inverter = Inverter(tiny, similarity, config=dataclasses.replace(FEW, people=people), grid=SMALL_GRID)
-        initial, steps = inverter.initialise(target, camera), list[ProjectionStep]()
+        person = 0.5 + torch.zeros(1, len(inverter.space.scales)) if people else None
+        initial, steps = inverter.initialise(target, camera, person), list[ProjectionStep]()
         inverter.project(target, initial, steps.append)
         first[people] = steps[0].terms["latent"], steps[-1].terms["latent"]
-    assert len(initial.start.coords) == FEW.starts
+        if people:
+            assert torch.equal(initial.start.coords, person)
     assert first[6][0] == 0 < first[6][1]
     assert first[0][0] > 0
+
+
+def test_nobody_is_read_from_a_picture_where_nothing_reads_or_the_camera_is_open(
+    tiny: PanoHead, similarity: ImageSimilarity
+) -> None:
+    inverter = Inverter(tiny, similarity, config=dataclasses.replace(FEW, people=3), grid=SMALL_GRID)
+    picture = np.zeros((32, 32, 3), np.uint8)
+    assert inverter.nearest(picture, Camera(camera_from_angles(0.0), fixed=True), None) is None

@@ -1,11 +1,14 @@
 """Memory tiers change what is kept and when things are computed, never the gradients."""
 
 import copy
+import gc
+from pathlib import Path
 
 import pytest
 import torch
 
 from stylehead.errors import UsageError
+from stylehead.generator import PanoHead
 from stylehead.memory import TIERS, choose_tier, device_memory
 from stylehead.methods import Networks, Stylizer
 from stylehead.methods.config import StylizeConfig, profile
@@ -57,19 +60,25 @@ def test_every_tier_gives_the_same_gradients(make_stylizer, settings):
             assert error <= 1e-3 * wanted[name].abs().max() + 1e-9, (tier, name)
 
 
+def _on_a_gpu(tier: str, teacher_folder: Path, pristine: PanoHead) -> tuple[int, dict[str, torch.Tensor]]:
+    """Memory that a tier takes above what was held before it, and its gradients on the host."""
+    gc.collect()
+    device, before = torch.device("cuda"), torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    teacher, reference = Teacher.load(teacher_folder, device=device), copy.deepcopy(pristine).to(device)
+    config = StylizeConfig.from_dict({"prompt": "a rosa", "memory": tier})
+    stylizer = Stylizer(copy.deepcopy(reference), reference, config, Networks(teacher))
+    found = {name: gradient.cpu() for name, gradient in gradients(stylizer).items()}
+    assert (teacher.parts.unet.device.type == "cpu") == TIERS[tier].offload
+    return torch.cuda.max_memory_allocated() - before, found
+
+
 @pytest.mark.gpu
 def test_on_a_gpu_tiers_give_the_same_gradients_in_less_memory(teacher_folder, pristine):
     """Single precision on both sides; the lowest tier's teacher is in main memory between its answers."""
-    device, peaks, found = torch.device("cuda"), {}, {}
-    for name in TIERS:
-        teacher = Teacher.load(teacher_folder, device=device)
-        reference = copy.deepcopy(pristine).to(device)
-        config = StylizeConfig.from_dict({"prompt": "a rosa", "memory": name})
-        torch.cuda.reset_peak_memory_stats()
-        stylizer = Stylizer(copy.deepcopy(reference), reference, config, Networks(teacher))
-        found[name] = gradients(stylizer)
-        peaks[name] = torch.cuda.max_memory_allocated()
-        assert (teacher.parts.unet.device.type == "cpu") == TIERS[name].offload
+    peaks, found = {}, {}
+    for name in ("24", *TIERS):  # the first round pays for what libraries keep
+        peaks[name], found[name] = _on_a_gpu(name, teacher_folder, pristine)
     assert peaks["24"] > peaks["12"] >= peaks["8"]
     for tier in ("12", "8"):
         for name, gradient in found[tier].items():

@@ -26,11 +26,13 @@ class HeadViews:
         image: uint8 [V, R, R, 3], sRGB on white.
         mask: uint8 [V, R, R], share of a pixel that the head covers, 255 = all of it.
         depth: float16 [V, R, R], world units along the camera's axis, mean over what is covered; 0 outside.
+        parts: uint8 [V, R, R, 3], shares of a pixel that are skin, hair and clothes; only where asked for.
     """
 
     image: np.ndarray
     mask: np.ndarray
     depth: np.ndarray
+    parts: np.ndarray | None = None
 
 
 class HeadRenderer:
@@ -77,7 +79,12 @@ class HeadRenderer:
         self._rasteriser.release()
 
     def render(
-        self, identity: Identity, style: StyleName, camera_labels: Union[np.ndarray, "Tensor"]
+        self,
+        identity: Identity,
+        style: StyleName,
+        camera_labels: Union[np.ndarray, "Tensor"],
+        *,
+        parts: bool = False,
     ) -> HeadViews:
         """Draw a person in a style from every camera.
 
@@ -85,6 +92,7 @@ class HeadRenderer:
             identity: Who.
             style: One of `STYLES`.
             camera_labels: Cameras [V, 25] or [25], as `stylehead.geometry` makes them (array or tensor).
+            parts: Also say which part of the head each pixel shows.
 
         Raises:
             UsageError: An unknown style, or labels of the wrong size or with numbers that are not finite.
@@ -92,10 +100,15 @@ class HeadRenderer:
         if style not in STYLES:
             raise UsageError(f"There is no style {style!r}.", f"choose one of {', '.join(STYLES)}")
         labels = _checked_labels(camera_labels)
-        self._rasteriser.load(self._model.build(identity, style), identity, style)
+        head = self._model.build(identity, style)
+        self._rasteriser.load(head, identity, style)
         views = [self._rasteriser.draw(label) for label in labels]
         image, mask, depth = (np.stack(pictures) for pictures in zip(*views, strict=True))
-        return HeadViews(image, mask, depth)
+        if not parts:
+            return HeadViews(image, mask, depth)
+        self._rasteriser.load(head, identity, style, shading="parts")
+        painted = np.stack([self._rasteriser.draw(label).image for label in labels])
+        return HeadViews(image, mask, depth, painted - (255 - mask)[..., None])  # it was painted on white
 
 
 def _checked_labels(camera_labels: Union[np.ndarray, "Tensor"]) -> np.ndarray:

@@ -69,7 +69,7 @@ class Rasteriser:
         self._camera_block, self._head_block = UniformBlock("Camera"), UniformBlock("Head")
         self._camera_buffer = self._context.buffer(reserve=self._camera_block.size)
         self._head_buffer = self._context.buffer(reserve=self._head_block.size)
-        self._programs: dict[tuple[str, StyleName], moderngl.Program] = {}
+        self._programs: dict[tuple[str, str], moderngl.Program] = {}
         self._drawables: list[_Drawable] = []
         self._buffers: list[moderngl.Buffer] = []
         self._released = False
@@ -83,14 +83,21 @@ class Rasteriser:
             self._unload()
         self._context.release()
 
-    def load(self, head: Head, identity: Identity, style: StyleName) -> None:
-        """Hand a head over to the graphics card, in place of the one before."""
+    def load(self, head: Head, identity: Identity, style: StyleName, *, shading: str | None = None) -> None:
+        """Hand a head over to the graphics card, in place of the one before.
+
+        Args:
+            head: Built in the style.
+            identity: Who it is.
+            style: How it looks.
+            shading: Another file in `shaders/styles/` to colour it by.
+        """
         with self._context:  # another rasterizer may have been used since
             self._unload()
             self._head_buffer.write(self._head_block.pack(_head_values(head, identity, style)))
             for part in head.parts:
                 materials = ("skin", "skin_inside") if part.material == "skin" else (part.material,)
-                self._load_part(part, materials, style)
+                self._load_part(part, materials, shading or style)
 
     def draw(self, camera_label: np.ndarray) -> View:
         """Draw the head that is loaded.
@@ -116,23 +123,23 @@ class Rasteriser:
                 self._context.disable(moderngl.CULL_FACE)
             array.render()
 
-    def _load_part(self, part: MeshPart, materials: tuple[str, ...], style: StyleName) -> None:
+    def _load_part(self, part: MeshPart, materials: tuple[str, ...], shading: str) -> None:
         vertices = self._context.buffer(part.vertices)
         triangles = self._context.buffer(part.triangles)
         self._buffers += [vertices, triangles]
         for material in materials:
-            program = self._program(material, style)
+            program = self._program(material, shading)
             array = self._context.vertex_array(
                 program, [(vertices, _VERTEX_FORMAT, *_VERTEX_FIELDS)], triangles, skip_errors=True
             )
             self._drawables.append(_Drawable(array, _ONE_SIDED.get(material)))
 
-    def _program(self, material: str, style: StyleName) -> moderngl.Program:
+    def _program(self, material: str, shading: str) -> moderngl.Program:
         """The compiled program, kept for next time."""
-        key = (material, style)
+        key = (material, shading)
         if key not in self._programs:
             program = self._context.program(
-                vertex_shader=vertex_shader(), fragment_shader=fragment_shader(material, style)
+                vertex_shader=vertex_shader(), fragment_shader=fragment_shader(material, shading)
             )
             for name, binding in (("Camera", _CAMERA_BINDING), ("Head", _HEAD_BINDING)):
                 block = program[name]

@@ -152,6 +152,15 @@ def _identity_judge(at: Place) -> Recipe:
     return IdentityJudgeRecipe(load_renders(at.data / "judged"), load_renders(at.data / "judgedstyled"))
 
 
+def _attributes(at: Place) -> Recipe:
+    from stylehead.world.recipes.people import PeopleStream
+    from stylehead.world.recipes.train_attributes import VIEWS, AttributesRecipe, draw_portrait
+
+    sizes = {"least": 4} if at.rehearsal else {"least": 400, "size": 12_000}
+    people = PeopleStream(workers=at.workers, views=VIEWS, draw_one=draw_portrait, **sizes)
+    return AttributesRecipe(people, **at.batch(48))
+
+
 _BUILD: dict[str, Build] = {
     "generator": _generator,
     "mapping": _mapping,
@@ -166,6 +175,7 @@ _BUILD: dict[str, Build] = {
     "face_adapter": _face_adapter,
     "style_judge": _style_judge,
     "identity_judge": _identity_judge,
+    "attributes": _attributes,
 }
 RECIPES = tuple(_BUILD)
 

@@ -26,7 +26,7 @@ from stylehead.world.recipes.loop import Budget
 SHARES: Mapping[str, float] = {
     "vae": 0.17, "text": 0.02, "instruction": 0.23, "generator": 0.22, "mapping": 0.02, "finish": 0.03,
     "denoiser": 0.13, "identity": 0.04, "style": 0.01, "image_text": 0.01, "face_adapter": 0.02,
-    "style_judge": 0.01, "identity_judge": 0.03,
+    "style_judge": 0.01, "identity_judge": 0.03, "attributes": 0.02,
 }  # fmt: skip
 """Parts of the minutes, in the order of training; what builds on a network comes after it."""
 DRAWING = 1 - sum(SHARES.values())

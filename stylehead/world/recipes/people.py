@@ -7,6 +7,7 @@ synthesis learns to draw whole haircuts from halved style vectors.
 import multiprocessing
 import os
 import queue
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 PersonArrays = dict[str, np.ndarray]
 """One person's arrays, named as in a shard."""
+
+DrawOne = Callable[["HeadRenderer", int, int], PersonArrays]
+"""Draws the training person of a seed (0 to 2^31) from so many cameras."""
 
 WHOLE_PART, LEAST_PSI = 0.5, 0.5
 """Part of the people drawn at psi 1; the others are truncated by anything between the least psi and 1."""
@@ -77,13 +81,21 @@ class PeopleStream:
         views: Cameras of each person.
         size: People kept in memory, 0.6 MB each.
         least: People that have to be there before the first draw.
+        draw_one: Draws the training person of a seed from so many cameras; a function of a module.
     """
 
     def __init__(
-        self, *, workers: int | None = None, views: int = 6, size: int = 2048, least: int = 24
+        self,
+        *,
+        workers: int | None = None,
+        views: int = 6,
+        size: int = 2048,
+        least: int = 24,
+        draw_one: "DrawOne | None" = None,
     ) -> None:
         self.workers = workers or max(1, (os.cpu_count() or 2) - 1)
         self.views, self.size, self.least = views, size, least
+        self.draw_one = draw_one or draw_person
         self.kept: list[PersonArrays] = []
         self.oldest = 0
         self._arriving: Any = None
@@ -103,6 +115,11 @@ class PeopleStream:
         Raises:
             StyleheadError: Heads cannot be drawn here, or a process that draws them was ended.
         """
+        chosen = self.take(count, rng)
+        return joined_renders([{name: array[None] for name, array in row.items()} for row in chosen])
+
+    def take(self, count: int, rng: torch.Generator) -> list[PersonArrays]:
+        """As `draw`, person by person."""
         if not self._processes:
             self.start(int(torch.randint(_SEEDS, (), generator=rng)))
         while len(self.kept) < self.least:
@@ -111,15 +128,14 @@ class PeopleStream:
             if not self._arriving.empty():
                 self._keep(self._received())
         rows = torch.randint(len(self.kept), (count,), generator=rng).tolist()
-        chosen = [self.kept[row] for row in rows]
-        return joined_renders([{name: array[None] for name, array in row.items()} for row in chosen])
+        return [self.kept[row] for row in rows]
 
     def start(self, first: int) -> None:
         """Start drawing the people of all seeds from `first` on."""
         context = multiprocessing.get_context("spawn")
         self._arriving = context.Queue(_WAITING)
         for number in range(self.workers):
-            arguments = (self._arriving, first + number, self.workers, self.views)
+            arguments = (self._arriving, first + number, self.workers, self.views, self.draw_one)
             process = context.Process(target=_draw_people, args=arguments, daemon=True)
             process.start()
             self._processes.append(process)
@@ -155,7 +171,7 @@ class PeopleStream:
                 raise JobError(f"A process that draws people ended with code {process.exitcode}.")
 
 
-def _draw_people(arriving: Any, first: int, step: int, views: int) -> None:
+def _draw_people(arriving: Any, first: int, step: int, views: int, draw_one: DrawOne) -> None:
     """Draw person after person into a queue, for as long as the process that asked for them lives."""
     arriving.cancel_join_thread()  # whoever would empty the queue at the end may be gone
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of the software renderer, which takes all cores otherwise
@@ -164,7 +180,7 @@ def _draw_people(arriving: Any, first: int, step: int, views: int) -> None:
     try:
         with HeadRenderer(resolution=128, supersample=2) as renderer:
             seed = first
-            while _put(arriving, draw_person(renderer, seed, views)):
+            while _put(arriving, draw_one(renderer, seed, views)):
                 seed += step
     except StyleheadError as error:
         _put(arriving, error)

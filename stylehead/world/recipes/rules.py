@@ -31,7 +31,7 @@ from stylehead.world.heads.identity import (
 
 if TYPE_CHECKING:
     from stylehead.generator.backbone import MappingNetwork
-    from stylehead.world.recipes.train_generator import IdentityToW
+    from stylehead.inversion.identity_to_w import IdentityToW
 
 NumbersOf = Callable[[np.ndarray], np.ndarray]
 """From z [N, 64] to the numbers of the identities [N, 128]."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,43 +32,14 @@ from stylehead.generator.renderer import (
     render_rays,
 )
 from stylehead.images import bytes_to_pm1
+from stylehead.inversion.identity_to_w import IDENTITY_TO_W, IdentityToW
 from stylehead.methods.losses import detail_loss
 from stylehead.world.recipes.computing import device_of, in_bfloat16, rng_on
 from stylehead.world.recipes.crops import Crops
 from stylehead.world.recipes.data import Renders, ray_depths
 from stylehead.world.recipes.people import People, mostly_facing_columns, undecided
 
-IDENTITY_TO_W = "identity_to_w.safetensors"
-"""Beside the embedded generator, for going on with its training; nothing else reads it."""
-
 _BORDER = 2  # raw pixels at the edge of a crop that lack neighbours
-
-
-class IdentityToW(nn.Module):
-    """From the numbers of an identity [B, 128] to w [B, w_dim]; exists for training only."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, numbers: Tensor, *, w_dim: int, hidden: int = 256) -> None:
-        super().__init__()
-        self.register_buffer("mean", numbers.mean(dim=0))
-        self.register_buffer("scale", 1 / numbers.std(dim=0).clamp(min=0.05))
-        size = numbers.shape[1]
-        self.skip = nn.Linear(size, w_dim)
-        self.layers = nn.Sequential(
-            nn.Linear(size, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2),
-            nn.Linear(hidden, w_dim),
-        )  # fmt: skip
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Map [B, 128] to [B, w_dim]."""
-        x = self.standardised(numbers)
-        return self.skip(x) + self.layers(x)
-
-    def standardised(self, numbers: Tensor) -> Tensor:
-        """Numbers with mean 0 and standard deviation 1, less where they hardly vary."""
-        return (numbers - self.mean) * self.scale
 
 
 class GeneratorModel(nn.Module):
@@ -244,9 +214,7 @@ class GeneratorRecipe:
         embedded = PanoHead.load(drawn)
         if not load_grown(self.model.generator, embedded):
             return False
-        self.model.identity_to_w.load_state_dict(
-            {name: tensor.float() for name, tensor in load_file(numbers).items()}
-        )
+        self.model.identity_to_w.load_state_dict(IdentityToW.load(numbers).state_dict())
         return True
 
     def export(self, averaged: nn.Module, folder: Path, metadata: Mapping[str, str]) -> None:

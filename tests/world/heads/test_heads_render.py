@@ -211,3 +211,25 @@ def test_every_kind_of_person_can_be_drawn_in_every_style(renderer, cameras, sty
         views = renderer.render(identity_from_z(z_from_seed(seed)), style, cameras)
         assert np.array_equal(views.depth > 0, views.mask > 0)
         assert views.image[views.mask == 255].std() > 5
+
+
+def test_parts_say_what_each_pixel_shows(renderer, person, cameras):
+    person = dataclasses.replace(person, hair="long", glasses="none")
+    views = renderer.render(person, "photo", cameras, parts=True)
+    skin, hair, clothes = np.moveaxis(views.parts.astype(float) / 255, -1, 0)
+    covered = views.mask / 255
+    assert np.abs(skin + hair + clothes - covered).max() < 0.02
+    assert skin[0, 36, 32] > 0.9
+    assert hair[2, 20, 32] > 0.9  # from behind
+    assert clothes[0, -1, 32] > 0.9
+    assert np.array_equal(views.image, renderer.render(person, "photo", cameras).image)
+
+
+def test_a_bald_head_has_no_hair_and_a_shaved_one_has(renderer, person, cameras):
+    shares = {}
+    for cut in ("bald", "buzz", "long"):
+        drawn = renderer.render(
+            dataclasses.replace(person, hair=cut, beard="full"), "photo", cameras, parts=True
+        )
+        shares[cut] = drawn.parts[0, ..., 1].mean()
+    assert shares["bald"] == 0 < shares["buzz"] < shares["long"]

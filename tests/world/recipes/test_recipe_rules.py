@@ -7,10 +7,10 @@ from torch import nn
 
 from stylehead.generator.backbone import MappingNetwork
 from stylehead.generator.layers import FullyConnected
+from stylehead.inversion.identity_to_w import IdentityToW
 from stylehead.world.heads import VECTOR_FIELDS
 from stylehead.world.heads.identity import numbers_from_z
 from stylehead.world.recipes.rules import Affine, Writer, least_squares, stacked, write_mapping
-from stylehead.world.recipes.train_generator import IdentityToW
 
 WIDTH = 40
 
