@@ -22,7 +22,7 @@ from stylehead.inversion.pose import pose, pose_of_label
 from stylehead.inversion.project import Initialisation, ProjectedHead, Projection, ProjectionStep
 from stylehead.inversion.search import GridConfig, PoseGrid, Start
 from stylehead.inversion.similarity import ImageSimilarity, TargetImage
-from stylehead.inversion.unknown import as_bright, pixel_weights, with_unknown
+from stylehead.inversion.unknown import exposed, pixel_weights, with_unknown
 
 GRID_TRUST_DEG = 8.0
 GUESS_TRUST_DEG = 4.0
@@ -145,7 +145,7 @@ class Inverter:
         head = self.generator.synthesis(self.space.ws(coords), label, background="white")
         image = head.image.clamp(-1, 1)
         if nearest is not None:
-            target = as_bright(target, image)
+            target = exposed(target, image)
         asked = with_unknown(target, image, head.mask, known)
         weight = pixel_weights(asked.mask, float(pose_of_label(label)[0, 0]))
         return replace(asked, weight=weight)

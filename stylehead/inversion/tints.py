@@ -2,8 +2,8 @@
 
 What is learned from procedural heads in any light is careful with colours: fair hair comes out a little dull.
 Where skin, hair and clothes are in the photograph is known, so their mean colours are, and the few numbers of
-an identity that only colour are moved until the drawn head has them too. Skin only becomes lighter: shadows
-make it look darker than it is, and warm light is no tan.
+an identity that only colour are moved until the drawn head has them too. The darkest third of the skin is
+left out, and skin only becomes lighter: shadows make it look darker than it is, and warm light is no tan.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ NEARNESS = 0.01
 """Weight of the mean squared distance from what was read, in those units, beside that of colours."""
 _MOST = 3.0  # units from the average of all people
 _SURE = 0.8  # that a pixel shows a part: colours bleed over edges
+_SHADE = 1 / 3  # of the skin is taken to be in the shade
 _LEAST_SHARE = 0.01  # of a picture: the colour of less is not trusted
 
 
@@ -39,8 +40,17 @@ def tints(image_pm1: Tensor, parts: Tensor) -> Tints:
     """
     shares = (resize(parts[None], image_pm1.shape[-1], antialias=False)[0] > _SURE).float()
     area = shares.sum(dim=(1, 2))
-    colours = torch.einsum("chw,phw->pc", image_pm1[0], shares) / area.clamp(min=1)[:, None]
-    return Tints(colours, (area > _LEAST_SHARE * shares[0].numel()).float())
+    seen = (area > _LEAST_SHARE * shares[0].numel()).float()
+    counted = torch.cat([_lit(image_pm1, shares[:1]), shares[1:]])
+    colours = torch.einsum("chw,phw->pc", image_pm1[0], counted)
+    return Tints(colours / counted.sum(dim=(1, 2)).clamp(min=1)[:, None], seen)
+
+
+def _lit(image_pm1: Tensor, share: Tensor) -> Tensor:
+    """Of pixels that are 1 [1, R, R], those that are not among the darkest third of them."""
+    brightness = luma(image_pm1)
+    inside = brightness[share > 0]
+    return share if not len(inside) else share * (brightness >= inside.quantile(_SHADE))
 
 
 def tint_difference(found: Tints, wanted: Tints) -> Tensor:

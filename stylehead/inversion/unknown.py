@@ -26,18 +26,20 @@ def is_grey(image_pm1: Tensor) -> bool:
     return float((image_pm1.amax(dim=1) - image_pm1.amin(dim=1)).mean()) < _GREY
 
 
-def as_bright(target: TargetImage, head_pm1: Tensor) -> TargetImage:
-    """Expose a black-and-white photograph on white as a likely head [1, 3, R, R] is, over the face.
+def exposed(target: TargetImage, head_pm1: Tensor) -> TargetImage:
+    """Bring a photograph on white to the light in which a likely head [1, 3, R, R] is drawn, by the face.
 
-    Without colours a dark print of a fair person is a bright one of a dark person.
+    Who it is, skin and hair included, was read before: a dark print, or warm light, is nobody's skin. Of a
+    black-and-white photograph only the brightness changes.
     """
-    if not is_grey(target.image):
-        return target
     face = _face(target.image.shape[-1], 0.0).to(target.image) * target.mask
-    seen, drawn = (((luma(image)[:, None] + 1) / 2 * face).sum() for image in (target.image, head_pm1))
-    gain = (drawn / seen.clamp(min=1e-3)).clamp(1 / _MOST_GAIN, _MOST_GAIN)
-    exposed = ((target.image + 1) * gain - 1).clamp(-1, 1)
-    return TargetImage(exposed * target.mask + 1 - target.mask, target.mask)
+    seen, drawn = ((image + 1) / 2 for image in (target.image, head_pm1))
+    if is_grey(target.image):
+        seen, drawn = luma(seen)[:, None], luma(drawn)[:, None]
+    means = ((light * face).sum(dim=(2, 3), keepdim=True).clamp(min=1e-3) for light in (drawn, seen))
+    gain = torch.divide(*means).clamp(1 / _MOST_GAIN, _MOST_GAIN)
+    image = ((target.image + 1) * gain - 1).clamp(-1, 1)
+    return TargetImage(image * target.mask + 1 - target.mask, target.mask)
 
 
 def with_unknown(

@@ -78,7 +78,7 @@ class AttributeEncoder(Saved):
     def forward(self, image_pm1: Tensor) -> Attributes:
         """Predict from pictures [B, 3, R, R] in -1..1, resized to 128 where needed."""
         x = functional.relu(self.stem(resize(image_pm1, INPUT_SIZE)))
-        pyramid: Tensor | float = 0.0
+        pyramid = x.new_zeros(())
         for stage, lateral in zip(self.stages, self.lateral, strict=True):
             x = stage(x)
             pyramid = pyramid + resize(lateral(x), PARTS_EDGE, antialias=False)

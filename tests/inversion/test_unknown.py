@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stylehead.inversion.align import Square, crop, inside_share
 from stylehead.inversion.similarity import TargetImage, pixel_distance
-from stylehead.inversion.unknown import as_bright, is_grey, pixel_weights, with_unknown
+from stylehead.inversion.unknown import exposed, is_grey, pixel_weights, with_unknown
 
 R = 16
 WHITE, BLACK = torch.ones(1, 3, R, R), -torch.ones(1, 3, R, R)
@@ -100,19 +100,25 @@ def test_the_share_inside_agrees_with_what_is_cropped(x: float, y: float, edge: 
     assert np.abs(found - seen).mean() < 0.05
 
 
-def test_a_dark_black_and_white_photograph_is_exposed_as_the_likely_head_is() -> None:
+def test_a_dark_print_is_brought_to_the_light_of_the_likely_head() -> None:
     dark = TargetImage.make(torch.full((1, 3, R, R), -0.6), HEAD)
     fair = torch.full((1, 3, R, R), -0.2)
-    torch.testing.assert_close(as_bright(dark, fair).image, fair)
-    pale = as_bright(dark, WHITE).image  # no further than so many times
+    torch.testing.assert_close(exposed(dark, fair).image, fair)
+    pale = exposed(dark, WHITE).image  # no further than so many times
     assert (pale > dark.image).all()
     assert (pale < 1).all()
 
 
-def test_a_photograph_in_colour_keeps_its_exposure_and_white_stays_white() -> None:
-    coloured = TargetImage.make(COLOURS, HEAD)
-    assert as_bright(coloured, WHITE) is coloured
+def test_warm_light_is_nobodys_skin_and_black_and_white_gets_no_colour() -> None:
+    warm = torch.tensor([0.4, 0.0, -0.4])[None, :, None, None].expand(1, 3, R, R)
+    neutral = torch.tensor([0.2, 0.1, 0.0])[None, :, None, None].expand(1, 3, R, R)
+    torch.testing.assert_close(exposed(TargetImage.make(warm, HEAD), neutral).image, neutral)
+    grey = exposed(TargetImage.make(torch.full((1, 3, R, R), -0.5), HEAD), neutral).image
+    assert float((grey.amax(dim=1) - grey.amin(dim=1)).max()) < 1e-6
+
+
+def test_what_is_white_beside_the_head_stays_white() -> None:
     half_covered = torch.zeros(1, 1, R, R)
     half_covered[..., R // 2 :, :] = 1
-    grey = TargetImage.make(torch.full((1, 3, R, R), -0.5), half_covered)
-    assert (as_bright(grey, WHITE).image[..., : R // 2, :] == 1).all()
+    target = TargetImage.make(torch.full((1, 3, R, R), -0.5), half_covered)
+    assert (exposed(target, BLACK).image[..., : R // 2, :] == 1).all()

@@ -10,6 +10,7 @@ identity encoder that judge were trained on true renders, never on what the teac
 import argparse
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,20 +24,34 @@ from stylehead.evaluation.systems import PROMPTS
 from stylehead.generator import PanoHead
 from stylehead.geometry import conditioning_camera
 from stylehead.images import bytes_to_pm1, outline_iou, perceptual_distance
+from stylehead.inversion.pose import pose_of_label
 from stylehead.methods.draws import TILES
 from stylehead.methods.stages import merge, split
 from stylehead.mini.captions import PROMPTED_STYLES, STYLES
 from stylehead.mini.wordings import HELD_OUT_WORDINGS
+from stylehead.perception.attributes import ATTRIBUTES_FILE, AttributeEncoder
 from stylehead.perception.embedded import IdentityEncoder, ImageTextEncoder, StyleClassifier
 from stylehead.teacher import ControlCondition, Teacher, canny_condition, depth_condition
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.cache import DATA
+from stylehead.world.heads import VECTOR_FIELDS
 from stylehead.world.recipes import held_out_table
 from stylehead.world.recipes.computing import device_named
 from stylehead.world.recipes.data import Renders, load_renders
 from stylehead.world.recipes.held_out_table import HeldOut
 
-_NAMES = ("generator", "truncated", "autoencoder", "classifier", "identity", "teacher", "grids", "wordings")
+_NAMES = (
+    "generator",
+    "truncated",
+    "autoencoder",
+    "classifier",
+    "identity",
+    "attributes",
+    "teacher",
+    "grids",
+    "wordings",
+)
+_MOST_TURNED = math.radians(61)
 
 
 def generators_figures(weights: Path, views: Renders, device: torch.device) -> dict[str, float]:
@@ -107,6 +122,28 @@ def identity_figures(encoder: IdentityEncoder, held_out: HeldOut) -> dict[str, f
         queries = _embed(encoder, styled.images[rows][:, styled.images.shape[1] // 2])
         people = [photo.identities.tolist().index(seed) for seed in styled.identities[rows].tolist()]
         figures[style] = rank1(queries, gallery, torch.tensor(people))
+    return figures
+
+
+@torch.no_grad()
+def attribute_figures(encoder: AttributeEncoder, photo: Renders) -> dict[str, float]:
+    """How often each choice is read right, and the mean error of measures in units of their spread.
+
+    From clean pictures on white, turned by up to 60 degrees; photographs are harder.
+    """
+    people, views = torch.nonzero(pose_of_label(photo.cameras.flatten(0, 1))[:, 0].abs().view(
+        photo.cameras.shape[:2]) < _MOST_TURNED).unbind(dim=1)  # fmt: skip
+    scores = torch.cat(
+        [encoder(bytes_to_pm1(images)).scores for images in photo.images[people, views].split(64)]
+    )
+    wanted, start, figures = encoder.learned(photo.numbers[people]), 0, {}
+    for field in VECTOR_FIELDS:
+        found, truth = (x[:, start : start + field.size] for x in (scores, wanted))
+        start += field.size
+        if field.categories:
+            figures[field.name] = float((found.argmax(dim=1) == truth.argmax(dim=1)).float().mean())
+        elif field.name in ("gender", "melanin", "hair_colour"):
+            figures[field.name] = float((found - truth).abs().mean())
     return figures
 
 
@@ -229,6 +266,9 @@ def main(arguments: list[str]) -> None:
         ),
         "identity": lambda: identity_figures(
             IdentityEncoder.load(options.weights / "identity.safetensors"), held_out
+        ),
+        "attributes": lambda: attribute_figures(
+            AttributeEncoder.load(options.weights / ATTRIBUTES_FILE), held_out.photo
         ),
         "autoencoder": lambda: autoencoder_figures(Teacher.load(options.weights / "teacher"), held_out),
         "teacher": lambda: teacher_figures(

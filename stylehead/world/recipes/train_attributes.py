@@ -1,7 +1,7 @@
 """The encoder by which `invert` reads photographs: pictures of procedural heads -> who they show, in numbers.
 
 People are drawn without end beside the training, mostly from the front, together with which part of the head
-each pixel shows; `portraits.py` makes photographs of them.
+each pixel shows; `photographed.py` makes photographs of them.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from stylehead.world.heads import VECTOR_FIELDS
 from stylehead.world.heads.traits import GREY_HAIR, HAIR_COLOURS
 from stylehead.world.recipes.computing import device_of, in_bfloat16, rng_on
 from stylehead.world.recipes.people import PeopleStream, PersonArrays
-from stylehead.world.recipes.portraits import Portraits, photographed
+from stylehead.world.recipes.photographed import LabelledHeads, photographed
 from stylehead.world.recipes.warm_start import copy_saved
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def draw_portrait(renderer: "HeadRenderer", seed: int, views: int) -> PersonArra
     }
 
 
-def _batch(rows: list[PersonArrays], rng: torch.Generator, device: torch.device) -> tuple[Portraits, Tensor]:
+def _batch(
+    rows: list[PersonArrays], rng: torch.Generator, device: torch.device
+) -> tuple[LabelledHeads, Tensor]:
     """One view of every person, and who they are [B, 128]."""
     views = torch.randint(len(rows[0]["images"]), (len(rows),), generator=rng).tolist()
     images, masks, parts = (
@@ -135,7 +137,7 @@ def _batch(rows: list[PersonArrays], rng: torch.Generator, device: torch.device)
     numbers = torch.from_numpy(np.stack([row["params"] for row in rows])).float().to(device)
     images, parts = (pictures.permute(0, 3, 1, 2) / 255 for pictures in (images, parts))
     hair = numbers[:, _columns("hair_colour")]
-    return Portraits(images, masks[:, None] / 255, parts, hair), numbers
+    return LabelledHeads(images, masks[:, None] / 255, parts, hair), numbers
 
 
 def _write_hair(numbers: Tensor, hair: Tensor) -> None:

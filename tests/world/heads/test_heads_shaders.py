@@ -24,7 +24,7 @@ def test_programs_are_put_together(material, style):
 
 def test_every_style_has_a_shape_and_a_file():
     files = {file.name.removesuffix(".glsl") for file in (SHADERS / "styles").iterdir()}
-    assert files == {*STYLES, "defaults"}
+    assert files == {*STYLES, "defaults", "parts"}
     assert set(STYLE_SHAPES) == set(STYLES)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stylehead.world.heads import VECTOR_FIELDS, identity_vector
 from stylehead.world.heads.identity import identity_from_z, numbers_from_z, z_from_seed
 from stylehead.world.heads.traits import HAIR_COLOURS
-from stylehead.world.recipes.portraits import Portraits, clutter, dyed, framed, photographed
+from stylehead.world.recipes.photographed import LabelledHeads, clutter, dyed, framed, photographed
 from stylehead.world.recipes.train_attributes import AttributesRecipe, draw_portrait
 
 R = 64
@@ -30,7 +30,7 @@ def heads(count=6, seed=0):
         images[:, :, top:bottom, 16:48] = shade
         parts[:, part, top:bottom, 16:48] = 1
     hair = images[:, :, 12, 30] ** 2.2
-    return Portraits(images, parts.sum(dim=1, keepdim=True), parts, hair)
+    return LabelledHeads(images, parts.sum(dim=1, keepdim=True), parts, hair)
 
 
 class Crowd:
@@ -78,7 +78,7 @@ def test_dyed_hair_is_told_and_nothing_else_is_dyed():
 
 def test_framing_moves_pictures_and_parts_together():
     parts = heads(16).parts
-    moved = framed(Portraits(parts, parts.sum(dim=1, keepdim=True), parts, torch.zeros(16, 3)), rng(2))
+    moved = framed(LabelledHeads(parts, parts.sum(dim=1, keepdim=True), parts, torch.zeros(16, 3)), rng(2))
     assert torch.equal(moved.images, moved.parts)
     assert not torch.equal(moved.parts, parts)
 

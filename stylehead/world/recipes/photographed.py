@@ -16,7 +16,7 @@ _DYED_PART, _PATTERN_PART = 0.3, 0.6
 
 
 @dataclass(frozen=True, eq=False)
-class Portraits:
+class LabelledHeads:
     """Pictures of heads and what they show.
 
     Attributes:
@@ -32,7 +32,7 @@ class Portraits:
     hair: Tensor
 
 
-def photographed(heads: Portraits, colours: Tensor, rng: torch.Generator) -> Portraits:
+def photographed(heads: LabelledHeads, colours: Tensor, rng: torch.Generator) -> LabelledHeads:
     """The same heads in photographs.
 
     Args:
@@ -53,7 +53,7 @@ def photographed(heads: Portraits, colours: Tensor, rng: torch.Generator) -> Por
     return replace(moved, images=_developed(_cut_off(_in_the_way(moved, rng), rng), rng))
 
 
-def dyed(heads: Portraits, colours: Tensor, rng: torch.Generator) -> Portraits:
+def dyed(heads: LabelledHeads, colours: Tensor, rng: torch.Generator) -> LabelledHeads:
     """Give a part of the people hair of another natural colour: long fair hair is rare otherwise."""
     count = len(heads.images)
     pick = torch.randint(len(colours), (2, count), generator=rng, device=rng.device)
@@ -66,7 +66,7 @@ def dyed(heads: Portraits, colours: Tensor, rng: torch.Generator) -> Portraits:
     return replace(heads, images=heads.images.lerp(recoloured, hair), hair=(heads.hair * gain).clamp(0, 0.85))
 
 
-def framed(heads: Portraits, rng: torch.Generator) -> Portraits:
+def framed(heads: LabelledHeads, rng: torch.Generator) -> LabelledHeads:
     """Move, turn, scale and stretch a little: faces in photographs are not aligned to the pixel."""
     count, size = len(heads.images), heads.images.shape[-1]
     scale = 1 + 0.09 * torch.randn(count, 1, generator=rng, device=rng.device)
@@ -95,7 +95,7 @@ def clutter(count: int, size: int, rng: torch.Generator) -> Tensor:
     return found.lerp(_soft(found, 8), _chance(0.4, count, rng))
 
 
-def _clothes(heads: Portraits, rng: torch.Generator) -> Tensor:
+def _clothes(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
     """Patterns, and other colours, as factors of the pixels that show clothes."""
     count, size = len(heads.images), heads.images.shape[-1]
     pattern = torch.exp(0.7 * _cloud(count, 3, 6, size, rng) + 0.4 * _cloud(count, 1, 24, size, rng))
@@ -104,7 +104,7 @@ def _clothes(heads: Portraits, rng: torch.Generator) -> Tensor:
     return 1 + part * (pattern - 1)
 
 
-def _light(heads: Portraits, rng: torch.Generator) -> Tensor:
+def _light(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
     """Uneven light of some colour, and locks in the hair, as factors of the pixels."""
     count, size = len(heads.images), heads.images.shape[-1]
     lamp = torch.exp(_between(0, 0.3, count, rng) * _cloud(count, 1, 2, size, rng))
@@ -118,7 +118,7 @@ def _light(heads: Portraits, rng: torch.Generator) -> Tensor:
     return lamp * locks * shade
 
 
-def _in_the_way(heads: Portraits, rng: torch.Generator) -> Tensor:
+def _in_the_way(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
     """Hands and microphones before the head, mostly low: patches of any colour. And some wear a cap."""
     count, size = len(heads.images), heads.images.shape[-1]
     height = torch.linspace(-1.2, 0.6, size, device=rng.device).view(1, 1, -1, 1)
