@@ -16,7 +16,7 @@ from stylehead.inversion.similarity import TargetImage
 
 FACE_WEIGHT, HEAD_WEIGHT = 4.0, 2.0
 """What the middle of the face, and the head, count beside a pixel of the background."""
-_GREY, _MOST_GAIN = 0.05, 2.5
+_GREY, _MOST_GAIN, _LIGHT = 0.05, 2.5, 0.5
 _FACE_CENTRE, _FACE_RADII = (0.5, 0.58), (0.14, 0.2)  # x, y of a front view in parts of the crop
 _FACE_SHIFT = 0.12  # to the side at a yaw of 90 degrees
 
@@ -29,15 +29,17 @@ def is_grey(image_pm1: Tensor) -> bool:
 def exposed(target: TargetImage, head_pm1: Tensor) -> TargetImage:
     """Bring a photograph on white to the light in which a likely head [1, 3, R, R] is drawn, by the face.
 
-    Who it is, skin and hair included, was read before: a dark print, or warm light, is nobody's skin. Of a
-    black-and-white photograph only the brightness changes.
+    Who it is, skin and hair included, was read before: a dark print is nobody's skin. Of a black-and-white
+    photograph only the brightness changes, and all of it. Of one in colour, half of the difference is taken
+    to be light and the other half to be skin.
     """
     face = _face(target.image.shape[-1], 0.0).to(target.image) * target.mask
     seen, drawn = ((image + 1) / 2 for image in (target.image, head_pm1))
-    if is_grey(target.image):
+    grey = is_grey(target.image)
+    if grey:
         seen, drawn = luma(seen)[:, None], luma(drawn)[:, None]
     means = ((light * face).sum(dim=(2, 3), keepdim=True).clamp(min=1e-3) for light in (drawn, seen))
-    gain = torch.divide(*means).clamp(1 / _MOST_GAIN, _MOST_GAIN)
+    gain = (torch.divide(*means) ** (1.0 if grey else _LIGHT)).clamp(1 / _MOST_GAIN, _MOST_GAIN)
     image = ((target.image + 1) * gain - 1).clamp(-1, 1)
     return TargetImage(image * target.mask + 1 - target.mask, target.mask)
 

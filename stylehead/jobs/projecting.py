@@ -291,7 +291,7 @@ class Inversion:
 
     def _project(self, target: TargetImage, stop: StopRequest) -> ProjectedHead:
         people = self._inverter.config.people
-        self._report.note(f"Looking at {people} people." if people else "Searching poses.")
+        self._report.note("Reading who it shows." if people else "Searching poses.")
         nearest = None
         if self._nearest:
             target, nearest = aimed(self._inverter, self._head, target)

@@ -15,6 +15,7 @@ from stylehead.inversion.tints import tints
 from stylehead.perception.attributes import ATTRIBUTES_FILE, NUMBERS, AttributeEncoder
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.heads.identity import numbers_from_z
+from stylehead.world.recipes.train_attributes import field_columns
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def encoder():
     return AttributeEncoder.load(MINI_WEIGHTS / ATTRIBUTES_FILE)
 
 
-HAIR_COLOUR = slice(78, 81)
+HAIR_COLOUR = field_columns("hair_colour")
 
 
 def drawn(generator, w, label):

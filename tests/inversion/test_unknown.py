@@ -109,10 +109,11 @@ def test_a_dark_print_is_brought_to_the_light_of_the_likely_head() -> None:
     assert (pale < 1).all()
 
 
-def test_warm_light_is_nobodys_skin_and_black_and_white_gets_no_colour() -> None:
+def test_warm_light_is_half_skin_and_black_and_white_gets_no_colour() -> None:
     warm = torch.tensor([0.4, 0.0, -0.4])[None, :, None, None].expand(1, 3, R, R)
     neutral = torch.tensor([0.2, 0.1, 0.0])[None, :, None, None].expand(1, 3, R, R)
-    torch.testing.assert_close(exposed(TargetImage.make(warm, HEAD), neutral).image, neutral)
+    found = exposed(TargetImage.make(warm, HEAD), neutral).image
+    torch.testing.assert_close((found + 1).square(), (warm + 1) * (neutral + 1))  # halfway, as light goes
     grey = exposed(TargetImage.make(torch.full((1, 3, R, R), -0.5), HEAD), neutral).image
     assert float((grey.amax(dim=1) - grey.amin(dim=1)).max()) < 1e-6
 

@@ -11,16 +11,7 @@ from stylehead.perception.embedded import StyleClassifier
 from stylehead.weights.presets import MINI_WEIGHTS
 from stylehead.world.heads import VECTOR_FIELDS
 from stylehead.world.heads.identity import numbers_from_z
-from stylehead.world.recipes.train_attributes import layout
-
-
-def columns(name):
-    start = 0
-    for field in VECTOR_FIELDS:
-        if field.name == name:
-            return slice(start, start + field.size)
-        start += field.size
-    raise KeyError(name)
+from stylehead.world.recipes.train_attributes import field_columns, layout
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +51,7 @@ def test_a_choice_is_one_option_and_colours_are_light(encoder, seed):
     for options in encoder.choices():
         assert torch.equal(read[:, options].sort(dim=1).values[:, -1], torch.ones(5))
         assert torch.equal(read[:, options].sum(dim=1), torch.ones(5))
-    assert (read[:, columns("hair_colour")] >= 0).all()
+    assert (read[:, field_columns("hair_colour")] >= 0).all()
 
 
 def test_choices_are_those_of_the_world(encoder):
@@ -68,9 +59,9 @@ def test_choices_are_those_of_the_world(encoder):
     assert names[0] == "hair"
     assert len(encoder.choices()) == len(names)
     for name, options in zip(names, encoder.choices(), strict=True):
-        assert options[columns(name)].all()
-        assert options.sum() == columns(name).stop - columns(name).start
-    doubted = encoder.doubted[columns("beard")].tolist()
+        assert options[field_columns(name)].all()
+        assert options.sum() == field_columns(name).stop - field_columns(name).start
+    doubted = encoder.doubted[field_columns("beard")].tolist()
     assert doubted == [0, 1, 1, 1, 1]
 
 

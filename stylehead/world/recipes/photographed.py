@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylehead.world.recipes.chance import for_some, one_each, without_detail
+
 _GAMMA = 2.2
 _GREY_PART, _CUT_OFF_PART, _IN_THE_WAY_PART, _CAP_PART = 0.3, 0.4, 0.35, 0.08
 _DYED_PART, _PATTERN_PART = 0.3, 0.6
@@ -45,9 +47,9 @@ def photographed(heads: LabelledHeads, colours: Tensor, rng: torch.Generator) ->
     behind = clutter(len(heads.images), heads.images.shape[-1], rng)
     others = heads.images[torch.randperm(len(behind), generator=rng, device=rng.device)]
     others = torch.roll(others, heads.images.shape[-1] // 2, dims=3)  # people beside and behind
-    behind = torch.where(_chance(0.2, len(behind), rng) > 0, behind.lerp(others, 0.8), behind)
+    behind = torch.where(for_some(0.2, len(behind), rng) > 0, behind.lerp(others, 0.8), behind)
     plain = torch.rand(len(behind), 3, 1, 1, generator=rng, device=rng.device).expand_as(behind)
-    behind = torch.where(_chance(0.25, len(behind), rng) > 0, plain, behind)
+    behind = torch.where(for_some(0.25, len(behind), rng) > 0, plain, behind)
     images = heads.images - (1 - heads.masks) + (1 - heads.masks) * behind
     moved = framed(replace(heads, images=images), rng)
     return replace(moved, images=_developed(_cut_off(_in_the_way(moved, rng), rng), rng))
@@ -60,7 +62,7 @@ def dyed(heads: LabelledHeads, colours: Tensor, rng: torch.Generator) -> Labelle
     blend = torch.rand(count, 1, generator=rng, device=rng.device)
     wanted = colours[pick[0]].lerp(colours[pick[1]], blend)
     gain = (wanted / heads.hair.clamp(min=0.008)).clamp(0.1, 12)
-    gain = torch.where(_chance(_DYED_PART, count, rng)[:, :, 0, 0] > 0, gain, torch.ones_like(gain))
+    gain = torch.where(for_some(_DYED_PART, count, rng)[:, :, 0, 0] > 0, gain, torch.ones_like(gain))
     hair = heads.parts[:, 1:2]
     recoloured = (heads.images.clamp(min=0) * gain[..., None, None] ** (1 / _GAMMA)).clamp(max=1)
     return replace(heads, images=heads.images.lerp(recoloured, hair), hair=(heads.hair * gain).clamp(0, 0.85))
@@ -89,10 +91,10 @@ def clutter(count: int, size: int, rng: torch.Generator) -> Tensor:
         edge = 1 + 40 * torch.rand(count, 1, 1, 1, generator=rng, device=rng.device) ** 3
         cover = torch.sigmoid(4 * edge * (cloud - 0.4))
         colour = torch.rand(count, 3, 1, 1, generator=rng, device=rng.device)
-        colour = colour.lerp(colour.mean(dim=1, keepdim=True), _between(0, 1, count, rng))
+        colour = colour.lerp(colour.mean(dim=1, keepdim=True), one_each(0, 1, count, rng))
         colour = (colour + 0.15 * _cloud(count, 3, 2 * cells, size, rng)).clamp(0, 1)
-        found = found.lerp(colour.expand_as(found), cover * _between(0.2, 1, count, rng))
-    return found.lerp(_soft(found, 8), _chance(0.4, count, rng))
+        found = found.lerp(colour.expand_as(found), cover * one_each(0.2, 1, count, rng))
+    return found.lerp(without_detail(found, 8), for_some(0.4, count, rng))
 
 
 def _clothes(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
@@ -100,21 +102,21 @@ def _clothes(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
     count, size = len(heads.images), heads.images.shape[-1]
     pattern = torch.exp(0.7 * _cloud(count, 3, 6, size, rng) + 0.4 * _cloud(count, 1, 24, size, rng))
     pattern = pattern * torch.exp(0.4 * torch.randn(count, 3, 1, 1, generator=rng, device=rng.device))
-    part = heads.parts[:, 2:] * _chance(_PATTERN_PART, count, rng)
+    part = heads.parts[:, 2:] * for_some(_PATTERN_PART, count, rng)
     return 1 + part * (pattern - 1)
 
 
 def _light(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
     """Uneven light of some colour, and locks in the hair, as factors of the pixels."""
     count, size = len(heads.images), heads.images.shape[-1]
-    lamp = torch.exp(_between(0, 0.3, count, rng) * _cloud(count, 1, 2, size, rng))
+    lamp = torch.exp(one_each(0, 0.3, count, rng) * _cloud(count, 1, 2, size, rng))
     locks = functional.interpolate(
         torch.randn(count, 1, size // 16, size // 3, generator=rng, device=rng.device),
         size=size,
         mode="bilinear",
     )
-    locks = torch.exp(_between(0, 0.35, count, rng) * heads.parts[:, 1:2] * locks)
-    shade = torch.exp(_between(0, 0.3, count, rng) * heads.parts[:, :1] * _cloud(count, 1, 9, size, rng))
+    locks = torch.exp(one_each(0, 0.35, count, rng) * heads.parts[:, 1:2] * locks)
+    shade = torch.exp(one_each(0, 0.3, count, rng) * heads.parts[:, :1] * _cloud(count, 1, 9, size, rng))
     return lamp * locks * shade
 
 
@@ -124,10 +126,10 @@ def _in_the_way(heads: LabelledHeads, rng: torch.Generator) -> Tensor:
     height = torch.linspace(-1.2, 0.6, size, device=rng.device).view(1, 1, -1, 1)
     cover = torch.sigmoid(25 * (_cloud(count, 1, 4, size, rng) + height - 1.0))
     colour = torch.rand(count, 3, 1, 1, generator=rng, device=rng.device)
-    images = heads.images.lerp(colour.expand_as(heads.images), cover * _chance(_IN_THE_WAY_PART, count, rng))
-    brim = _between(0.2, 0.45, count, rng)
+    images = heads.images.lerp(colour.expand_as(heads.images), cover * for_some(_IN_THE_WAY_PART, count, rng))
+    brim = one_each(0.2, 0.45, count, rng)
     above = torch.sigmoid(60 * (brim - torch.linspace(0, 1, size, device=rng.device).view(1, 1, -1, 1)))
-    cap = above * _soft(heads.masks, 4) * _chance(_CAP_PART, count, rng)
+    cap = above * without_detail(heads.masks, 4) * for_some(_CAP_PART, count, rng)
     return images.lerp(colour.flip(1).expand_as(images), cap)
 
 
@@ -139,9 +141,9 @@ def _cut_off(images: Tensor, rng: torch.Generator) -> Tensor:
     inside = ((at > low) & (at < 1 - high)).float()
     known = inside[:, 0, None, None, :] * inside[:, 1, None, :, None]
     mean = (images * known).mean(dim=(2, 3), keepdim=True) / known.mean(dim=(2, 3), keepdim=True)
-    beyond = (_soft(images * known, 16) + 0.02 * mean) / (_soft(known, 16) + 0.02)
+    beyond = (without_detail(images * known, 16) + 0.02 * mean) / (without_detail(known, 16) + 0.02)
     cut = known * images + (1 - known) * beyond
-    return torch.where(_chance(_CUT_OFF_PART, count, rng) > 0, cut, images)
+    return torch.where(for_some(_CUT_OFF_PART, count, rng) > 0, cut, images)
 
 
 def _developed(images: Tensor, rng: torch.Generator) -> Tensor:
@@ -154,9 +156,11 @@ def _developed(images: Tensor, rng: torch.Generator) -> Tensor:
     grey = images.mean(dim=1, keepdim=True).expand_as(images)
     colourful = 1 + 0.25 * torch.randn(count, 1, 1, 1, generator=rng, device=rng.device)
     images = grey + (images - grey) * colourful.clamp(min=0)
-    images = images.lerp(grey, _chance(_GREY_PART, count, rng))
+    images = images.lerp(grey, for_some(_GREY_PART, count, rng))
     for factor, part in ((2, 0.5), (4, 0.25)):
-        images = images.lerp(_soft(images, factor), _between(0, 1, count, rng) * _chance(part, count, rng))
+        images = images.lerp(
+            without_detail(images, factor), one_each(0, 1, count, rng) * for_some(part, count, rng)
+        )
     grain = 0.03 * torch.rand(count, 1, 1, 1, generator=rng, device=rng.device)
     return (images + grain * torch.randn(images.shape, generator=rng, device=rng.device)).clamp(0, 1)
 
@@ -165,20 +169,3 @@ def _cloud(count: int, channels: int, cells: int, size: int, rng: torch.Generato
     """Smooth noise [B, C, R, R] of about standard deviation 1, `cells` of it along an edge."""
     noise = torch.randn(count, channels, cells + 1, cells + 1, generator=rng, device=rng.device)
     return 1.3 * functional.interpolate(noise, size=size, mode="bilinear", align_corners=True)
-
-
-def _soft(images: Tensor, factor: int) -> Tensor:
-    """Pictures without what is smaller than `factor` pixels."""
-    size = images.shape[-1]
-    small = functional.interpolate(images, size=size // factor, mode="area")
-    return functional.interpolate(small, size=size, mode="bilinear", align_corners=False)
-
-
-def _chance(part: float, count: int, rng: torch.Generator) -> Tensor:
-    """1 for about `part` of `count` pictures, else 0; [B, 1, 1, 1]."""
-    return (torch.rand(count, 1, 1, 1, generator=rng, device=rng.device) < part).float()
-
-
-def _between(low: float, high: float, count: int, rng: torch.Generator) -> Tensor:
-    """A number for each of `count` pictures, [B, 1, 1, 1]."""
-    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng, device=rng.device)

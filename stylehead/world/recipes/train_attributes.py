@@ -136,16 +136,17 @@ def _batch(
     )
     numbers = torch.from_numpy(np.stack([row["params"] for row in rows])).float().to(device)
     images, parts = (pictures.permute(0, 3, 1, 2) / 255 for pictures in (images, parts))
-    hair = numbers[:, _columns("hair_colour")]
+    hair = numbers[:, field_columns("hair_colour")]
     return LabelledHeads(images, masks[:, None] / 255, parts, hair), numbers
 
 
 def _write_hair(numbers: Tensor, hair: Tensor) -> None:
     """Enter dyed hair into identities [B, 128]."""
-    numbers[:, _columns("hair_colour")] = hair
+    numbers[:, field_columns("hair_colour")] = hair
 
 
-def _columns(name: str) -> slice:
+def field_columns(name: str) -> slice:
+    """Where a trait is among the numbers of an identity."""
     start = 0
     for field in VECTOR_FIELDS:
         if field.name == name:
@@ -160,7 +161,7 @@ def _loss(
     wanted = encoder.learned(numbers)
     figures, loss = {}, found.scores.new_zeros(())
     for field in VECTOR_FIELDS:
-        columns = _columns(field.name)
+        columns = field_columns(field.name)
         scores, truth = found.scores[:, columns], wanted[:, columns]
         if field.categories:
             entropy = functional.cross_entropy(scores, truth)

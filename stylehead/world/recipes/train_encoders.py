@@ -20,6 +20,7 @@ from stylehead.perception.embedded import (
     blurred,
 )
 from stylehead.perception.image_text import IMAGE_TEXT_TOKENIZER
+from stylehead.world.recipes.chance import for_some, one_each, without_detail
 from stylehead.world.recipes.computing import device_of, in_bfloat16, rng_on
 from stylehead.world.recipes.data import Renders, facing
 from stylehead.world.recipes.training_pictures import PictureSource
@@ -246,8 +247,8 @@ def degraded(images: Tensor, rng: torch.Generator) -> Tensor:
     """Blur half of the pictures a little, a third much, and add noise, so that sharpness is no clue."""
     count = len(images)
     for factor, part in ((2, 0.5), (4, 0.35)):
-        amount = _between(0, 1, count, rng) * _chance(part, count, rng)
-        images = images.lerp(_surroundings(images, factor), amount)
+        amount = one_each(0, 1, count, rng) * for_some(part, count, rng)
+        images = images.lerp(without_detail(images, factor), amount)
     return images + 0.05 * torch.randn(images.shape, generator=rng, device=rng.device)
 
 
@@ -262,16 +263,16 @@ def in_another_light(images: Tensor, rng: torch.Generator) -> Tensor:
         rng: Source of every choice.
     """
     count = len(images)
-    colours = torch.eye(3, device=rng.device) + _between(0, 0.5, count, rng)[..., 0] * torch.randn(
+    colours = torch.eye(3, device=rng.device) + one_each(0, 0.5, count, rng)[..., 0] * torch.randn(
         count, 3, 3, generator=rng, device=rng.device
     )
     colours = colours / colours.sum(dim=2, keepdim=True).clamp(min=0.4)
     images = torch.einsum("bij,bjhw->bihw", colours, images).clamp(0, 1)
-    images = images.lerp(images.mean(dim=1, keepdim=True).expand_as(images), _chance(0.45, count, rng))
+    images = images.lerp(images.mean(dim=1, keepdim=True).expand_as(images), for_some(0.45, count, rng))
     curve = torch.exp(0.5 * torch.randn(count, 1, 1, 1, generator=rng, device=rng.device))
     images = (images + 1e-3) ** curve
-    local = _between(0.35, 0.85, count, rng) + 1.6 * (images - _surroundings(images, 12))
-    return images.lerp(local, _chance(0.35, count, rng)).clamp(0, 1)
+    local = one_each(0.35, 0.85, count, rng) + 1.6 * (images - without_detail(images, 12))
+    return images.lerp(local, for_some(0.35, count, rng)).clamp(0, 1)
 
 
 def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -> Tensor:
@@ -292,13 +293,13 @@ def relit(images: Tensor, masks: Tensor, depths: Tensor, rng: torch.Generator) -
     ).view(1, 3, 1, 1)
     lamp = functional.normalize(lamp + images.new_tensor([0.0, -0.35, -0.8]).view(1, 3, 1, 1), dim=1)
     lit = (surface_normals(depths) * lamp).sum(dim=1, keepdim=True).clamp(min=0)
-    ambient = _between(0.15, 0.5, count, rng)
-    shade = _between(0.75, 1.05, count, rng) * (ambient + (1 - ambient) * lit)
+    ambient = one_each(0.15, 0.5, count, rng)
+    shade = one_each(0.75, 1.05, count, rng) * (ambient + (1 - ambient) * lit)
     area = masks.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
     mean = (images * masks).sum(dim=(1, 2, 3), keepdim=True) / (3 * area)
-    paint = (images / mean.clamp(min=0.01)).clamp(min=0.05) ** _between(0, 0.7, count, rng)
+    paint = (images / mean.clamp(min=0.01)).clamp(min=0.05) ** one_each(0, 0.7, count, rng)
     plaster = masks * (shade * paint).clamp(0, 1) + (1 - masks) * images
-    return images.lerp(plaster, _chance(0.5, count, rng) * _between(0.6, 1, count, rng))
+    return images.lerp(plaster, for_some(0.5, count, rng) * one_each(0.6, 1, count, rng))
 
 
 def surface_normals(depths: Tensor) -> Tensor:
@@ -329,19 +330,19 @@ def painted_over(images: Tensor, masks: Tensor, rng: torch.Generator) -> Tensor:
     for factor, strength in ((1, 0.15), (3, 0.25), (12, 0.4)):
         grain = torch.randn(count, 1, size // factor, size // factor, generator=rng, device=rng.device)
         grain = functional.interpolate(grain, size=size, mode="bilinear", align_corners=False)
-        amount = _between(0, strength, count, rng) * _chance(0.3, count, rng)
+        amount = one_each(0, strength, count, rng) * for_some(0.3, count, rng)
         images = images * torch.exp(amount * masks * grain)
     cloud = torch.randn(count, 1, 6, 6, generator=rng, device=rng.device)
     cloud = functional.interpolate(cloud, size=size, mode="bicubic", align_corners=False)
     paint = torch.rand(count, 3, 1, 1, generator=rng, device=rng.device)
-    cover = ((cloud - 0.8) * 4).clamp(0, 1) * masks * _chance(0.3, count, rng)
-    return images.lerp(paint.expand_as(images), cover * _between(0.5, 1, count, rng)).clamp(0, 1)
+    cover = ((cloud - 0.8) * 4).clamp(0, 1) * masks * for_some(0.3, count, rng)
+    return images.lerp(paint.expand_as(images), cover * one_each(0.5, 1, count, rng)).clamp(0, 1)
 
 
 def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
     """Move, scale, stretch and bend pictures [B, 3, R, R] a little: a drawing is not to scale."""
     count = len(images)
-    scale = _between(0.93, 1.07, count, rng) * torch.exp(
+    scale = one_each(0.93, 1.07, count, rng) * torch.exp(
         0.03 * torch.randn(count, 2, 1, 1, generator=rng, device=rng.device)
     )
     turn = torch.zeros(count, 2, 3, device=rng.device)
@@ -349,7 +350,7 @@ def reshaped(images: Tensor, rng: torch.Generator) -> Tensor:
     turn[:, 0, 1] = 0.02 * torch.randn(count, generator=rng, device=rng.device)
     turn[:, :, 2] = 0.03 * torch.randn(count, 2, generator=rng, device=rng.device)
     places = functional.affine_grid(turn, list(images.shape), align_corners=False)
-    bend = torch.randn(count, 2, 5, 5, generator=rng, device=rng.device) * _between(0, 0.03, count, rng)
+    bend = torch.randn(count, 2, 5, 5, generator=rng, device=rng.device) * one_each(0, 0.03, count, rng)
     bend = functional.interpolate(bend, size=images.shape[-1], mode="bicubic", align_corners=False)
     places = places + bend.permute(0, 2, 3, 1)
     return functional.grid_sample(images, places, padding_mode="border", align_corners=False)
@@ -364,24 +365,7 @@ def _augmented(views: Renders, rows: Tensor, columns: Tensor, rng: torch.Generat
         views.depths[rows, columns, None].to(rng.device).float(), size=IDENTITY_SIZE
     )
     changed = painted_over(relit(in_another_light(images, rng), masks, depths, rng), masks, rng)
-    heads = images.lerp(changed, _chance(_CHANGED, len(rows), rng)) * 2 - 1
+    heads = images.lerp(changed, for_some(_CHANGED, len(rows), rng)) * 2 - 1
     colours = torch.rand(len(rows), 3, generator=rng, device=rng.device) * 2 - 1
     colours[torch.rand(len(rows), generator=rng, device=rng.device) < 0.3] = 1.0
     return degraded(reshaped(on_colour(masks * heads + 1 - masks, masks, colours[..., None, None]), rng), rng)
-
-
-def _surroundings(images: Tensor, factor: int) -> Tensor:
-    """Pictures without what is smaller than `factor` pixels."""
-    size = images.shape[-1]
-    small = functional.interpolate(images, size=size // factor, mode="area")
-    return functional.interpolate(small, size=size, mode="bilinear", align_corners=False)
-
-
-def _chance(part: float, count: int, rng: torch.Generator) -> Tensor:
-    """1 for about `part` of `count` pictures, else 0."""
-    return (torch.rand(count, 1, 1, 1, generator=rng, device=rng.device) < part).float()
-
-
-def _between(low: float, high: float, count: int, rng: torch.Generator) -> Tensor:
-    """A number for each of `count` pictures."""
-    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng, device=rng.device)
