@@ -23,7 +23,8 @@ from stylehead.perception.attributes import ATTRIBUTES_FILE, PARTS_EDGE, Attribu
 SURE = 0.75
 """From what probability on an option that is doubted is believed."""
 PLACES_WEIGHT = 50.0
-"""Of the mean squared difference of the parts' probabilities, beside the log-probability of a haircut."""
+"""Of the mean squared difference of the parts' probabilities, beside the log-probability of a haircut: on 160
+procedural people anything from 0 to 75 does (80 to 83 % of the haircuts right), 400 does not (71 %)."""
 _SCALES, _SHIFTS = (0.93, 1.0, 1.08), ((0.0, 0.0), (0.04, 0.0), (-0.04, 0.0), (0.0, 0.05), (0.0, -0.05))
 
 
