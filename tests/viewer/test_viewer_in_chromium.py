@@ -1,6 +1,7 @@
 """The viewer in a real Chromium: mouse, keys, savings, trainings, visitors, windows; where there is one."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -224,10 +225,12 @@ def test_a_training_is_followed_from_before_its_first_checkpoint_to_its_end(tmp_
             assert training.poll() is None
             assert time.monotonic() < end
             time.sleep(0.05)
+        training.send_signal(signal.SIGSTOP)  # until the page has shown the untouched head
         stage, follower = gather(ViewArguments(run=run), Silent())
         with serving(stage, follower) as at, chromium.opened(at, tmp_path / "browser", (1280, 800)) as page:
             untouched = arrived(page)
             assert "of 60, running" in page.evaluate("document.body.innerText")
+            training.send_signal(signal.SIGCONT)
             page.wait("document.body.innerText.includes('Styles')", 600)  # with the first checkpoint
             styled = page.settled(untouched, 600)
             assert np.abs(canvas(styled) - canvas(untouched)).mean() > 0.3

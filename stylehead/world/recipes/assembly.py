@@ -193,7 +193,11 @@ def run(
     """
     at.work.mkdir(parents=True, exist_ok=True)
     recipe = _BUILD[name](at)
-    return train(recipe, budget, at.work / name, at.export, report=report or _report, device=at.device)
+    try:
+        return train(recipe, budget, at.work / name, at.export, report=report or _report, device=at.device)
+    finally:
+        if (close := getattr(getattr(recipe, "people", None), "close", None)) is not None:
+            close()  # ends the processes that draw them
 
 
 def _report(line: str) -> None:

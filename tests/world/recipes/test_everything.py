@@ -1,6 +1,7 @@
 """One command that trains every embedded model."""
 
 import json
+import types
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from stylehead.world.recipes import assembly, everything
 from stylehead.world.recipes.assembly import RECIPES, Place
 from stylehead.world.recipes.drawing import render_sets
 from stylehead.world.recipes.everything import SHARES, stage_minutes, summary, too_large, train_everything
+from stylehead.world.recipes.loop import Budget
 from stylehead.world.recipes.training_pictures import PictureSource
 
 
@@ -143,3 +145,18 @@ def registry_weights():
     from stylehead.weights.presets import MINI_WEIGHTS
 
     return MINI_WEIGHTS
+
+
+def test_processes_that_draw_people_end_with_the_training(tmp_path, monkeypatch):
+    class Stream:
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    recipe = types.SimpleNamespace(people=Stream())
+    monkeypatch.setitem(assembly._BUILD, "generator", lambda at: recipe)
+    monkeypatch.setattr(assembly, "train", lambda *given, **options: {"loss": 1.0})
+    place = Place(tmp_path, tmp_path / "work", tmp_path)
+    assert assembly.run("generator", Budget(1.0), place) == {"loss": 1.0}
+    assert recipe.people.closed == 1
