@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from stylehead.errors import JobError
 from stylehead.perception.attributes import ATTRIBUTES_FILE, NUMBERS, PARTS, PARTS_EDGE, AttributeEncoder
@@ -79,3 +80,23 @@ def test_the_file_keeps_what_numbers_mean(encoder, tmp_path):
 def test_the_embedded_file_means_what_the_world_says_now():
     embedded, now = AttributeEncoder.load(MINI_WEIGHTS / ATTRIBUTES_FILE), layout()
     assert {name: torch.equal(getattr(embedded, name), now[name]) for name in now} == dict.fromkeys(now, True)
+
+
+def test_a_file_in_which_something_lacks_or_is_too_much_is_refused(encoder, tmp_path):
+    path = tmp_path / ATTRIBUTES_FILE
+    encoder.save(path, {})
+    tensors = load_file(path)
+    for name in ("packed", "scales", "mean"):
+        for damaged in (tensors[name][:-40], torch.zeros_like(tensors[name])[:1]):
+            save_file({**tensors, name: damaged}, path)
+            with pytest.raises(JobError, match="AttributeEncoder"):
+                AttributeEncoder.load(path)
+
+
+def test_packed_weights_are_near_to_what_they_were(encoder, tmp_path):
+    encoder.save(tmp_path / ATTRIBUTES_FILE, {})
+    loaded = dict(AttributeEncoder.load(tmp_path / ATTRIBUTES_FILE).named_parameters())
+    for name, wanted in encoder.named_parameters():
+        rows = wanted.flatten(1) if wanted.dim() > 1 else wanted[None]
+        step = rows.abs().amax(dim=1, keepdim=True) / (31 if wanted.dim() > 1 else 500)
+        assert ((loaded[name].view_as(rows) - rows).abs() <= 0.52 * step + 1e-6).all(), name

@@ -102,7 +102,7 @@ def test_steps_learn_and_say_what_they_learned(tmp_path):
     other = AttributesRecipe(Crowd())
     assert other.warm_start(tmp_path)
     for one, two in zip(recipe.model.parameters(), other.model.parameters(), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-3)
+        assert (one - two).abs().max() <= one.abs().max() / 50  # matrices have 63 steps
 
 
 def test_a_portrait_is_drawn_with_its_parts():
